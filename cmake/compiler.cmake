@@ -1,0 +1,18 @@
+# Flags that hold for every target.
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+                    -Werror=unused-result -Werror=return-type)
+add_compile_definitions(_FILE_OFFSET_BITS=64 _GNU_SOURCE)
+
+if(CIDER_SANITIZE)
+  add_compile_options(-fsanitize=${CIDER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${CIDER_SANITIZE})
+endif()
+
+find_program(CIDER_CCACHE ccache)
+if(CIDER_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CIDER_CCACHE})
+endif()
+find_program(CIDER_MOLD mold)
+if(CIDER_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()

@@ -1,0 +1,12 @@
+# Everything comes from the distribution's packages; scripts/install-packages.sh names them.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(SQLITE3 REQUIRED IMPORTED_TARGET sqlite3)
+if(CIDER_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()

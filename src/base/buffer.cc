@@ -1,0 +1,57 @@
+#include "base/buffer.h"
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "base/budget.h"
+
+namespace cider {
+namespace {
+
+constexpr size_t kPage = 4096;
+
+size_t round_up(size_t n) { return (n + kPage - 1) / kPage * kPage; }
+
+}  // namespace
+
+struct Buffer::Slab {
+  std::byte* memory;
+  size_t size;
+  MemoryBudget* budget;
+
+  ~Slab() {
+    std::free(memory);
+    if (budget) budget->release(size);
+  }
+};
+
+Buffer Buffer::allocate(size_t size, MemoryBudget* budget) {
+  size_t rounded = round_up(size ? size : 1);
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded));
+  if (!memory) throw std::bad_alloc();
+  if (budget) budget->charge(rounded);
+  Buffer buffer;
+  buffer.slab_ = std::shared_ptr<Slab>(new Slab{memory, rounded, budget});
+  buffer.data_ = memory;
+  buffer.size_ = size;
+  return buffer;
+}
+
+Buffer Buffer::slice(size_t off, size_t len) const {
+  Buffer piece = *this;
+  piece.data_ = data_ + off;
+  piece.size_ = len;
+  return piece;
+}
+
+size_t Buffer::footprint() const { return slab_ ? slab_->size : 0; }
+
+size_t total_size(const BufferChain& chain) {
+  size_t total = 0;
+  for (const Buffer& piece : chain) total += piece.size();
+  return total;
+}
+
+}  // namespace cider

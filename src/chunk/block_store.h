@@ -1,0 +1,59 @@
+// Slices as blocks in an object store: names, sizes, and reading and writing parts of a slice.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+
+#include "base/buffer.h"
+#include "base/budget.h"
+#include "base/result.h"
+#include "object/object_store.h"
+
+namespace cider::chunk {
+
+// What the volume's setting fixes about its objects.
+struct Layout {
+  uint32_t block_size = 4 << 20;   // bytes, 64 KiB to 16 MiB
+  bool hash_prefix = false;
+};
+
+// `chunks/<id/1e6>/<id/1e3>/<id>_<index>_<bytes>`, or with hash prefix `chunks/<id%256 as %02X>/<id/1e6>/<id>_<index>_<bytes>`
+// (without the volume's name: the store handed in carries it as prefix). `bytes` is the block's plain length.
+std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_index, uint32_t block_bytes);
+
+// Length of block `index` of a slice of `size` bytes.
+uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_index);
+
+// Thread-safe.
+class BlockStore {
+ public:
+  BlockStore(object::ObjectStore& store, Layout layout, MemoryBudget& budget);
+
+  const Layout& layout() const { return layout_; }
+
+  // Reads bytes [off, off+out.size()) of a slice of `size` bytes straight from the store.
+  Status read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out, std::stop_token stop);
+
+  // Stores one block. The data's length must be the block's length.
+  Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
+
+  // Removes all blocks of a slice; a missing block is no error.
+  Status remove_slice(uint64_t slice_id, uint32_t size);
+
+  // Makes the blocks of slices survive a power loss (see ObjectStore::sync).
+  struct SliceRef {
+    uint64_t id;
+    uint32_t size;
+  };
+  Status sync(std::span<const SliceRef> slices);
+
+ private:
+  object::ObjectStore& store_;
+  const Layout layout_;
+  MemoryBudget& budget_;
+};
+
+}  // namespace cider::chunk

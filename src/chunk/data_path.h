@@ -1,0 +1,88 @@
+// File data of one mount: what vfs/ sees of chunk/. Reads and writes by inode and offset; buffering, read-ahead, upload and
+// commit order are behind it. Thread-safe.
+//
+// Promises:
+// - a read on this client sees every write that write() has accepted on this client, committed or not;
+// - the file's length is never committed before the data below it;
+// - flush() and fsync() return when what was written before is committed (fsync: and survives a power loss), or with the error;
+// - data that could not be committed is kept and retried; an error is told once per waiting flush, then the file works again;
+// - memory stays within the budget plus what callers are waiting with.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+
+#include "base/budget.h"
+#include "base/buffer.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "chunk/block_store.h"
+#include "chunk/slice_catalog.h"
+
+namespace cider::chunk {
+
+struct DataOptions {
+  int max_uploads = 20;               // blocks in upload at once
+  int max_downloads = 200;            // GETs at once
+  uint64_t max_readahead = 32 << 20;  // bytes per stream
+  int io_retries = 10;                // per block; with growing pauses
+  std::chrono::seconds flush_timeout{300};  // a flush that waits longer answers EIO (the data is kept and retried)
+};
+
+// Data accepted but not yet committed for an inode.
+struct Pending {
+  uint64_t length = 0;   // the end of the last accepted write; the file is at least this long for this client
+  Time mtime;            // of the last accepted write
+};
+
+class DataPath {
+ public:
+  DataPath(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, DataOptions options);
+  ~DataPath();  // stop() must have been called
+
+  // Reads up to `size` bytes at `off` of a file that is `length` bytes long (as the caller knows it; pending writes of this
+  // client count in addition). Shorter only at the end of file. Holes read as zeros. `stream` tells handles apart for
+  // read-ahead. ENOENT of a block is retried with a fresh slice list once, then EIO.
+  Result<BufferChain> read(Ino ino, uint64_t stream, uint64_t length, uint64_t off, uint32_t size, std::stop_token stop);
+
+  // Takes over `data` for [off, off+size). Never waits for memory or the store.
+  Status write(Ino ino, uint64_t off, Buffer data, Time now);
+
+  // Calls `done` when writers should go on: at once while dirty data is below its share of the budget, later otherwise; or
+  // when `stop` is requested. From any thread, exactly once. The reply to a WRITE is held until then.
+  void when_writable(std::stop_token stop, std::move_only_function<void()> done);
+
+  // Waits until everything accepted before for `ino` is committed. EINTR leaves the work going on in the background.
+  Status flush(Ino ino, std::stop_token stop);
+  Status fsync(Ino ino, std::stop_token stop);
+  // Starts committing what is left of `ino`, without waiting (RELEASE).
+  void flush_in_background(Ino ino);
+  bool has_pending(Ino ino) const;
+  std::optional<Pending> pending(Ino ino) const;
+
+  // Runs `change` (a truncate, fallocate or copy_file_range in metadata) at its place in the inode's commit order: after
+  // everything accepted before, with later commits held back until it returns.
+  Status ordered(Ino ino, std::stop_token stop, std::move_only_function<Status()> change);
+
+  // Forgets cached slice lists and read-ahead of `ino`: after truncate, copy, compaction, or a change by another client.
+  void invalidate(Ino ino);
+
+  // The data of slices as one run of bytes, for compaction: reads `parts` in order and writes them as a new slice.
+  // Returns the new slice (pos 0, off 0). Nothing is committed.
+  Result<Slice> rewrite(std::span<const Slice> parts, std::stop_token stop);
+
+  // Commits everything of all inodes; the first error, with the inode's number, if something could not be.
+  Status flush_all(std::chrono::milliseconds deadline);
+  // Stops all threads. After flush_all.
+  void stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cider::chunk

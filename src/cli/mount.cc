@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/control_client.h"
 #include "cli/daemon.h"
 #include "cli/host.h"
 #include "cli/log_level.h"
@@ -69,9 +70,8 @@ Status check_answers(const std::string& mount_point) {
   return {};
 }
 
-Result<int> mount_in_background(const Arguments& arguments, MountPlan plan) {
+Result<int> mount_in_background(const Arguments& arguments, const std::string& log_file, MountPlan plan) {
   const std::string mount_point = plan.mount_point;
-  const std::string& log_file = arguments.text("log");
   TRY(run_in_background(log_file, [&](StartReport& report) {
     log::configure({log_level(arguments), log_file, !arguments.flag("no-syslog")});
     return serve(std::move(plan), [&](const auto& started) {
@@ -111,9 +111,10 @@ Status check_not_mounted(const Arguments& arguments, const std::string& mount_po
 Result<int> run(const Arguments& arguments) {
   MountPlan plan = TRY(plan_mount(arguments));
   TRY(check_not_mounted(arguments, plan.mount_point));
+  const std::string log_file = TRY(absolute(arguments.text("log")));
   prepare_mount_process();
   if (arguments.flag("disable-transparent-hugepage")) disable_huge_pages();
-  if (arguments.flag("background")) return mount_in_background(arguments, std::move(plan));
+  if (arguments.flag("background")) return mount_in_background(arguments, log_file, std::move(plan));
   return mount_in_foreground(std::move(plan));
 }
 

@@ -35,6 +35,7 @@ namespace cider::meta {
 
 class LockWaiters;
 class Jobs;
+struct Aftermath;
 struct OpEnv;
 
 enum class AtimeMode { noatime, relatime, strictatime };
@@ -213,11 +214,20 @@ class Meta {
   friend class Jobs;
   friend class LockWaiters;
 
+  // Whether an operation may move something to the trash.
+  enum class Trash { unused, needed };
   // Runs an operation with fresh inputs per attempt; fetches ACL rules it lacks. See ops/env.h.
-  Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, bool may_remove = false);
-  // Today's hour folder in the trash, made if need be; 0 where nothing goes to the trash.
-  Result<Ino> trash_folder(Ino parent);
+  Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash = Trash::unused);
+  // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
+  Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
+  // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was another.
+  Status provide(const OpEnv& env, Error error);
+  // This hour's folder in the trash, made if need be; 0 where nothing goes to the trash.
+  Result<Ino> trash_folder();
+  Result<Ino> make_trash_folder(const std::string& name);
   void forget_trash_folder();
+  // Does what is left to do after an inode lost a name.
+  void settle(const Aftermath& after);
   // A file's last name and handle are gone and its data may go: starts deletion in the background.
   void file_deleted(Ino ino, uint64_t length);
   Status delete_sustained(uint64_t sid, Ino ino);

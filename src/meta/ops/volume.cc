@@ -5,10 +5,7 @@
 
 #include "meta/meta.h"
 #include "meta/store/memory/memory_store.h"
-#if __has_include("meta/store/sql/sqlite_store.h")
 #include "meta/store/sql/sqlite_store.h"
-#define CIDER_HAVE_SQLITE 1
-#endif
 
 namespace cider::meta {
 namespace {
@@ -43,9 +40,7 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, boo
   std::string_view rest = colon == std::string_view::npos ? std::string_view{} : url.substr(colon + 3);
   if (scheme == "sqlite3") {
     if (rest.empty()) return fail(EINVAL, "META URL '" + std::string(url) + "' names no file: sqlite3://PATH");
-#ifdef CIDER_HAVE_SQLITE
     return open_sqlite(std::string(rest), SqliteOptions{.create = create, .read_only = read_only});
-#endif
   }
   if (scheme == "memory" || scheme == "memkv") return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
   return fail(EINVAL, "META URL '" + std::string(url) + "' is of no supported engine; use sqlite3://PATH");

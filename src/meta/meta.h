@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -231,8 +232,8 @@ class Meta {
   // A file's last name and handle are gone and its data may go: starts deletion in the background.
   void file_deleted(Ino ino, uint64_t length);
   Status delete_sustained(uint64_t sid, Ino ino);
-  Status delete_file_data(Ino ino, uint64_t length);
-  void delete_slice_if_unreferenced(const DelayedSlice& slice);
+  Status delete_files_data(std::span<const DeletedFile> files);
+  void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
   Status check_writable() const;
 
   const std::unique_ptr<Store> store_;

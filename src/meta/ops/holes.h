@@ -1,6 +1,7 @@
 // Ranges of a file that become holes.
 #pragma once
 
+#include "meta/model/slices.h"
 #include "meta/store/transaction.h"
 
 namespace cider::meta {

@@ -25,7 +25,7 @@ Status check_slice(const ChunkSlice& s) {
 
 // A file without a name belongs to sessions that keep it open; a cleaned-up session must not write it any more.
 Status check_kept(Transaction& tx, const OpEnv& env) {
-  auto& session = tx.ask(SessionRead{env.sid, {}});
+  auto& session = tx.ask(SessionRead{env.sid, false, {}});
   TRY(tx.fetch());
   if (!session.expire) return fail(EIO, "this client's session was cleaned up");
   return {};

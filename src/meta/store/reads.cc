@@ -27,7 +27,9 @@ bool holds(const ParentsRead& seen, const ParentsRead& now) { return seen.parent
 bool holds(const SliceRefRead& seen, const SliceRefRead& now) { return seen.alive() == now.alive(); }
 bool holds(const FlocksRead& seen, const FlocksRead& now) { return seen.table == now.table; }
 bool holds(const PlocksRead& seen, const PlocksRead& now) { return seen.table == now.table; }
-bool holds(const SessionRead& seen, const SessionRead& now) { return seen.expire.has_value() == now.expire.has_value(); }
+bool holds(const SessionRead& seen, const SessionRead& now) {
+  return seen.exact ? seen.expire == now.expire : seen.expire.has_value() == now.expire.has_value();
+}
 bool holds(const SustainedRead& seen, const SustainedRead& now) { return seen.sids == now.sids; }
 bool holds(const DelayedSlicesRead& seen, const DelayedSlicesRead& now) { return seen.records == now.records; }
 bool holds(const XattrNamesRead&, const XattrNamesRead&) { return true; }

@@ -35,7 +35,7 @@ struct AclRule {
   uint16_t mode() const;           // rwxrwxrwx: owner, mask (or group without one), other
 };
 
-// Every function takes an unset permission as none (rules in the engine have their base entries set).
+// mode() and the three functions below take an unset permission as none (rules in the engine have their base entries set).
 
 // The access rule of a child made with `mode` (umask not applied) below a directory with this default rule.
 AclRule child_access_rule(const AclRule& default_rule, uint16_t mode);

@@ -9,8 +9,9 @@
 
 namespace cider::meta {
 
-// Format: JuiceFS 1.4 pkg/version Semver. Looser than semver.org: minor and patch may be missing, and the text after the
-// dash is compared as bytes, so that "1.1.0-A" stands before every pre-release of 1.1.0 ("-beta1" and so on).
+// Format: JuiceFS 1.4 pkg/version Semver. Looser than semver.org: minor and patch may be missing, and the
+// text after the dash is compared as bytes, so that "1.1.0-A" stands before every pre-release of 1.1.0
+// ("-beta1" and so on).
 struct ClientVersion {
   uint64_t major = 0;
   uint64_t minor = 0;

@@ -6,7 +6,8 @@
 
 namespace cider::meta {
 
-// Writes <, >, &, U+2028 and U+2029 as \uXXXX. `json` is whole JSON text: those characters stand in strings alone.
+// Writes <, >, &, U+2028 and U+2029 as \uXXXX. `json` is whole JSON text: those characters stand in strings
+// alone.
 std::string escape_like_go(std::string_view json);
 
 }  // namespace cider::meta

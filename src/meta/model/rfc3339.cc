@@ -8,6 +8,10 @@
 namespace cider::meta {
 namespace {
 
+// The first seconds of these years: years have four digits.
+constexpr int64_t kYear0 = -62167219200;
+constexpr int64_t kYear10000 = 253402300800;
+
 // Takes `width` digits off the front of `text`.
 bool take_number(std::string_view* text, size_t width, int* value) {
   if (text->size() < width) return false;
@@ -59,9 +63,10 @@ std::string format_rfc3339(Time time) {
   const time_t sec = time.sec;
   tm local{};
   localtime_r(&sec, &local);
-  char text[64];
-  size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &local);
-  std::string out(text, length);
+  char text[96];
+  std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d", local.tm_year + 1900, local.tm_mon + 1,
+                local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
+  std::string out = text;
   if (time.nsec != 0) {
     std::snprintf(text, sizeof text, ".%09u", time.nsec);
     out += text;
@@ -87,6 +92,7 @@ std::optional<Time> parse_rfc3339(std::string_view text) {
   if (!complete || !date.ok() || h > 23 || min > 59 || s > 59) return std::nullopt;
   const int64_t days_since_1970 = sys_days(date).time_since_epoch().count();
   time.sec = days_since_1970 * 86400 + h * 3600 + min * 60 + s - offset;
+  if (time.sec < kYear0 || time.sec >= kYear10000) return std::nullopt;
   return time;
 }
 

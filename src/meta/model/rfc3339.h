@@ -1,4 +1,5 @@
-// Times as RFC 3339 text, the way Go writes them: "2026-11-22T15:46:32.6151Z", trailing zeros of the fraction left out.
+// Times as RFC 3339 text, the way Go writes them: "2026-11-22T15:46:32.6151Z", trailing zeros of the fraction
+// left out.
 #pragma once
 
 #include <optional>

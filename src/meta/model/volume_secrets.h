@@ -1,5 +1,5 @@
-// How secrets stand in the volume's document: AES-128-GCM under MD5(uuid). The uuid stands beside them, so this hides them
-// from the eye and no more.
+// How secrets stand in the volume's document: AES-128-GCM under MD5(uuid). The uuid stands beside them, so
+// this hides them from the eye and no more.
 #pragma once
 
 #include <string>

@@ -12,9 +12,15 @@ function(cider_module name)
   set(fuzzers ${all})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
 
+  list(TRANSFORM ARG_DEPENDS PREPEND cider_)
+  if(NOT sources)  # headers alone
+    add_library(cider_${name} INTERFACE)
+    target_include_directories(cider_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(cider_${name} INTERFACE ${ARG_DEPENDS})
+    return()
+  endif()
   add_library(cider_${name} STATIC ${sources})
   target_include_directories(cider_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-  list(TRANSFORM ARG_DEPENDS PREPEND cider_)
   target_link_libraries(cider_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_LINK} Threads::Threads)
 
   if(CIDER_TESTS AND tests)

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ namespace cider::meta {
 
 class LockWaiters;
 class Jobs;
+struct Aftermath;
 struct OpEnv;
 
 enum class AtimeMode { noatime, relatime, strictatime };
@@ -213,16 +215,25 @@ class Meta {
   friend class Jobs;
   friend class LockWaiters;
 
+  // Whether an operation may move something to the trash.
+  enum class Trash { unused, needed };
   // Runs an operation with fresh inputs per attempt; fetches ACL rules it lacks. See ops/env.h.
-  Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, bool may_remove = false);
-  // Today's hour folder in the trash, made if need be; 0 where nothing goes to the trash.
-  Result<Ino> trash_folder(Ino parent);
+  Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash = Trash::unused);
+  // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
+  Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
+  // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was another.
+  Status provide(const OpEnv& env, Error error);
+  // This hour's folder in the trash, made if need be; 0 where nothing goes to the trash.
+  Result<Ino> trash_folder();
+  Result<Ino> make_trash_folder(const std::string& name);
   void forget_trash_folder();
+  // Does what is left to do after an inode lost a name.
+  void settle(const Aftermath& after);
   // A file's last name and handle are gone and its data may go: starts deletion in the background.
   void file_deleted(Ino ino, uint64_t length);
   Status delete_sustained(uint64_t sid, Ino ino);
-  Status delete_file_data(Ino ino, uint64_t length);
-  void delete_slice_if_unreferenced(const DelayedSlice& slice);
+  Status delete_files_data(std::span<const DeletedFile> files);
+  void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
   Status check_writable() const;
 
   const std::unique_ptr<Store> store_;

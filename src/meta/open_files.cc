@@ -27,10 +27,12 @@ bool OpenFiles::is_open(Ino ino) const {
   return it != inodes_.end() && it->second.handles > 0;
 }
 
-void OpenFiles::set_unlinked(Ino ino) {
+bool OpenFiles::set_unlinked(Ino ino, bool unlinked) {
   std::lock_guard lock(mutex_);
   auto it = inodes_.find(ino);
-  if (it != inodes_.end() && it->second.handles > 0) it->second.unlinked = true;
+  if (it == inodes_.end() || it->second.handles == 0) return false;
+  it->second.unlinked = unlinked;
+  return true;
 }
 
 std::vector<Ino> OpenFiles::open_inodes() const {

@@ -21,8 +21,9 @@ class OpenFiles {
   // Counts one less. True when it was the last and the file was unlinked meanwhile: its data is now unwanted.
   bool close(Ino ino);
   bool is_open(Ino ino) const;
-  // The file has lost its last name but lives on until its last close.
-  void set_unlinked(Ino ino);
+  // The file has lost its last name (or, by link, got one again) but lives on until its last close. False where that has
+  // come already: then nobody else will remove it.
+  bool set_unlinked(Ino ino, bool unlinked);
   std::vector<Ino> open_inodes() const;
 
   // The inodes that one operation may remove. Sampling marks an inode until the Removal is gone.

@@ -141,8 +141,9 @@ struct HolderLocksRead {
   std::vector<Ino> inodes;
 };
 
-struct SessionRead {      // checked: exists or not
+struct SessionRead {      // checked: exists or not; with `exact` also its expiry
   uint64_t sid = 0;
+  bool exact = false;
   std::optional<int64_t> expire;
 };
 

@@ -1,7 +1,8 @@
 # cider_module(name [DEPENDS module...] [LINK library...])
 #
 # One folder below src/ is one static library. Every .cc in it (and below it) belongs to it, except X_test.cc, which
-# go into the test program of the module, and X_fuzz.cc, each a fuzz target of its own.
+# go into the test program of the module, and X_fuzz.cc, each a fuzz target of its own. A folder without
+# sources is an interface library.
 function(cider_module name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
@@ -12,10 +13,16 @@ function(cider_module name)
   set(fuzzers ${all})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
 
-  add_library(cider_${name} STATIC ${sources})
-  target_include_directories(cider_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   list(TRANSFORM ARG_DEPENDS PREPEND cider_)
-  target_link_libraries(cider_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_LINK} Threads::Threads)
+  if(sources)
+    add_library(cider_${name} STATIC ${sources})
+    target_include_directories(cider_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(cider_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_LINK} Threads::Threads)
+  else()
+    add_library(cider_${name} INTERFACE)
+    target_include_directories(cider_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(cider_${name} INTERFACE ${ARG_DEPENDS})
+  endif()
 
   if(CIDER_TESTS AND tests)
     add_executable(${name}_test ${tests})

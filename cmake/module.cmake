@@ -1,12 +1,12 @@
 # cider_module(name [DEPENDS module...] [LINK library...])
 #
 # One folder below src/ is one static library. Every .cc in it (and below it) belongs to it, except X_test.cc, which
-# go into the test program of the module, and X_fuzz.cc, each a fuzz target of its own.
+# go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's.
 function(cider_module name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   set(sources ${all})
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|fuzz)|/main)\\.cc$")
   set(tests ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   set(fuzzers ${all})

@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "chunk/block_store.h"
-#include "chunk/overlay.h"
+#include "base/overlay.h"
 
 namespace cider::vfs {
 namespace {
@@ -54,7 +54,7 @@ Result<std::vector<Piece>> pieces_of(meta::Meta& meta, const Caller& caller, Ino
     const auto records = TRY(meta.chunk(ino, static_cast<uint32_t>(index)));
     if (records.empty()) continue;
     const auto end = static_cast<uint32_t>(std::min(kChunkSize, attr.length - index * kChunkSize));
-    for (const Slice& slice : chunk::Overlay(records).extents(0, end)) {
+    for (const Slice& slice : Overlay(records).extents(0, end)) {
       if (raw) {
         out.push_back({index, "", slice});
       } else {

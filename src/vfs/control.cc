@@ -57,9 +57,9 @@ Status ControlChannel::write(const Caller& caller, std::string_view data) {
   }
   if (worker_.joinable()) worker_.join();   // it has answered already: running_ is false
   running_ = true;
-  worker_ = std::jthread([this, caller, request = *std::move(request)](std::stop_token stop) mutable {
-    caller.interrupt = stop;
-    run_request(std::move(caller), request);
+  worker_ = std::jthread([this, who = Caller(caller), request = *std::move(request)](std::stop_token stop) mutable {
+    who.interrupt = std::move(stop);
+    run_request(std::move(who), request);
   });
   return {};
 }

@@ -91,8 +91,12 @@ void Front::count(Kind kind, int error, std::chrono::duration<double> took) {
   ops_[kind].seconds->add(took.count());
   latency_.observe(took.count());
   if (error == 0) return;
-  const char* name = strerrorname_np(error);
-  metrics_.counter(std::string("fuse_ops_io_errors_") + (name != nullptr ? name : std::to_string(error).c_str())).add();
+  std::atomic<Counter*>& counter = errors_[std::min<size_t>(static_cast<size_t>(error), errors_.size() - 1)];
+  if (counter.load(std::memory_order_relaxed) == nullptr) {
+    const char* name = strerrorname_np(error);
+    counter = &metrics_.counter(std::string("fuse_ops_io_errors_") + (name != nullptr ? name : "other"));
+  }
+  counter.load(std::memory_order_relaxed)->add();
 }
 
 template <class Describe>
@@ -245,12 +249,9 @@ Status Front::fsync(const Caller& caller, Ino ino, Handle handle, bool data_only
 
 void Front::release(const Caller& caller, Ino ino, Handle handle, std::optional<uint64_t> flock_owner) {
   if (ino == kAccessLogIno) return inner_.release(caller, ino, handle, flock_owner);
-  pass(kRelease, caller,
-       [&](const Caller& c) -> Status {
-         inner_.release(c, ino, handle, flock_owner);
-         return {};
-       },
-       [&](const auto&) { return format("(%llu,%llu)", ull{ino}, ull{handle}); });
+  const Moment began = std::chrono::steady_clock::now();
+  inner_.release(caller, ino, handle, flock_owner);
+  record(kRelease, caller, 0, began, [&] { return format("(%llu,%llu)", ull{ino}, ull{handle}); });
 }
 
 Result<OpenReply> Front::opendir(const Caller& caller, Ino ino, int flags) {
@@ -278,12 +279,9 @@ Status Front::fsyncdir(const Caller& caller, Ino ino, Handle handle) {
 }
 
 void Front::releasedir(const Caller& caller, Ino ino, Handle handle) {
-  pass(kReleasedir, caller,
-       [&](const Caller& c) -> Status {
-         inner_.releasedir(c, ino, handle);
-         return {};
-       },
-       [&](const auto&) { return format("(%llu)", ull{ino}); });
+  const Moment began = std::chrono::steady_clock::now();
+  inner_.releasedir(caller, ino, handle);
+  record(kReleasedir, caller, 0, began, [&] { return format("(%llu)", ull{ino}); });
 }
 
 Result<StatFs> Front::statfs(const Caller& caller, Ino ino) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <string_view>
@@ -98,6 +99,7 @@ class Front : public FileSystem {
     Counter* seconds;
   };
   std::array<OpMetrics, kKinds> ops_;
+  std::array<std::atomic<Counter*>, 160> errors_{};   // by errno, made when first seen
   Histogram& latency_;
   Histogram& read_size_;
   Histogram& written_size_;

@@ -81,7 +81,7 @@ Status VolumeFileSystem::flush(const Caller& caller, Ino ino, Handle handle, uin
   if (is_internal(ino)) return {};
   const auto file = TRY(find_file(handle, ino));
   Status flushed;
-  if (data_.has_pending(ino)) flushed = data_.flush(ino, caller.interrupt);
+  if (file->writable() || data_.has_pending(ino)) flushed = data_.flush(ino, caller.interrupt);
   if (file->inode->forget_lock_owner(lock_owner)) unlock_all(caller, ino, lock_owner);
   return flushed;
 }

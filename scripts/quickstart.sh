@@ -19,7 +19,7 @@ scripts/install-packages.sh build
 
 step "Build ($BIN)"
 [ -x "$BIN" ] && there "$BIN (brought up to date)"
-cmake --preset release -DCIDER_TESTS=OFF -DCIDER_BENCH=OFF >/dev/null
+cmake --preset release >/dev/null
 cmake --build --preset release --target ciderfs
 
 step "Volume ($META)"

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -34,16 +35,28 @@ bool ends_on_any_signal(uint32_t opcode) {
   }
 }
 
-// True if the thread has been killed: the kernel then marks SIGKILL pending in every thread of the process, whichever
-// signal it was. Also true if it can't be seen (it is gone, or in a PID namespace that is not ours).
+constexpr uint64_t signal_bit(int signal) { return 1ULL << (signal - 1); }
+
+// Signals that don't end a process that has no handler for them.
+constexpr uint64_t kHarmless = signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) | signal_bit(SIGWINCH) |
+                               signal_bit(SIGSTOP) | signal_bit(SIGTSTP) | signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
+
+// True if a signal is pending that will end the thread. Also true if that can't be seen: it is gone, or in a PID namespace
+// that is not ours.
 bool is_being_killed(uint32_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
-  std::string line;
-  while (std::getline(status, line)) {
-    if (!line.starts_with("SigPnd:")) continue;
-    return std::stoull(line.substr(7), nullptr, 16) >> (SIGKILL - 1) & 1;
+  uint64_t pending = 0;
+  uint64_t withheld = 0;  // blocked, ignored or handled
+  bool seen = false;
+  for (std::string line; std::getline(status, line);) {
+    bool is_pending = line.starts_with("SigPnd:") || line.starts_with("ShdPnd:");
+    bool is_withheld = line.starts_with("SigBlk:") || line.starts_with("SigIgn:") || line.starts_with("SigCgt:");
+    if (!is_pending && !is_withheld) continue;
+    uint64_t mask = std::strtoull(line.c_str() + 7, nullptr, 16);
+    (is_pending ? pending : withheld) |= mask;
+    seen = true;
   }
-  return true;
+  return !seen || pending & signal_bit(SIGKILL) || pending & ~withheld & ~kHarmless;
 }
 
 }  // namespace

@@ -242,6 +242,7 @@ Result<Volume> decode_volume(std::string_view json) {
   volume.unknown = reader.unknown();
   if (!volume.tiers.contains(0)) volume.tiers[0] = Tier{.id = 0, .storage_class = volume.storage_class};
   TRY(check_usable(volume));
+  if (volume.uuid.empty()) return fail(EINVAL, "the volume's setting has no UUID");
   TRY(unseal_all(&volume));
   return volume;
 }

@@ -73,7 +73,6 @@ Status check_versions(const Volume& volume) {
 
 Status check_usable(const Volume& volume) {
   if (volume.name.empty()) return fail(EINVAL, "the volume's setting has no Name");
-  if (volume.uuid.empty()) return fail(EINVAL, "the volume's setting has no UUID");
   TRY(check_block_size(volume.block_size));
   TRY(check_shards(volume));
   if (volume.trash_days < 0)

@@ -59,8 +59,8 @@ Result<Volume> load_volume(Store& store) {
 }
 
 Status format_volume(Store& store, Volume* volume, const Clock& clock) {
-  if (volume->uuid.empty()) volume->uuid = TRY(random_uuid());
   TRY(check_volume(*volume));
+  if (volume->uuid.empty()) volume->uuid = TRY(random_uuid());
   volume->min_client_version = needed_client_version(*volume);
   std::string setting = TRY(encode_volume(*volume));
   Time now = clock.now();

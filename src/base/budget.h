@@ -9,16 +9,20 @@
 #include <stop_token>
 
 #include "base/result.h"
+#include "base/slab_pool.h"
 
 namespace cider {
 
 // Charging never blocks, so that no receive thread waits for memory. Who produces data looks at the pressure instead:
 // writers answer late, readers read ahead less or wait, caches give way.
+//
+// A budget with a parent counts one kind of use (reads, say) and charges the parent too. A budget outlives its children and
+// every Buffer allocated from it.
 class MemoryBudget {
  public:
-  explicit MemoryBudget(size_t limit) : limit_(limit) {}
+  explicit MemoryBudget(size_t limit, MemoryBudget* parent = nullptr);
 
-  void charge(size_t bytes) { used_.fetch_add(bytes, std::memory_order_relaxed); }
+  void charge(size_t bytes);
   void release(size_t bytes);
 
   size_t limit() const { return limit_; }
@@ -32,12 +36,20 @@ class MemoryBudget {
   // Waits until has_room(bytes, share); EINTR when `stop` is requested first.
   Status wait_for_room(size_t bytes, double share, std::stop_token stop);
 
+  // Waits until `ready`, which is asked again after each release; EINTR when `stop` is requested first.
+  Status wait_until(const std::function<bool()>& ready, std::stop_token stop);
+
+  // Where Buffers charged here get their memory: one pool for a budget and its children.
+  SlabPool& slabs() { return parent_ ? parent_->slabs() : slabs_; }
+
  private:
   const size_t limit_;
+  MemoryBudget* const parent_;
   std::atomic<size_t> used_{0};
   std::atomic<int> waiters_{0};
   std::mutex mutex_;
   std::condition_variable_any room_;
+  SlabPool slabs_;
 };
 
 }  // namespace cider

@@ -1,7 +1,5 @@
 #include "base/buffer.h"
 
-#include <sys/mman.h>
-
 #include <cstdlib>
 #include <new>
 
@@ -22,19 +20,23 @@ struct Buffer::Slab {
   MemoryBudget* budget;
 
   ~Slab() {
-    std::free(memory);
-    if (budget) budget->release(size);
+    if (!budget) {
+      std::free(memory);
+      return;
+    }
+    budget->slabs().free(memory, size);
+    budget->release(size);
   }
 };
 
 Buffer Buffer::allocate(size_t size, MemoryBudget* budget) {
   size_t rounded = round_up(size ? size : 1);
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kPage, rounded));
+  void* memory = budget ? budget->slabs().allocate(rounded) : std::aligned_alloc(kPage, rounded);
   if (!memory) throw std::bad_alloc();
   if (budget) budget->charge(rounded);
   Buffer buffer;
-  buffer.slab_ = std::shared_ptr<Slab>(new Slab{memory, rounded, budget});
-  buffer.data_ = memory;
+  buffer.slab_ = std::shared_ptr<Slab>(new Slab{static_cast<std::byte*>(memory), rounded, budget});
+  buffer.data_ = buffer.slab_->memory;
   buffer.size_ = size;
   return buffer;
 }

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "base/buffer.h"
-#include "base/budget.h"
 #include "base/result.h"
 #include "object/object_store.h"
 
@@ -30,7 +29,7 @@ uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_
 // Thread-safe.
 class BlockStore {
  public:
-  BlockStore(object::ObjectStore& store, Layout layout, MemoryBudget& budget);
+  BlockStore(object::ObjectStore& store, Layout layout);
 
   const Layout& layout() const { return layout_; }
 
@@ -39,6 +38,9 @@ class BlockStore {
 
   // Stores one block. The data's length must be the block's length.
   Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
+
+  // True if the block at `off` is there but not as long as its name says, so that reading it again won't help.
+  bool is_damaged(uint64_t slice_id, uint32_t size, uint32_t off);
 
   // Removes all blocks of a slice; a missing block is no error.
   Status remove_slice(uint64_t slice_id, uint32_t size);
@@ -53,7 +55,6 @@ class BlockStore {
  private:
   object::ObjectStore& store_;
   const Layout layout_;
-  MemoryBudget& budget_;
 };
 
 }  // namespace cider::chunk

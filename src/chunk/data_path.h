@@ -7,6 +7,8 @@
 // - flush() and fsync() return when what was written before is committed (fsync: and survives a power loss), or with the error;
 // - data that could not be committed is kept and retried; an error is told once per waiting flush, then the file works again;
 // - memory stays within the budget plus what callers are waiting with.
+//
+// Buffers that read() returned must be gone before the DataPath is.
 #pragma once
 
 #include <chrono>
@@ -14,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 
 #include "base/budget.h"
@@ -29,7 +32,8 @@ struct DataOptions {
   int max_uploads = 20;               // blocks in upload at once
   int max_downloads = 200;            // GETs at once
   uint64_t max_readahead = 32 << 20;  // bytes per stream
-  int io_retries = 10;                // per block; with growing pauses
+  uint32_t fetch_size = 1 << 20;      // bytes of one GET, at most
+  int io_retries = 10;                // tries of a GET, with growing pauses
   std::chrono::seconds flush_timeout{300};  // a flush that waits longer answers EIO (the data is kept and retried)
 };
 
@@ -45,7 +49,8 @@ class DataPath {
   ~DataPath();  // stop() must have been called
 
   // Reads up to `size` bytes at `off` of a file that is `length` bytes long (as the caller knows it; pending writes of this
-  // client count in addition). Shorter only at the end of file. Holes read as zeros. `stream` tells handles apart for
+  // client count in addition. A caller that looks up the length asks pending() first and takes the larger, as a commit may
+  // come in between). Shorter only at the end of file. Holes read as zeros. `stream` tells handles apart for
   // read-ahead. ENOENT of a block is retried with a fresh slice list once, then EIO.
   Result<BufferChain> read(Ino ino, uint64_t stream, uint64_t length, uint64_t off, uint32_t size, std::stop_token stop);
 
@@ -72,7 +77,8 @@ class DataPath {
   void invalidate(Ino ino);
 
   // The data of slices as one run of bytes, for compaction: reads `parts` in order and writes them as a new slice.
-  // Returns the new slice (pos 0, off 0). Nothing is committed.
+  // Returns the new slice (pos 0, off 0), which survives a power loss, as what it replaces may have been fsynced. Nothing is
+  // committed.
   Result<Slice> rewrite(std::span<const Slice> parts, std::stop_token stop);
 
   // Commits everything of all inodes; the first error, with the inode's number, if something could not be.

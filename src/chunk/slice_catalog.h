@@ -28,7 +28,9 @@ class SliceCatalog {
   virtual Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh) = 0;
 
   // Appends slices in order, in one transaction, and makes the file at least as long as they reach. ENOENT if the inode
-  // is gone (its data is then unwanted), ENOSPC/EDQUOT when the volume or a quota is full, EIO/ETIMEDOUT when unclear.
+  // is gone (its data is then unwanted), ENOSPC/EDQUOT when the volume or a quota is full; these and other errors mean that
+  // nothing was and will be committed. EIO, ETIMEDOUT, EAGAIN, EBUSY, EINTR, ENOMEM and network errors mean that it is unclear:
+  // the same slices are committed again later, and the catalog must then not append them twice.
   virtual Status commit(Ino ino, std::span<const NewSlice> slices, Time mtime) = 0;
 
   // Tells that the chunk has many records, so that somebody compacts it in the background.

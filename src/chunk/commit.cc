@@ -1,0 +1,187 @@
+// Working off the commit logs: slices whose blocks are stored leave in order, as many as are ready in one transaction.
+#include <algorithm>
+
+#include "base/log.h"
+#include "chunk/writer.h"
+
+namespace cider::chunk {
+namespace {
+
+constexpr size_t kMostSlices = 1000;  // in one transaction
+constexpr Millis kPause{500};
+constexpr size_t kCrowded = 100;      // records of a chunk
+
+// Errors after which the commit may or may not have happened, or may yet succeed. All others mean that it has not and will not.
+bool is_unclear(int code) {
+  switch (code) {
+    case EIO: case ETIMEDOUT: case EAGAIN: case EBUSY: case EINTR: case ENOMEM: case EPIPE: case ECONNRESET:
+    case ECONNREFUSED: case ECONNABORTED: case EHOSTUNREACH: case ENETUNREACH: case ENOTCONN:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+// Goes on with the log of `file` after something has become ready.
+void Writer::advance(const FilePtr& file) {
+  std::lock_guard lock(file->mutex);
+  if (start_commit(*file)) commits_.submit([this, file] { commit(file); });
+}
+
+// With the file locked: true if the caller must run commit().
+bool Writer::start_commit(FileState& file) {
+  if (file.committing || file.log.empty()) return false;
+  const LogEntry& head = file.log.front();
+  file.committing = !head.is_change && head.ready();
+  return file.committing;
+}
+
+size_t Writer::batch_size(const FileState& file) const {
+  if (file.repeat > 0) return file.repeat;
+  size_t entries = 0;
+  size_t slices = 0;
+  for (const LogEntry& entry : file.log) {
+    slices += entry.slices.size();
+    if (entry.is_change || !entry.ready() || (entries > 0 && (slices > kMostSlices || file.one_by_one))) break;
+    entries++;
+  }
+  return entries;
+}
+
+void Writer::commit(const FilePtr& file) {
+  while (true) {
+    std::vector<NewSlice> slices;
+    size_t batch;
+    Time mtime;
+    {
+      std::lock_guard lock(file->mutex);
+      batch = batch_size(*file);
+      if (batch == 0) {
+        file->committing = false;
+        file->one_by_one = false;
+        if (!start_commit(*file)) return;
+        continue;
+      }
+      for (size_t i = 0; i < batch; i++) {
+        const LogEntry& entry = file->log[i];
+        for (const auto& slice : entry.slices) {
+          slices.push_back({entry.index, Slice{slice->pos, slice->id, slice->len, 0, slice->len}});
+        }
+        mtime = std::max(mtime, entry.mtime);
+      }
+      file->records_version++;
+    }
+    Status status = catalog_.commit(file->ino, slices, mtime);
+    if (status) {
+      commit_succeeded(file, batch);
+    } else if (!is_unclear(status.error().code)) {
+      commit_failed(file, batch, status.error());
+    } else {
+      log::warning("inode " + std::to_string(file->ino) + ": commit failed, will try again: " + status.error().to_string());
+      std::lock_guard lock(file->mutex);
+      file->repeat = batch;
+      for (size_t i = 0; i < batch; i++) file->log[i].unclear = true;
+      file->upload_error = status.error();
+      timer_.after(kPause, [this, file] { commits_.submit([this, file] { commit(file); }); });
+      return;
+    }
+  }
+}
+
+void Writer::commit_succeeded(const FilePtr& file, size_t batch) {
+  std::vector<uint32_t> crowded;
+  UnsyncedSlices::Slices stored;
+  {
+    std::lock_guard lock(file->mutex);
+    for (size_t i = 0; i < batch; i++) {
+      for (const auto& slice : file->log[i].slices) stored.push_back({slice->id, slice->len});
+      note_records(*file, file->log[i], crowded);
+    }
+    unsynced_.add(file->ino, std::move(stored));
+    pop_entries(*file, batch);
+  }
+  for (uint32_t index : crowded) catalog_.suggest_compaction(file->ino, index);
+  sync_overflow();
+}
+
+// Puts committed slices into the cached records of their chunk.
+void Writer::note_records(FileState& file, const LogEntry& entry, std::vector<uint32_t>& crowded) {
+  file.records_version++;
+  ChunkRecords& records = file.records[entry.index];
+  size_t before = records.overlay ? records.overlay->records() : records.appended;
+  for (const auto& slice : entry.slices) {
+    if (records.overlay) {
+      records.overlay->add({slice->pos, slice->id, slice->len, 0, slice->len});
+    } else {
+      records.appended++;
+    }
+  }
+  size_t after = records.overlay ? records.overlay->records() : records.appended;
+  if (before / kCrowded != after / kCrowded) crowded.push_back(entry.index);
+}
+
+// The catalog refused the slices for good. Their data is given up.
+void Writer::commit_failed(const FilePtr& file, size_t batch, const Error& error) {
+  std::vector<BlockStore::SliceRef> unwanted;
+  {
+    std::lock_guard lock(file->mutex);
+    if (batch > 1 && error.code != ENOENT && file->repeat == 0) {
+      file->one_by_one = true;  // the first ones may still fit
+      return;
+    }
+    for (size_t i = 0; i < batch; i++) {
+      LogEntry& entry = file->log[i];
+      if (!entry.unclear) {
+        for (const auto& slice : entry.slices) unwanted.push_back({slice->id, slice->len});
+      }
+      if (error.code == ENOENT) continue;  // the file is gone, nobody wants to know
+      bool told = false;
+      for (FlushWaiter* waiter : file->waiters) {
+        if (waiter->target < entry.seq) continue;
+        if (!waiter->error) waiter->error = error;
+        told = true;
+      }
+      if (!told && !file->untold_error) file->untold_error = error;
+    }
+    pop_entries(*file, batch);
+  }
+  if (error.code != ENOENT) {
+    log::error("inode " + std::to_string(file->ino) + ": written data is lost: " + error.to_string());
+  }
+  remove_objects(std::move(unwanted));
+}
+
+void Writer::pop_entries(FileState& file, size_t count) {
+  file.log.erase(file.log.begin(), file.log.begin() + static_cast<std::ptrdiff_t>(count));
+  file.repeat = 0;
+  file.last_used = Monotonic::now();
+  file.changed.notify_all();
+}
+
+void Writer::remove_objects(std::vector<BlockStore::SliceRef> slices) {
+  if (slices.empty()) return;
+  commits_.submit([this, slices = std::move(slices)] {
+    for (auto [id, size] : slices) {
+      if (Status status = blocks_.remove_slice(id, size); !status) {
+        log::warning("slice " + std::to_string(id) + " is left over in the store: " + status.error().to_string());
+      }
+    }
+  });
+}
+
+// Too many slices wait for an fsync that may never come: they are synced now, and need not be remembered any more.
+void Writer::sync_overflow() {
+  while (true) {
+    auto [ino, slices] = unsynced_.take_overflow();
+    if (slices.empty()) return;
+    if (Status status = blocks_.sync(slices); !status) {
+      log::warning("inode " + std::to_string(ino) + ": sync failed: " + status.error().to_string());
+      unsynced_.add(ino, std::move(slices));
+      return;
+    }
+  }
+}
+
+}  // namespace cider::chunk

@@ -1,0 +1,134 @@
+// A SliceCatalog in memory that behaves as an engine does, and fails on demand. For tests.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "chunk/overlay.h"
+#include "chunk/slice_catalog.h"
+
+namespace cider::chunk::testing {
+
+// Thread-safe.
+class MemoryCatalog final : public SliceCatalog {
+ public:
+  // What a commit answers: an errno (0: success), and whether it is applied all the same, as when only the reply is lost.
+  struct Verdict {
+    int code = 0;
+    bool applied = false;
+  };
+  using Rule = std::function<Verdict(Ino, std::span<const NewSlice>)>;
+
+  void set_rule(Rule rule) {
+    std::lock_guard lock(mutex_);
+    rule_ = std::move(rule);
+  }
+  void remove_inode(Ino ino) {
+    std::lock_guard lock(mutex_);
+    gone_.insert(ino);
+    files_.erase(ino);
+  }
+  // Cuts or lengthens the file as truncate does.
+  void truncate(Ino ino, uint64_t length) {
+    std::lock_guard lock(mutex_);
+    File& file = files_[ino];
+    if (length < file.length) {
+      auto index = static_cast<uint32_t>(length / kChunkSize);
+      auto pos = static_cast<uint32_t>(length % kChunkSize);
+      file.chunks.erase(file.chunks.lower_bound(pos ? index + 1 : index), file.chunks.end());
+      if (pos && file.chunks.contains(index)) {
+        auto len = static_cast<uint32_t>(kChunkSize - pos);
+        file.chunks[index].push_back(Slice{pos, 0, 0, 0, len});
+      }
+    }
+    file.length = length;
+  }
+  uint64_t length(Ino ino) {
+    std::lock_guard lock(mutex_);
+    return files_[ino].length;
+  }
+  int commits() {
+    std::lock_guard lock(mutex_);
+    return commits_;
+  }
+  std::vector<std::pair<Ino, uint32_t>> suggested() {
+    std::lock_guard lock(mutex_);
+    return suggested_;
+  }
+  // The records of a chunk as another client would change them.
+  void set_slices(Ino ino, uint32_t index, std::vector<Slice> slices) {
+    std::lock_guard lock(mutex_);
+    files_[ino].chunks[index] = std::move(slices);
+  }
+
+  Result<uint64_t> next_slice_id() override {
+    std::lock_guard lock(mutex_);
+    return next_id_++;
+  }
+
+  Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool) override {
+    std::lock_guard lock(mutex_);
+    loads_++;
+    auto file = files_.find(ino);
+    if (file == files_.end()) return std::vector<Slice>();
+    auto chunk = file->second.chunks.find(index);
+    return chunk == file->second.chunks.end() ? std::vector<Slice>() : chunk->second;
+  }
+
+  Status commit(Ino ino, std::span<const NewSlice> slices, Time) override {
+    std::unique_lock lock(mutex_);
+    Verdict verdict;
+    if (auto rule = rule_) {
+      lock.unlock();
+      verdict = rule(ino, slices);
+      lock.lock();
+    }
+    if (gone_.contains(ino)) return fail(ENOENT);
+    if (verdict.code == 0 || verdict.applied) apply(files_[ino], slices);
+    commits_++;
+    if (verdict.code != 0) return fail(verdict.code, "commit was told to fail");
+    return {};
+  }
+
+  void suggest_compaction(Ino ino, uint32_t index) override {
+    std::lock_guard lock(mutex_);
+    suggested_.emplace_back(ino, index);
+  }
+
+  int loads() {
+    std::lock_guard lock(mutex_);
+    return loads_;
+  }
+
+ private:
+  struct File {
+    uint64_t length = 0;
+    std::map<uint32_t, std::vector<Slice>> chunks;
+  };
+
+  // Committing again what is there already changes nothing.
+  void apply(File& file, std::span<const NewSlice> slices) {
+    for (const NewSlice& slice : slices) {
+      if (!applied_.insert(slice.at.id).second) continue;
+      file.chunks[slice.index].push_back(slice.at);
+      file.length = std::max(file.length, slice.index * kChunkSize + slice.at.pos + slice.at.len);
+    }
+  }
+
+  std::mutex mutex_;
+  uint64_t next_id_ = 1;
+  int commits_ = 0;
+  int loads_ = 0;
+  Rule rule_;
+  std::map<Ino, File> files_;
+  std::set<Ino> gone_;
+  std::set<uint64_t> applied_;
+  std::vector<std::pair<Ino, uint32_t>> suggested_;
+};
+
+}  // namespace cider::chunk::testing

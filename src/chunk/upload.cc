@@ -1,0 +1,95 @@
+// Storing blocks: as soon as they are full or frozen, again and again until the store takes them.
+#include <algorithm>
+
+#include "base/log.h"
+#include "chunk/writer.h"
+
+namespace cider::chunk {
+namespace {
+
+constexpr Millis kFirstPause{100};
+constexpr Millis kLongestPause{5000};
+constexpr int kFailuresToReport = 3;
+
+// The store answers, but does not take data: trying again helps only after somebody has made room.
+bool refuses_data(int code) {
+  return code == ENOSPC || code == EDQUOT || code == EROFS || code == EACCES || code == EPERM;
+}
+
+}  // namespace
+
+void Writer::submit_uploads(const FilePtr& file, Uploads uploads) {
+  for (BlockUpload& block : uploads) submit_upload(file, std::move(block), Millis(0));
+}
+
+void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_after_failure) {
+  uploads_.submit([this, file, block = std::move(block), pause_after_failure] {
+    upload(file, block, pause_after_failure);
+  });
+}
+
+void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure) {
+  Status status = store_block(file, block);
+  if (!status) {
+    if (stop_.stop_requested()) return;
+    note_failed_upload(file, status.error());
+    Millis pause = std::clamp(pause_after_failure * 2, kFirstPause, kLongestPause);
+    timer_.after(pause, [this, file, block, pause] { submit_upload(file, block, pause); });
+    return;
+  }
+  BufferChain done;  // given back before writers are told
+  uint32_t bytes;
+  bool slice_stored;
+  {
+    std::lock_guard lock(file->mutex);
+    PendingSlice::Block& stored = block.slice->blocks[block.index];
+    done.swap(stored.data);
+    bytes = stored.bytes;
+    stored.stored = true;
+    slice_stored = --block.slice->unstored == 0;
+    file->failed_in_row = 0;
+  }
+  done.clear();
+  if (full_store_.load() != 0) {
+    full_store_.store(0);
+    pressure_.set_open(false);
+  }
+  pressure_.sub(bytes);
+  if (slice_stored) advance(file);
+}
+
+Status Writer::store_block(const FilePtr& file, const BlockUpload& block) {
+  PendingSlice& slice = *block.slice;
+  uint64_t id;
+  BufferChain data;
+  {
+    std::lock_guard lock(file->mutex);
+    id = slice.id;
+    data = slice.blocks[block.index].data;
+  }
+  if (id == 0) {
+    uint64_t fresh = TRY(catalog_.next_slice_id());
+    std::lock_guard lock(file->mutex);
+    if (slice.id == 0) slice.id = fresh;  // else another block of it was faster, and this number is lost
+    id = slice.id;
+  }
+  return blocks_.write_block(id, block.index, data, stop_.get_token());
+}
+
+void Writer::note_failed_upload(const FilePtr& file, const Error& error) {
+  log::warning("inode " + std::to_string(file->ino) + ": upload failed, will try again: " + error.to_string());
+  bool report;
+  {
+    std::lock_guard lock(file->mutex);
+    file->failed_uploads++;
+    file->upload_error = error;
+    report = ++file->failed_in_row >= kFailuresToReport && refuses_data(error.code);
+    file->changed.notify_all();
+  }
+  if (report) {
+    full_store_.store(error.code);
+    pressure_.set_open(true);  // what waits has been accepted; the next write gets the error
+  }
+}
+
+}  // namespace cider::chunk

@@ -1,0 +1,104 @@
+// The write side: buffers writes, uploads blocks, commits slices in each inode's order.
+//
+//   write ── OpenChunk ── full blocks ──> upload ──┐
+//                │ freeze                          v
+//                └────────────> commit log ── head is stored ──> commit ──> flush wakes
+//
+// One file per idea: writer.cc accepts and freezes, upload.cc stores blocks, commit.cc works off the logs, flush.cc waits.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <unordered_map>
+#include <vector>
+
+#include "base/budget.h"
+#include "base/timer.h"
+#include "base/worker_pool.h"
+#include "chunk/block_store.h"
+#include "chunk/data_path.h"
+#include "chunk/file_state.h"
+#include "chunk/slice_catalog.h"
+#include "chunk/unsynced.h"
+#include "chunk/write_pressure.h"
+
+namespace cider::chunk {
+
+using FilePtr = std::shared_ptr<FileState>;
+
+// Thread-safe. Lock order: FileState::mutex before Writer::dirty_mutex_, before those inside pools, timer and pressure.
+// No lock is held while the store, the catalog or a completion is called.
+class Writer {
+ public:
+  Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, WritePressure& pressure, Timer& timer,
+         const DataOptions& options);
+  ~Writer() { stop(); }
+
+  Status write(const FilePtr& file, uint64_t off, Buffer data, Time now);
+  Status flush(const FilePtr& file, std::stop_token stop, Monotonic::time_point deadline);
+  Status fsync(const FilePtr& file, std::stop_token stop);
+  void flush_in_background(const FilePtr& file);
+  Status ordered(const FilePtr& file, std::stop_token stop, std::move_only_function<Status()> change);
+  Monotonic::time_point flush_deadline() const { return Monotonic::now() + options_.flush_timeout; }
+
+  // Files whose buffered data is not all cut into slices yet.
+  std::vector<FilePtr> files_with_open_data();
+  void stop();
+
+ private:
+  using Uploads = std::vector<BlockUpload>;
+
+  // writer.cc
+  void note_open(const FilePtr& file);
+  void freeze_up_to(FileState& file, uint32_t index, Uploads& uploads);
+  void freeze_all(FileState& file, Uploads& uploads);
+  void send_off(const FilePtr& file, Uploads uploads);
+  void tick();
+  void relieve();
+
+  // upload.cc
+  void submit_uploads(const FilePtr& file, Uploads uploads);
+  void submit_upload(const FilePtr& file, BlockUpload upload, Millis pause_after_failure);
+  void upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure);
+  Status store_block(const FilePtr& file, const BlockUpload& block);
+  void note_failed_upload(const FilePtr& file, const Error& error);
+
+  // commit.cc
+  void advance(const FilePtr& file);
+  bool start_commit(FileState& file);
+  void commit(const FilePtr& file);
+  size_t batch_size(const FileState& file) const;
+  void commit_succeeded(const FilePtr& file, size_t batch);
+  void commit_failed(const FilePtr& file, size_t batch, const Error& error);
+  void pop_entries(FileState& file, size_t count);
+  void note_records(FileState& file, const LogEntry& entry, std::vector<uint32_t>& crowded);
+  void remove_objects(std::vector<BlockStore::SliceRef> slices);
+  void sync_overflow();
+
+  // flush.cc
+  Status wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter, std::stop_token stop,
+                      Monotonic::time_point deadline);
+
+  BlockStore& blocks_;
+  SliceCatalog& catalog_;
+  MemoryBudget& budget_;
+  WritePressure& pressure_;
+  Timer& timer_;
+  const DataOptions options_;
+
+  std::mutex dirty_mutex_;
+  std::unordered_map<Ino, FilePtr> dirty_;  // with open chunks
+  bool ticking_ = false;
+  std::atomic<bool> relieving_{false};
+  std::atomic<int> full_store_{0};  // the store's errno while it takes nothing more (ENOSPC, EROFS ...), else 0
+
+  UnsyncedSlices unsynced_;
+  std::stop_source stop_;
+  WorkerPool uploads_;
+  WorkerPool commits_;
+};
+
+}  // namespace cider::chunk

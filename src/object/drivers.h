@@ -1,0 +1,26 @@
+// What the drivers of object/ share; not for other modules. A new driver adds its open function here and a line to the
+// table in open_store.cc.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "object/object_store.h"
+
+namespace cider::object {
+
+Result<std::unique_ptr<ObjectStore>> open_file(std::string_view bucket);
+Result<std::unique_ptr<ObjectStore>> open_mem(std::string_view bucket);
+
+// EINVAL for a key that could leave the bucket or that stores disagree about: empty, absolute, with an empty, "." or ".."
+// part, or with a NUL byte.
+Status check_key(std::string_view key);
+
+// Messages that all drivers word alike.
+std::string no_object(std::string_view key);
+std::string short_object(std::string_view key, uint64_t has, uint64_t wanted);
+std::string large_object(std::string_view key, uint64_t has, uint64_t limit);
+
+}  // namespace cider::object

@@ -1,0 +1,208 @@
+// Objects as files below a directory, laid out as JuiceFS's `file` storage does: the key is the path.
+//
+// put() writes a temporary file beside the object and renames it, without fsync; sync() makes objects survive a power loss.
+// The temporary name has JuiceFS's form (.jfs.<name>.tmp.<number>), so that either client's gc knows it as left over.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <unordered_set>
+
+#include "object/drivers.h"
+#include "object/file_list.h"
+#include "object/file_util.h"
+
+namespace cider::object {
+namespace {
+
+// A directory that is removed again and again while we make it is somebody's mistake, not a reason to spin.
+constexpr int kAttempts = 5;
+constexpr size_t kMaxNameInTemp = 200;
+
+class FileStore final : public ObjectStore {
+ public:
+  explicit FileStore(std::string root) : root_(std::move(root)) {}
+
+  std::string name() const override { return "file://" + root_; }
+
+  Status create() override {
+    std::string path = root_.substr(0, root_.size() - 1);
+    TRY(make_directories(path, 0));
+    return sync_directory(parent_of(path));
+  }
+
+  Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token) override {
+    Fd file = TRY(open_object(key));
+    return read_exactly(file, key, offset, out);
+  }
+
+  Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token) override {
+    Fd file = TRY(open_object(key));
+    struct stat st;
+    if (::fstat(file.get(), &st) != 0) return fail_errno("stat " + path_of(key));
+    auto size = static_cast<size_t>(st.st_size);
+    if (size > limit) return fail(EFBIG, large_object(key, size, limit));
+    std::string bytes(size, '\0');
+    TRY(read_exactly(file, key, 0, std::as_writable_bytes(std::span(bytes))));
+    return bytes;
+  }
+
+  Status put(std::string_view key, const BufferChain& data, std::stop_token) override {
+    TRY(check_key(key));
+    const std::string path = path_of(key);
+    for (int attempt = 1;; attempt++) {
+      Status status = put_once(path, data);
+      if (code_of(status) != ENOENT) return status;
+      if (attempt == kAttempts) return fail(EIO, status.error().message);
+      TRY(make_parents(path));
+    }
+  }
+
+  Status remove(std::string_view key) override {
+    TRY(check_key(key));
+    const std::string path = path_of(key);
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return {};
+    return fail_errno("remove " + path);
+  }
+
+  Result<ObjectInfo> head(std::string_view key) override {
+    TRY(check_key(key));
+    const std::string path = path_of(key);
+    struct stat st;
+    if (::stat(path.c_str(), &st) != 0) return no_entry(key, path, "stat ");
+    if (!S_ISREG(st.st_mode)) return fail(ENOENT, no_object(key));
+    return ObjectInfo{std::string(key), static_cast<uint64_t>(st.st_size), mtime_of(st)};
+  }
+
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+    return list_files(root_, prefix, after, limit);
+  }
+
+  Status sync(std::span<const std::string> keys) override;
+
+ private:
+  std::string path_of(std::string_view key) const { return root_ + std::string(key); }
+
+  std::unexpected<Error> no_entry(std::string_view key, const std::string& path, const char* what) const {
+    if (errno == ENOENT || errno == ENOTDIR) return fail(ENOENT, no_object(key));
+    return fail_errno(what + path);
+  }
+
+  Result<Fd> open_object(std::string_view key) const {
+    TRY(check_key(key));
+    const std::string path = path_of(key);
+    Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return no_entry(key, path, "open ");
+    return file;
+  }
+
+  static Status read_exactly(const Fd& file, std::string_view key, uint64_t offset, std::span<std::byte> out) {
+    size_t done = 0;
+    while (done < out.size()) {
+      ssize_t n = ::pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return fail(EIO, "read " + std::string(key) + ": " + std::strerror(errno));
+      if (n == 0) {
+        struct stat st;
+        uint64_t has = ::fstat(file.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : offset + done;
+        return fail(EIO, short_object(key, has, offset + out.size()));
+      }
+      done += static_cast<size_t>(n);
+    }
+    return {};
+  }
+
+  Status put_once(const std::string& path, const BufferChain& data) {
+    size_t slash = path.rfind('/');
+    std::string temp;
+    Fd file;
+    do {
+      temp = path.substr(0, slash + 1) + ".jfs." + path.substr(slash + 1, kMaxNameInTemp) + ".tmp." +
+             std::to_string(::getpid()) + "." + std::to_string(next_temp_.fetch_add(1));
+      file = Fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    } while (!file && errno == EEXIST);
+    if (!file) return fail_errno("create " + temp);
+
+    Status status = write_all(file, data, temp);
+    if (status && file.close() != 0) status = fail_errno("close " + temp);
+    if (status && ::rename(temp.c_str(), path.c_str()) != 0) status = fail_errno("rename to " + path);
+    if (!status) ::unlink(temp.c_str());
+    return status;
+  }
+
+  // Directories below the root are made on demand. The root itself is not: it missing means an unmounted disk, say.
+  Status make_parents(const std::string& path) {
+    if (::access(root_.c_str(), F_OK) != 0 && errno == ENOENT) {
+      return fail(EIO, "the bucket directory " + root_ + " does not exist");
+    }
+    std::string directory = parent_of(path);
+    if (directory.size() < root_.size()) return {};
+    {
+      // What is made anew must be synced anew.
+      std::lock_guard lock(mutex_);
+      std::erase_if(durable_, [&](const std::string& known) {
+        return directory == known || directory.starts_with(known + "/");
+      });
+    }
+    return make_directories(directory, root_.size());
+  }
+
+  const std::string root_;  // ends in '/'
+  std::atomic<uint64_t> next_temp_{0};
+  std::mutex mutex_;
+  std::unordered_set<std::string> durable_;  // directories whose entry in their parent has been synced
+};
+
+Status FileStore::sync(std::span<const std::string> keys) {
+  std::set<std::string, std::greater<>> folders;  // children before parents
+  for (const std::string& key : keys) {
+    TRY(check_key(key));
+    const std::string path = path_of(key);
+    Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file && errno == ENOENT) continue;  // deleted meanwhile: nothing to keep
+    if (!file) return fail_errno("open " + path);
+    if (::fdatasync(file.get()) != 0) return fail_errno("sync " + path);
+    folders.insert(parent_of(path));
+  }
+
+  // The folder of an object must be synced each time; those above it only until their entry is known to be durable.
+  std::vector<std::string> made_durable;
+  for (const std::string& folder : std::set(folders)) {
+    std::string child = folder;
+    while (child.size() > root_.size()) {
+      {
+        std::lock_guard lock(mutex_);
+        if (durable_.contains(child)) break;
+      }
+      made_durable.push_back(child);
+      child = parent_of(child);
+      folders.insert(child);
+    }
+  }
+  for (const std::string& folder : folders) TRY(sync_directory(folder));
+  std::lock_guard lock(mutex_);
+  durable_.insert(made_durable.begin(), made_durable.end());
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> open_file(std::string_view bucket) {
+  std::string root(bucket);
+  if (root.starts_with("file://")) root.erase(0, 7);
+  if (!root.starts_with('/')) {
+    return fail(EINVAL, "bucket \"" + std::string(bucket) + "\" of storage file must be an absolute path");
+  }
+  if (root.find('\0') != root.npos) return fail(EINVAL, "the bucket's path has a NUL byte");
+  while (root.size() > 1 && root.ends_with('/')) root.pop_back();
+  if (root != "/") root += '/';
+  return std::make_unique<FileStore>(std::move(root));
+}
+
+}  // namespace cider::object

@@ -1,0 +1,28 @@
+#include "object/drivers.h"
+
+namespace cider::object {
+namespace {
+
+struct Driver {
+  std::string_view storage;
+  Result<std::unique_ptr<ObjectStore>> (*open)(std::string_view bucket);
+};
+
+constexpr Driver kDrivers[] = {
+    {"file", open_file},
+    {"mem", open_mem},
+};
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket) {
+  std::string known;
+  for (const Driver& driver : kDrivers) {
+    if (driver.storage == storage) return driver.open(bucket);
+    if (!known.empty()) known += ", ";
+    known += driver.storage;
+  }
+  return fail(EINVAL, "storage \"" + std::string(storage) + "\" is not supported; use one of: " + known);
+}
+
+}  // namespace cider::object

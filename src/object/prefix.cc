@@ -1,0 +1,60 @@
+// A store inside a store: every key below one prefix.
+#include <vector>
+
+#include "object/object_store.h"
+
+namespace cider::object {
+namespace {
+
+class PrefixStore final : public ObjectStore {
+ public:
+  PrefixStore(std::unique_ptr<ObjectStore> inner, std::string prefix)
+      : inner_(std::move(inner)), prefix_(std::move(prefix)) {}
+
+  std::string name() const override { return inner_->name() + prefix_; }
+  Status create() override { return inner_->create(); }
+
+  Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
+    return inner_->get(full(key), offset, out, std::move(stop));
+  }
+  Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
+    return inner_->get_all(full(key), limit, std::move(stop));
+  }
+  Status put(std::string_view key, const BufferChain& data, std::stop_token stop) override {
+    return inner_->put(full(key), data, std::move(stop));
+  }
+  Status remove(std::string_view key) override { return inner_->remove(full(key)); }
+
+  Result<ObjectInfo> head(std::string_view key) override {
+    ObjectInfo info = TRY(inner_->head(full(key)));
+    info.key.erase(0, prefix_.size());
+    return info;
+  }
+
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+    auto found = TRY(inner_->list(full(prefix), after.empty() ? std::string() : full(after), limit));
+    for (ObjectInfo& info : found) info.key.erase(0, prefix_.size());
+    return found;
+  }
+
+  Status sync(std::span<const std::string> keys) override {
+    std::vector<std::string> full_keys;
+    full_keys.reserve(keys.size());
+    for (const std::string& key : keys) full_keys.push_back(full(key));
+    return inner_->sync(full_keys);
+  }
+
+ private:
+  std::string full(std::string_view key) const { return prefix_ + std::string(key); }
+
+  const std::unique_ptr<ObjectStore> inner_;
+  const std::string prefix_;
+};
+
+}  // namespace
+
+std::unique_ptr<ObjectStore> with_prefix(std::unique_ptr<ObjectStore> inner, std::string prefix) {
+  return std::make_unique<PrefixStore>(std::move(inner), std::move(prefix));
+}
+
+}  // namespace cider::object

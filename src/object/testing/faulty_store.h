@@ -1,0 +1,115 @@
+// A store in front of another that fails, delays or hangs chosen calls. For tests.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/clock.h"
+#include "object/object_store.h"
+
+namespace cider::object::testing {
+
+// Thread-safe.
+class FaultyStore final : public ObjectStore {
+ public:
+  enum class Op { get, put, remove, sync };
+  struct Call {
+    Op op;
+    std::string_view key;
+    int n;  // the how many-th call of this kind, from 0
+  };
+  struct Verdict {
+    int code = 0;              // an errno instead of the call
+    Millis delay{0};           // before the call
+    bool hang = false;         // until release() or the caller's stop request, which gives EINTR
+  };
+  using Rule = std::function<Verdict(const Call&)>;
+
+  explicit FaultyStore(std::unique_ptr<ObjectStore> inner) : inner_(std::move(inner)) {}
+
+  void set_rule(Rule rule) {
+    std::lock_guard lock(mutex_);
+    rule_ = std::move(rule);
+    changed_.notify_all();
+  }
+  // Lets all that hang go on, and forgets the rule.
+  void release() {
+    std::lock_guard lock(mutex_);
+    rule_ = nullptr;
+    releases_++;
+    changed_.notify_all();
+  }
+  int calls(Op op) {
+    std::lock_guard lock(mutex_);
+    return counts_[op];
+  }
+  int hanging() {
+    std::lock_guard lock(mutex_);
+    return hanging_;
+  }
+
+  std::string name() const override { return "faulty " + inner_->name(); }
+  Status create() override { return inner_->create(); }
+  Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
+    TRY(before(Op::get, key, stop));
+    return inner_->get(key, offset, out, stop);
+  }
+  Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
+    TRY(before(Op::get, key, stop));
+    return inner_->get_all(key, limit, stop);
+  }
+  Status put(std::string_view key, const BufferChain& data, std::stop_token stop) override {
+    TRY(before(Op::put, key, stop));
+    return inner_->put(key, data, stop);
+  }
+  Status remove(std::string_view key) override {
+    TRY(before(Op::remove, key, {}));
+    return inner_->remove(key);
+  }
+  Result<ObjectInfo> head(std::string_view key) override { return inner_->head(key); }
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+    return inner_->list(prefix, after, limit);
+  }
+  Status sync(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) TRY(before(Op::sync, key, {}));
+    return inner_->sync(keys);
+  }
+
+ private:
+  Status before(Op op, std::string_view key, std::stop_token stop) {
+    std::unique_lock lock(mutex_);
+    int n = counts_[op]++;
+    if (!rule_) return {};
+    Rule rule = rule_;
+    lock.unlock();
+    Verdict verdict = rule({op, key, n});
+    lock.lock();
+    if (verdict.delay.count() > 0 && changed_.wait_for(lock, stop, verdict.delay, [&] { return stop.stop_requested(); })) {
+      return fail(EINTR);
+    }
+    if (stop.stop_requested()) return fail(EINTR);
+    if (verdict.hang) {
+      hanging_++;
+      bool released = changed_.wait(lock, stop, [&, seen = releases_] { return releases_ != seen; });
+      hanging_--;
+      if (!released) return fail(EINTR);
+    }
+    if (verdict.code != 0) return fail(verdict.code, "told to fail: " + std::string(key));
+    return {};
+  }
+
+  const std::unique_ptr<ObjectStore> inner_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  Rule rule_;
+  std::map<Op, int> counts_;
+  int releases_ = 0;
+  int hanging_ = 0;
+};
+
+}  // namespace cider::object::testing

@@ -34,6 +34,7 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
   }
   const Pending pending = data_.pending(ino);
   OpenReply reply = opened(ino, attr, flags);
+  if (!reply.keep_cache) data_.invalidate(ino);   // what is wrong with the kernel's pages is wrong with slice lists too
   reply.stale_attr = !kernel_.knows(ino, with_pending(attr, pending, pending));
   return reply;
 }

@@ -1,5 +1,6 @@
-// flock and fcntl locks. Their tables are in the engine (meta/); here is what locking means for cached data: who gets a lock
-// sees what others wrote before, who lets it go has written its own data before.
+// flock and fcntl locks. Their tables are in the engine (meta/); here is what locking means for cached data: who lets a lock go
+// has its data committed before. Who gets one must see what others wrote: the front end makes the kernel forget the file's
+// attributes with the answer, the GETATTR that follows learns of foreign changes (attributes.cc).
 #include "base/log.h"
 #include "vfs/volume_file_system.h"
 
@@ -28,10 +29,6 @@ meta::PlockRange range_of(const FileLock& lock) { return {kind_of(lock.type), lo
 
 }  // namespace
 
-// The kernel's attributes are dropped before the locker goes on, so its next look asks the engine; a difference found there
-// drops slice lists and pages (learn()).
-void VolumeFileSystem::lock_taken(Ino ino) { notify({.ino = outer(ino)}); }
-
 Result<FileLock> VolumeFileSystem::getlk(const Caller&, Ino ino, Handle handle, uint64_t owner, const FileLock& lock) {
   if (is_internal(ino)) return fail(EBADF);
   TRY(find_file(handle, ino));
@@ -49,10 +46,7 @@ void VolumeFileSystem::setlk(const Caller& caller, Ino ino, Handle handle, uint6
     return meta_.setlk(caller, ino, owner, range_of(lock), false, std::move(done));
   }
   (*file)->inode->note_lock_owner(owner, handle);
-  meta_.setlk(caller, ino, owner, range_of(lock), wait, [this, ino, done = std::move(done)](Status status) mutable {
-    if (status) lock_taken(ino);
-    done(std::move(status));
-  });
+  meta_.setlk(caller, ino, owner, range_of(lock), wait, std::move(done));
 }
 
 void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait,
@@ -60,14 +54,8 @@ void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint6
   if (is_internal(ino)) return done(fail(EBADF));
   const auto file = handles_.find(handle, inner(ino));
   if (!file) return done(fail(file.error()));
-  if (type == LockType::unlock) {
-    flush_before_unlock(caller, ino);
-    return meta_.flock(caller, inner(ino), owner, kind_of(type), false, std::move(done));
-  }
-  meta_.flock(caller, inner(ino), owner, kind_of(type), wait, [this, ino, done = std::move(done)](Status status) mutable {
-    if (status) lock_taken(inner(ino));
-    done(std::move(status));
-  });
+  if (type == LockType::unlock) flush_before_unlock(caller, ino);
+  meta_.flock(caller, inner(ino), owner, kind_of(type), wait, std::move(done));
 }
 
 // An error does not keep the lock: the data is kept and its next fsync or close tells.

@@ -12,13 +12,11 @@ Result<std::shared_ptr<OpenHandle>> VolumeFileSystem::find_file(Handle handle, I
   return found;
 }
 
-// Makes the handle of a file that Meta counts as open. The kernel's reply to open() carries no attributes: where those it has
-// are out of date it is told to ask again, before it gets the reply.
-OpenReply VolumeFileSystem::opened(const Caller&, Ino ino, const Attr& attr, int flags) {
+// Makes the handle of a file that Meta counts as open. FLUSH is always wanted (no_flush stays false): it releases the fcntl
+// locks of a process, and whether it will take some is not known here.
+OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   const auto handle = handles_.add_file(ino, attr, flags);
-  OpenReply reply{.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
-  // FLUSH is always wanted: it releases the fcntl locks of a process, and whether it will have some is not known here.
-  return reply;
+  return {.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
 }
 
 Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flags, bool kill_suidgid) {
@@ -35,8 +33,9 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
     attr = *truncated;
   }
   const Pending pending = data_.pending(ino);
-  if (!(flags & O_TRUNC) && !kernel_.knows(ino, with_pending(attr, pending, pending))) notify({.ino = outer(ino)});
-  return opened(caller, ino, attr, flags);
+  OpenReply reply = opened(ino, attr, flags);
+  reply.stale_attr = !kernel_.knows(ino, with_pending(attr, pending, pending));
+  return reply;
 }
 
 Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
@@ -48,7 +47,7 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
   meta::Node node = TRY(meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created));
   if (created) {
     changes_.mark(dir);
-    return CreateReply{.entry = fresh_entry(node), .open = opened(caller, node.ino, node.attr, flags)};
+    return CreateReply{.entry = fresh_entry(node), .open = opened(node.ino, node.attr, flags)};
   }
   // Somebody else made it since the kernel looked: this is an open like any other. Meta counts it as open once already.
   Result<OpenReply> reply = open(caller, node.ino, flags, false);
@@ -64,7 +63,7 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
 Result<CreateReply> VolumeFileSystem::tmpfile(const Caller& caller, Ino parent, uint32_t mode, int flags) {
   if (is_internal(parent)) return fail(ENOTDIR);
   const meta::Node node = TRY(meta_.tmpfile(caller, inner(parent), mode & 07777));
-  return CreateReply{.entry = fresh_entry(node), .open = opened(caller, node.ino, node.attr, flags)};
+  return CreateReply{.entry = fresh_entry(node), .open = opened(node.ino, node.attr, flags)};
 }
 
 void VolumeFileSystem::unlock_all(const Caller& caller, Ino ino, uint64_t owner) {

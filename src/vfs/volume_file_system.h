@@ -140,10 +140,9 @@ class VolumeFileSystem : public FileSystem {
 
   // --- files
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino) const;
-  OpenReply opened(const Caller& caller, Ino ino, const Attr& attr, int flags);
+  OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
-  void lock_taken(Ino ino);
   void flush_before_unlock(const Caller& caller, Ino ino);
 
   // --- directories

@@ -66,7 +66,7 @@ struct MountedVolume::Parts {
         name(opened.volume.name),
         budget(plan.buffer_size),
         objects(std::move(store)),
-        blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}, budget),
+        blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
         data(blocks, catalog, budget, plan.data) {}

@@ -57,7 +57,7 @@ constexpr Option kOptions[] = {
      .help = "how often the session is renewed; the same for all clients of a volume"},
     {.name = "no-bgjob", .group = kMeta, .help = "leave cleaning up (trash, deleted files, dead sessions) to others"},
     {.name = "atime-mode", .type = kText, .fallback = "noatime", .group = kMeta, .help = "noatime, relatime or strictatime"},
-    {.name = "skip-dir-mtime", .type = kDuration, .fallback = "100ms", .group = kMeta,
+    {.name = "skip-dir-mtime", .type = kDuration, .fallback = "0s", .group = kMeta,
      .help = "don't move a directory's times again within this time"},
 
     {.name = "attr-cache", .type = kDuration, .fallback = "1.0s", .group = kCache, .help = "how long the kernel keeps attributes"},

@@ -14,9 +14,14 @@ namespace cider::meta::sqlite {
 
 namespace {
 
-// The errno of a failed system call beneath SQLite, where it tells more than SQLite's code.
-int code_of_io_error(sqlite3* db) {
-  int code = sqlite3_system_errno(db);
+// The failed system call beneath SQLite's I/O error. SQLite does not keep it for every statement (not for COMMIT); errno, which
+// was cleared before the statement, still has it then.
+int system_error(sqlite3* db) {
+  int kept = sqlite3_system_errno(db);
+  return kept != 0 ? kept : errno;
+}
+
+int code_of_io_error(int code) {
   switch (code) {
     case ENOSPC: case EFBIG: return ENOSPC;   // EFBIG: a limit on the size of files
     case EDQUOT: case EROFS: case EACCES: case ENOENT: case EISDIR: case EMFILE: case ENFILE: return code;
@@ -25,6 +30,7 @@ int code_of_io_error(sqlite3* db) {
 }
 
 std::unexpected<Error> failure(sqlite3* db, int rc) {
+  const int cause = system_error(db);
   std::string message = sqlite3_errmsg(db);
   switch (rc & 0xFF) {
     case SQLITE_FULL: return fail(ENOSPC, "no space for the database: " + message);
@@ -37,9 +43,8 @@ std::unexpected<Error> failure(sqlite3* db, int rc) {
     case SQLITE_NOMEM: return fail(ENOMEM, message);
     case SQLITE_PERM: case SQLITE_AUTH: return fail(EACCES, message);
     case SQLITE_CANTOPEN: case SQLITE_IOERR: {
-      int code = code_of_io_error(db);
-      if (int cause = sqlite3_system_errno(db)) message += std::string(" (") + std::strerror(cause) + ")";
-      return fail(code, message);
+      if (cause != 0) message += std::string(" (") + std::strerror(cause) + ")";
+      return fail(code_of_io_error(cause), message);
     }
     default: return fail(EIO, message);
   }
@@ -67,6 +72,7 @@ Query::~Query() {
 }
 
 Result<bool> Query::next() {
+  errno = 0;
   int rc = sqlite3_step(statement_);
   if (rc == SQLITE_ROW) return true;
   if (rc == SQLITE_DONE) return false;
@@ -149,6 +155,7 @@ Result<sqlite3_stmt*> Connection::prepare(const char* sql) {
 }
 
 Result<int64_t> Connection::finish(sqlite3_stmt* statement) {
+  errno = 0;
   int rc;
   do rc = sqlite3_step(statement);
   while (rc == SQLITE_ROW);

@@ -21,7 +21,7 @@ ReadStream::Range ReadStream::on_read(uint64_t off, uint32_t size, const ReadAhe
   } else if (continues(off, size)) {
     run_++;
   } else {
-    next_ = ahead_ = window_ = 0;
+    next_ = ahead_ = window_ = grown_at_ = 0;
     run_ = 0;
     late_ = false;
   }
@@ -31,8 +31,9 @@ ReadStream::Range ReadStream::on_read(uint64_t off, uint32_t size, const ReadAhe
 
   if (window_ == 0) {
     window_ = kFirstWindow;
-  } else if (next_ + window_ / 2 >= ahead_ && (window_ < limits.step || late_)) {
+  } else if (window_ < limits.step ? next_ + window_ / 2 >= ahead_ : late_ && next_ >= grown_at_ + window_ / 2) {
     window_ *= 2;
+    grown_at_ = next_;
     late_ = false;
   }
   window_ = std::min(window_, limits.max_window);

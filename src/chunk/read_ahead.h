@@ -37,6 +37,7 @@ class ReadStream {
   uint64_t next_ = 0;    // the end of the furthest read
   uint64_t ahead_ = 0;   // fetched or being fetched up to here
   uint64_t window_ = 0;
+  uint64_t grown_at_ = 0;  // next_ when the window last grew
   uint32_t run_ = 0;     // adjoining reads
   bool late_ = false;
 };

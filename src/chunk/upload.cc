@@ -55,7 +55,14 @@ void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_
     pressure_.set_open(false);
   }
   pressure_.sub(bytes);
-  if (slice_stored) advance(file);
+  if (!slice_stored) return;
+  // Committing here saves a change of threads, which a small file would feel.
+  bool commit_now;
+  {
+    std::lock_guard lock(file->mutex);
+    commit_now = start_commit(*file);
+  }
+  if (commit_now) commit(file);
 }
 
 Status Writer::store_block(const FilePtr& file, const BlockUpload& block) {

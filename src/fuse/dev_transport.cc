@@ -97,7 +97,7 @@ void DevTransport::add_receiver() {
   if (parked_ > wakes_) {
     ++wakes_;
     receivers_.fetch_add(1);
-    changed_.notify_all();
+    wake_.notify_one();
   } else if (threads_.size() < options_.max_threads) {
     if (Status started = start_thread(lock); !started) log::warning("fuse: " + started.error().to_string());
   }
@@ -113,7 +113,7 @@ bool DevTransport::become_receiver(Buffer& buffer) {
   if (closed_ || parked_ >= options_.parked) return false;
   buffer = {};
   ++parked_;
-  changed_.wait(lock, [&] { return wakes_ > 0 || closed_; });
+  wake_.wait(lock, [&] { return wakes_ > 0 || closed_; });
   --parked_;
   if (closed_) return false;
   --wakes_;
@@ -168,6 +168,7 @@ void DevTransport::close(int error) {
     log::error("fuse: reading /dev/fuse failed: " + Error{error, {}}.to_string());
   }
   closed_ = true;
+  wake_.notify_all();
   changed_.notify_all();
 }
 

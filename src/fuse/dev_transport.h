@@ -63,7 +63,8 @@ class DevTransport final : public Transport {
   std::atomic<bool> closed_{false};
 
   mutable std::mutex mutex_;            // guards what follows
-  std::condition_variable changed_;
+  std::condition_variable wake_;        // for parked threads
+  std::condition_variable changed_;     // a thread has ended, or the connection
   Threads threads_;
   Threads ended_;                       // to be joined
   unsigned parked_ = 0;

@@ -26,8 +26,10 @@ Result<BufferChain> VolumeFileSystem::read(const Caller& caller, Ino ino, Handle
   }
   const auto file = TRY(find_file(handle, ino));
   if (!file->readable() && !options_.writeback_cache) return fail(EBADF);
+  const Pending pending = data_.pending(ino);   // first: what is committed after this shows in the attributes
   const Attr attr = file->inode->attr();
-  BufferChain out = TRY(data_.read(ino, handle, attr.length, off, size, caller.interrupt));
+  const uint64_t length = std::max(attr.length, pending ? pending->length : 0);
+  BufferChain out = TRY(data_.read(ino, handle, length, off, size, caller.interrupt));
   if (meta_.options().atime != meta::AtimeMode::noatime && !(file->flags & O_NOATIME)) {
     (void)meta_.touch_atime(ino, attr);   // a lost access time is no reason to fail a read
   }

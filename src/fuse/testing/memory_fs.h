@@ -43,6 +43,12 @@ class MemoryFs final : public FileSystem {
   std::atomic<int> open_handles{0};
   Notifier notifier;
 
+  // Frees the contents of all files.
+  void clear() {
+    std::lock_guard lock(mutex_);
+    for (auto& [ino, node] : nodes_) node->blocks.clear();
+  }
+
   // A change by "another client".
   void replace(const std::string& name, std::string_view text) {
     Ino ino;

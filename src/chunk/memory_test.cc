@@ -1,0 +1,138 @@
+// The memory budget under load: held, and without deadlock.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <random>
+#include <thread>
+
+#include "chunk/testing/harness.h"
+
+namespace cider::chunk::testing {
+namespace {
+
+using Op = object::testing::FaultyStore::Op;
+using Call = object::testing::FaultyStore::Call;
+using StoreVerdict = object::testing::FaultyStore::Verdict;
+using namespace std::chrono_literals;
+
+// One write as FUSE does it: the next comes when the reply was sent.
+Status write_and_wait(Harness& h, Ino ino, uint64_t off, std::string_view bytes) {
+  TRY(h.write(ino, off, bytes));
+  std::promise<void> writable;
+  h.data.when_writable({}, [&] { writable.set_value(); });
+  writable.get_future().wait();
+  return {};
+}
+
+TEST(Memory, TinyBudgetManyWritersAndReadersNoDeadlock) {
+  constexpr int kThreads = 32;
+  constexpr size_t kLimit = 32 << 20;
+  constexpr size_t kWrite = 256 << 10;
+  Harness h(HarnessOptions{.budget = kLimit, .block_size = 16 << 20});
+  const std::string piece = pattern(kWrite);
+  constexpr Ino kOld = 1;
+  for (uint64_t off = 0; off < (40 << 20); off += kWrite) ASSERT_TRUE(write_and_wait(h, kOld, off, piece));
+  ASSERT_TRUE(h.data.flush(kOld, {}));
+
+  h.store.set_rule([](const Call& call) { return StoreVerdict{.delay = Millis(call.n % 7)}; });
+  std::atomic<bool> done{false};
+  size_t highest = 0;
+  std::jthread watch([&] {
+    while (!done) {
+      highest = std::max(highest, h.budget.used());
+      std::this_thread::sleep_for(200us);
+    }
+  });
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; t++) {
+      threads.emplace_back([&, t] {
+        Ino ino = 100 + static_cast<Ino>(t);
+        for (uint64_t i = 0; i < 16; i++) ASSERT_TRUE(write_and_wait(h, ino, i * kWrite, piece));
+        ASSERT_TRUE(h.data.flush(ino, {}));
+      });
+      threads.emplace_back([&, t] {
+        std::mt19937 random(static_cast<unsigned>(t));
+        for (int i = 0; i < 30; i++) {
+          uint64_t off = t % 2 ? static_cast<uint64_t>(i) * kWrite : random() % 150 * kWrite;
+          auto bytes = h.read(kOld, off, kWrite, static_cast<uint64_t>(t));
+          ASSERT_TRUE(bytes) << bytes.error().to_string();
+          ASSERT_EQ(*bytes, piece);
+        }
+      });
+    }
+  }
+  done = true;
+  watch.join();
+  EXPECT_LE(highest, kLimit + kThreads * kWrite * 2) << "in MiB: " << (highest >> 20);
+  for (int t = 0; t < kThreads; t++) EXPECT_EQ(*h.read(100 + static_cast<Ino>(t), 3 * kWrite, kWrite), piece);
+}
+
+TEST(Memory, StalledStoreHoldsWritersButNotReadersOfBufferedData) {
+  Harness h(HarnessOptions{.budget = 32 << 20, .block_size = 4 << 20});
+  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::put}; });
+  const std::string piece = pattern(1 << 20);
+  std::atomic<int> answered{0};
+  int sent = 0;
+  while (sent < 100 && answered == sent) {
+    ASSERT_TRUE(h.write(5, static_cast<uint64_t>(sent) << 20, piece));
+    h.data.when_writable({}, [&] { answered++; });
+    sent++;
+    std::this_thread::sleep_for(30ms);  // longer than a delay below the full stop
+  }
+  EXPECT_GE(sent, 20);
+  EXPECT_LE(sent, 26);  // 75 % of 32 MiB
+  EXPECT_EQ(*h.read(5, 0, 1 << 20), piece);
+  EXPECT_EQ(*h.read(5, static_cast<uint64_t>(sent - 1) << 20, 1 << 20), piece);
+  h.store.release();
+  for (int i = 0; i < 2000 && answered != sent; i++) std::this_thread::sleep_for(5ms);
+  EXPECT_EQ(answered, sent);
+  ASSERT_TRUE(h.data.flush(5, {}));
+}
+
+TEST(Memory, HeldCompletionsAreCalledOnceOnStopRequest) {
+  Harness h(HarnessOptions{.budget = 8 << 20});
+  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::put}; });
+  for (uint64_t i = 0; i < 8; i++) ASSERT_TRUE(h.write(5, i << 20, pattern(1 << 20)));
+  std::stop_source stop;
+  std::atomic<int> called{0};
+  h.data.when_writable(stop.get_token(), [&] { called++; });
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(called, 0);
+  stop.request_stop();
+  EXPECT_EQ(called, 1);
+  h.store.release();
+  ASSERT_TRUE(h.data.flush(5, {}));
+  EXPECT_EQ(called, 1);
+}
+
+TEST(Memory, PressureSendsOffWhatIsStillGathered) {
+  Harness h(HarnessOptions{.budget = 32 << 20, .block_size = 16 << 20});
+  // 24 files of 1 MiB each: no block is full, and no time has passed, but half the budget is taken.
+  for (Ino ino = 1; ino <= 24; ino++) ASSERT_TRUE(h.write(ino, 0, pattern(1 << 20)));
+  for (int i = 0; i < 180 && h.store.calls(Op::put) < 8; i++) std::this_thread::sleep_for(5ms);  // less than the idle time
+  EXPECT_GE(h.store.calls(Op::put), 8);
+}
+
+TEST(Memory, AllIsGivenBackAtTheEnd) {
+  MemoryBudget budget(64 << 20);
+  {
+    auto store = std::move(*object::open_store("mem", ""));
+    MemoryCatalog catalog;
+    BlockStore blocks(*store, Layout{});
+    DataPath data(blocks, catalog, budget, {});
+    for (uint64_t i = 0; i < 20; i++) {
+      Buffer buffer = Buffer::allocate(1 << 20, &budget);
+      std::memset(buffer.mutable_data(), 1, buffer.size());
+      ASSERT_TRUE(data.write(1, i << 20, std::move(buffer), {}));
+    }
+    ASSERT_TRUE(data.flush_all(10s));
+    for (uint64_t i = 0; i < 20; i++) ASSERT_TRUE(data.read(1, 1, 20 << 20, i << 20, 1 << 20, {}));
+    data.stop();
+  }
+  EXPECT_EQ(budget.used(), 0u);
+}
+
+}  // namespace
+}  // namespace cider::chunk::testing

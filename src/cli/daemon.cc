@@ -20,7 +20,7 @@ constexpr char kFailed = '-';
 
 Result<int> open_log(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);   // open() tells if that failed
+  std::filesystem::create_directory(std::filesystem::path(path).parent_path(), error);   // open() tells if that failed
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd >= 0) return fd;
   int code = errno;

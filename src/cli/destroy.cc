@@ -27,7 +27,9 @@ Status check_no_sessions(meta::Store& store) {
     rows.push_back({std::to_string(session.sid), info.host_name, info.mount_point});
   }
   if (rows.size() == 1) return {};
-  return fail(EBUSY, std::to_string(rows.size() - 1) + " sessions are active; unmount them first, or use --force:\n" + table(rows));
+  std::string list = table(rows);
+  list.pop_back();
+  return fail(EBUSY, std::to_string(rows.size() - 1) + " sessions are active; unmount them first, or use --force:\n" + list);
 }
 
 Status confirm_destruction(const Arguments& arguments, OpenedVolume& opened, const std::string& storage) {

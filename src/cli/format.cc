@@ -102,15 +102,15 @@ Status put_text(object::ObjectStore& objects, std::string_view key, std::string_
   return objects.put(key, {buffer}, {});
 }
 
-Result<int> create(const Arguments& arguments, meta::Store& store) {
-  TRY(check_new_values(arguments));
+// The storage is tried before the database is made, so that a failure leaves nothing behind.
+Result<int> create(const Arguments& arguments, const std::string& url) {
   meta::Volume volume = new_volume(arguments);
-  TRY(meta::check_volume(volume));
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
   TRY(test_objects(*objects));
   if (!arguments.flag("force")) TRY(check_empty(*objects));
-  TRY(meta::format_volume(store, &volume));
+  std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
+  TRY(meta::format_volume(*store, &volume));
   if (Status put = put_text(*objects, "juicefs_uuid", volume.uuid); !put) {
     log::warning("can't write the object juicefs_uuid: " + put.error().to_string());
   }
@@ -154,15 +154,12 @@ Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume 
 Result<int> run(const Arguments& arguments) {
   std::string url = absolute_meta_url(arguments[0]);
   log::info("Metadata is in " + printable_meta_url(url));
-  // Bad values must not leave an empty database behind.
   TRY(check_new_values(arguments));
-  meta::Volume wanted = new_volume(arguments);
-  TRY(meta::check_volume(wanted));
-  std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
-  Result<meta::Volume> existing = meta::load_volume(*store);
-  if (existing) return update(arguments, *store, *std::move(existing));
+  TRY(meta::check_volume(new_volume(arguments)));
+  Result<OpenedVolume> existing = open_volume(url, Access::read_write);
+  if (existing) return update(arguments, *existing->store, std::move(existing->volume));
   if (existing.error().code != ENOENT) return fail(std::move(existing).error());
-  return create(arguments, *store);
+  return create(arguments, url);
 }
 
 }  // namespace

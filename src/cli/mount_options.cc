@@ -186,7 +186,9 @@ std::string real_path(const std::string& path) {
 }
 
 Status plan_kernel_side(const Arguments& arguments, MountPlan* plan) {
-  std::vector<std::string> words = arguments.list("o");
+  // Without suid and dev unless asked for, as FUSE mounts of users always are.
+  std::vector<std::string> words = {"nosuid", "nodev"};
+  for (std::string& word : arguments.list("o")) words.push_back(std::move(word));
   if (std::erase(words, "writeback_cache") > 0) plan->fuse.writeback_cache = plan->vfs.writeback_cache = true;
   if (plan->meta.read_only) words.emplace_back("ro");
   plan->flags = TRY(fuse::parse_mount_words(words));

@@ -23,7 +23,7 @@ TEST(MountOptions, Defaults) {
   EXPECT_EQ(p.vfs.attr_ttl, 1s);
   EXPECT_EQ(p.vfs.negative_ttl, 0s);
   EXPECT_EQ(p.meta.heartbeat, 12s);
-  EXPECT_EQ(p.meta.skip_dir_mtime, 100ms);
+  EXPECT_EQ(p.meta.skip_dir_mtime, 0ms);
   EXPECT_EQ(p.meta.max_deletes, 10);
   EXPECT_TRUE(p.meta.background_jobs);
   EXPECT_FALSE(p.meta.read_only);

@@ -7,6 +7,7 @@
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 #include "vfs/catalog.h"
+#include "vfs/front.h"
 #include "vfs/volume_file_system.h"
 
 namespace cider::cli {
@@ -80,6 +81,7 @@ struct MountedVolume::Parts {
   vfs::MetaCatalog catalog;
   chunk::DataPath data;
   std::optional<vfs::VolumeFileSystem> files;
+  std::optional<vfs::Front> front;
   std::unique_ptr<fuse::Session> session;
   bool stopped = false;
 
@@ -95,11 +97,12 @@ struct MountedVolume::Parts {
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
     files.emplace(meta, catalog, data, budget, plan.vfs);
+    front.emplace(*files, files->access_log(), plan.vfs);
     fuse::SessionOptions options;
     options.mount = {plan.mount_point, "CiderFS:" + name, plan.flags};
     options.fuse = plan.fuse;
     options.transport.budget = &budget;
-    session = TRY(fuse::Session::start(*files, options));
+    session = TRY(fuse::Session::start(*front, options));
     return {};
   }
 };

@@ -47,5 +47,16 @@ check "what was synced is there" python_check read_synced
 check "same contents after kill -9" same_tree
 check "remove all" rm -r "$MNT/tree"
 check "it is gone" test ! -e "$MNT/tree"
+check "unmount before options" unmount_volume
+check "mount with a umask" mount_volume --umask 077 -o suid,dev --subdir /below/here
+touch "$MNT/private"
+check "the umask counts" test "$(stat -c %a "$MNT/private")" = 600
+check "suid as mount option" test "$(grep " $MNT " /proc/self/mounts | grep -c nosuid)" = 0
+check "operations are in .accesslog" timeout 10 sh -c "(sleep 0.5; touch '$MNT/noted') & grep -q -m1 noted '$MNT/.accesslog'"
+check "unmount the directory" unmount_volume
+check "mount read-only" mount_volume --read-only
+check "the directory was below" test -e "$MNT/below/here/private"
+check "writing is refused" python_check read_only
+check "nosuid and nodev by default" grep -q " $MNT [^ ]* [^ ]*nosuid,nodev" /proc/self/mounts
 check "unmount at the end" unmount_volume
 finish

@@ -254,7 +254,13 @@ def read_synced():
     assert read("closed") == b"c" * 100_000
 
 
+def read_only():
+    expect(errno.EROFS, open, path("new"), "w")
+    expect(errno.EROFS, os.mkdir, path("new"))
+    expect(errno.EROFS, os.unlink, path("synced"))
+
+
 CASES = [special_files, fallocate, punch_hole, truncate, append, rename_over, unlinked_while_open, flock, fcntl_locks, xattr,
          xattr_stays, sparse, mmap_, directory_of_many, long_names, tmpfile, o_excl, readdir_while_removing, write_synced,
-         read_synced]
+         read_synced, read_only]
 next(case for case in CASES if case.__name__.rstrip("_") == sys.argv[2])()

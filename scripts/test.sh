@@ -1,13 +1,15 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
-# usage: test.sh [STEP...]     steps: layers unit tsan smoke posix crash docs; default all
+# usage: test.sh [STEP...]     steps: layers unit tsan docs smoke interop fsx posix crash; default all
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers unit tsan docs smoke posix crash}
+STEPS=${*:-layers unit tsan docs smoke interop fsx posix crash}
 OUT=build/test-logs
 PJDFSTEST_VERSION=0.2.2
+FSX_VERSION=0.3.2
+FSX_OPS=${FSX_OPS:-10000}
 CRASH_ROUNDS=${CRASH_ROUNDS:-5}
 # What runs threads against each other; the rest of the unit tests would only repeat what `unit` does.
 TSAN_TARGETS=${TSAN_TARGETS:-"base_test chunk_test meta_test vfs_test fuse_test"}
@@ -89,6 +91,14 @@ step_posix() {
   fi
   suite posix tests/posix/pjdfstest.sh
   sed -n '/^Skipped/,/Summary/p' "$OUT/posix.log"
+}
+step_interop() { release && suite interop tests/interop/fixtures.py build/release/ciderfs; }
+step_fsx() {
+  release || return
+  if ! [ -x build/tools/bin/fsx ]; then
+    run fsx-install cargo install --quiet --locked --root build/tools "fsx@$FSX_VERSION" || { add 0 1; return; }
+  fi
+  suite fsx tests/posix/fsx.sh "$FSX_OPS"
 }
 step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"; }
 

@@ -1,11 +1,11 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
-# usage: test.sh [STEP...]     steps: layers unit tsan docs smoke interop fsx posix crash; default all
+# usage: test.sh [STEP...]     steps: layers unit tsan smoke interop fsx posix crash; default all
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers unit tsan docs smoke interop fsx posix crash}
+STEPS=${*:-layers unit tsan smoke interop fsx posix crash}
 OUT=build/test-logs
 PJDFSTEST_VERSION=0.2.2
 FSX_VERSION=0.3.2
@@ -74,10 +74,6 @@ step_tsan() {
     run "build-tsan-$target" cmake --build --preset tsan --target "$target" || { add 0 1; continue; }
     one "tsan-$target" "$(find build/tsan -name "$target" -type f | head -1)"
   done
-}
-step_docs() {
-  [ -x build/release/ciderfs ] || build release ciderfs || return
-  one cli-reference diff <(build/release/ciderfs help --markdown) docs/cli.md
 }
 step_smoke() { release && suite smoke tests/posix/smoke.sh; }
 step_posix() {

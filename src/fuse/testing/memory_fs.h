@@ -207,8 +207,9 @@ class MemoryFs final : public FileSystem {
       uint64_t index = off / kBlock;
       uint64_t at = off % kBlock;
       uint64_t length = std::min(end - off, kBlock - at);
-      const Buffer& block = node->blocks[index];
-      chain.push_back((block.empty() ? zeros_ : block).slice(at, length));
+      Block& block = node->blocks[index];
+      block.shared = true;
+      chain.push_back((block.data.empty() ? zeros_ : block.data).slice(at, length));
       off += length;
     }
     return chain;
@@ -222,7 +223,7 @@ class MemoryFs final : public FileSystem {
       if (!node) return done(fail(ENOENT));
       if (off % kBlock == 0 && data.size() == kBlock) {
         grow(**node, off + size);
-        (*node)->blocks[off / kBlock] = std::move(data);
+        (*node)->blocks[off / kBlock] = {std::move(data), false};
       } else {
         store(**node, off, data.text());
       }
@@ -365,6 +366,10 @@ class MemoryFs final : public FileSystem {
  private:
   static constexpr uint64_t kBlock = 1 << 20;
 
+  struct Block {
+    Buffer data;          // empty: zeros
+    bool shared = false;  // an answer may still be reading it
+  };
   struct Node {
     Attr attr;
     std::string name;
@@ -372,7 +377,7 @@ class MemoryFs final : public FileSystem {
     std::map<std::string, Ino, std::less<>> names;
     std::map<std::string, uint64_t, std::less<>> cookies;
     std::map<uint64_t, std::string> order;
-    std::vector<Buffer> blocks;
+    std::vector<Block> blocks;
     std::map<std::string, std::string, std::less<>> xattrs;
   };
   struct HeldLock {
@@ -441,23 +446,24 @@ class MemoryFs final : public FileSystem {
   void truncate(Node& node, uint64_t length) {
     if (length < node.attr.length) {
       node.blocks.resize((length + kBlock - 1) / kBlock);
-      if (length % kBlock && !node.blocks.back().empty()) {
-        std::memset(node.blocks.back().mutable_data() + length % kBlock, 0, kBlock - length % kBlock);
-      }
+      if (length % kBlock) std::memset(writable(node.blocks.back()) + length % kBlock, 0, kBlock - length % kBlock);
     }
     node.attr.length = length;
     grow(node, length);
   }
+  std::byte* writable(Block& block) {
+    if (block.data.empty() || block.shared) {
+      Buffer fresh = Buffer::allocate(kBlock, nullptr);
+      std::memcpy(fresh.mutable_data(), (block.data.empty() ? zeros_ : block.data).data(), kBlock);
+      block = {std::move(fresh), false};
+    }
+    return block.data.mutable_data();
+  }
   void store(Node& node, uint64_t off, std::string_view data) {
     grow(node, off + data.size());
     while (!data.empty()) {
-      Buffer& block = node.blocks[off / kBlock];
-      if (block.empty()) {
-        block = Buffer::allocate(kBlock, nullptr);
-        std::memset(block.mutable_data(), 0, kBlock);
-      }
       size_t length = std::min<size_t>(data.size(), kBlock - off % kBlock);
-      std::memcpy(block.mutable_data() + off % kBlock, data.data(), length);
+      std::memcpy(writable(node.blocks[off / kBlock]) + off % kBlock, data.data(), length);
       data.remove_prefix(length);
       off += length;
     }

@@ -1,4 +1,5 @@
-// What the FUSE transport costs by itself: a file system in memory behind it, mounted in a temporary directory.
+// What the FUSE transport costs by itself: a file system in memory behind it, mounted in a temporary
+// directory.
 //   fuse_transport_bench [size in MiB, default 512] [threads in read() at most]
 #include <fcntl.h>
 #include <signal.h>
@@ -49,7 +50,9 @@ void in_children(int count, const std::function<void(int)>& body) {
 double cpu_of_server() {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  auto to_seconds = [](timeval t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  auto to_seconds = [](timeval t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   return to_seconds(usage.ru_utime) + to_seconds(usage.ru_stime);
 }
 
@@ -75,8 +78,8 @@ void sequential(const std::string& path, size_t mib, size_t block) {
   double cpu = cpu_of_server();
   double time = seconds([&] { write_file(path, mib, block); });
   double gib = static_cast<double>(mib) / 1024;
-  std::printf("write %4zu KiB: %6.0f MiB/s, server CPU %.2f s/GiB\n", block >> 10, static_cast<double>(mib) / time,
-              (cpu_of_server() - cpu) / gib);
+  std::printf("write %4zu KiB: %6.0f MiB/s, server CPU %.2f s/GiB\n", block >> 10,
+              static_cast<double>(mib) / time, (cpu_of_server() - cpu) / gib);
   (void)!system("sync; echo 1 > /proc/sys/vm/drop_caches");
   cpu = cpu_of_server();
   time = seconds([&] {
@@ -87,8 +90,8 @@ void sequential(const std::string& path, size_t mib, size_t block) {
       }
     });
   });
-  std::printf("read  %4zu KiB: %6.0f MiB/s, server CPU %.2f s/GiB\n", block >> 10, static_cast<double>(mib) / time,
-              (cpu_of_server() - cpu) / gib);
+  std::printf("read  %4zu KiB: %6.0f MiB/s, server CPU %.2f s/GiB\n", block >> 10,
+              static_cast<double>(mib) / time, (cpu_of_server() - cpu) / gib);
   unlink(path.c_str());
 }
 
@@ -98,12 +101,13 @@ void stats(const std::string& path, int clients, int each) {
   double time = seconds([&] {
     in_children(clients, [&](int) {
       struct statx out;
-      for (int i = 0; i < each; ++i) statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &out);
+      for (int i = 0; i < each; ++i)
+        statx(AT_FDCWD, path.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &out);
     });
   });
   double total = static_cast<double>(clients) * each;
-  std::printf("getattr %2d clients: %6.1f k/s, %.1f us each, server CPU %.1f us each\n", clients, total / time / 1000,
-              1e6 * time / each, 1e6 * (cpu_of_server() - cpu) / total);
+  std::printf("getattr %2d clients: %6.1f k/s, %.1f us each, server CPU %.1f us each\n", clients,
+              total / time / 1000, 1e6 * time / each, 1e6 * (cpu_of_server() - cpu) / total);
 }
 
 void creates(const std::string& dir, int clients, int each) {
@@ -111,7 +115,8 @@ void creates(const std::string& dir, int clients, int each) {
     in_children(clients, [&](int client) {
       std::string own = dir + "/d" + std::to_string(client);
       mkdir(own.c_str(), 0755);
-      for (int i = 0; i < each; ++i) close(open((own + "/" + std::to_string(i)).c_str(), O_CREAT | O_WRONLY, 0644));
+      for (int i = 0; i < each; ++i)
+        close(open((own + "/" + std::to_string(i)).c_str(), O_CREAT | O_WRONLY, 0644));
     });
   });
   std::printf("create+close %2d clients: %5.1f k/s\n", clients, clients * each / time / 1000);

@@ -1,4 +1,5 @@
-// Reads the arguments of a request, which are of unknown origin: fixed structures, then names that end with NUL.
+// Reads the arguments of a request, which are of unknown origin: fixed structures, then names that end with
+// NUL.
 #pragma once
 
 #include <cstring>
@@ -7,8 +8,8 @@
 
 namespace cider::fuse {
 
-// After the first read beyond the end, or a name without NUL, every read answers zeros and ok() is false: a handler reads all
-// its arguments and tests once.
+// After the first read beyond the end, or a name without NUL, every read answers zeros and ok() is false: a
+// handler reads all its arguments and tests once.
 class ArgReader {
  public:
   explicit ArgReader(std::string_view bytes) : rest_(bytes) {}

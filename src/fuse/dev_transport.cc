@@ -24,10 +24,12 @@ constexpr size_t kFront = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 // What a receive buffer may keep in memory while nothing is to do.
 constexpr ssize_t kKeepResident = 64 << 10;
 
-bool is_forget(uint32_t opcode) { return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET; }
+bool is_forget(uint32_t opcode) {
+  return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
+}
 
-// The next message that wants an answer; -1 and errno when there will be none. FORGETs end here: an inode's number is its
-// node id, so there is nothing to forget.
+// The next message that wants an answer; -1 and errno when there will be none. FORGETs end here: an inode's
+// number is its node id, so there is nothing to forget.
 ssize_t read_request(int device, char* message, size_t size) {
   for (;;) {
     ssize_t length = ::read(device, message, size);
@@ -57,7 +59,8 @@ void prepare_thread() {
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 #ifdef PR_SET_IO_FLUSHER
-  // Memory reclaim must not wait for this thread, which may have to serve it. Needs CAP_SYS_RESOURCE; without, no matter.
+  // Memory reclaim must not wait for this thread, which may have to serve it. Needs CAP_SYS_RESOURCE;
+  // without, no matter.
   prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
 #endif
 }

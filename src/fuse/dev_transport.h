@@ -1,9 +1,10 @@
-// The transport over /dev/fuse: threads that read requests and run their handlers, answers by writev from any thread.
+// The transport over /dev/fuse: threads that read requests and run their handlers, answers by writev from any
+// thread.
 //
-// Handlers may block, so there are always some threads in read(): when one takes a request and fewer than min_receivers are
-// left, another is woken or started. A thread that is done goes back to read() unless max_receivers are there already; then
-// it parks without a buffer, or ends when `parked` others do. A few receivers are as fast as many when handlers don't block,
-// and each holds up to 1 MiB.
+// Handlers may block, so there are always some threads in read(): when one takes a request and fewer than
+// min_receivers are left, another is woken or started. A thread that is done goes back to read() unless
+// max_receivers are there already; then it parks without a buffer, or ends when `parked` others do. A few
+// receivers are as fast as many when handlers don't block, and each holds up to 1 MiB.
 #pragma once
 
 #include <atomic>
@@ -20,10 +21,10 @@
 namespace cider::fuse {
 
 struct DevTransportOptions {
-  size_t max_write = 1 << 20;   // bytes; a multiple of the page size
+  size_t max_write = 1 << 20;  // bytes; a multiple of the page size
   unsigned min_receivers = 2;
   unsigned max_receivers = 4;
-  unsigned parked = 16;         // threads kept though there is nothing to do
+  unsigned parked = 16;  // threads kept though there is nothing to do
   unsigned max_threads = 256;
   MemoryBudget* budget = nullptr;  // charged with the receive buffers; may be null
 };
@@ -62,13 +63,13 @@ class DevTransport final : public Transport {
   std::atomic<unsigned> receivers_{0};  // threads in read(), or on the way there
   std::atomic<bool> closed_{false};
 
-  mutable std::mutex mutex_;            // guards what follows
-  std::condition_variable wake_;        // for parked threads
-  std::condition_variable changed_;     // a thread has ended, or the connection
+  mutable std::mutex mutex_;         // guards what follows
+  std::condition_variable wake_;     // for parked threads
+  std::condition_variable changed_;  // a thread has ended, or the connection
   Threads threads_;
-  Threads ended_;                       // to be joined
+  Threads ended_;  // to be joined
   unsigned parked_ = 0;
-  unsigned wakes_ = 0;                  // parked threads that shall become receivers
+  unsigned wakes_ = 0;  // parked threads that shall become receivers
 };
 
 }  // namespace cider::fuse

@@ -35,7 +35,8 @@ class DispatcherTest : public ::testing::Test {
     return answers.empty() ? Answer{.error = -1} : answers[0];
   }
   Answer init(uint32_t minor, uint32_t flags) {
-    return ask(FUSE_INIT, 0, raw(fuse_init_in{.major = 7, .minor = minor, .max_readahead = 131072, .flags = flags}));
+    return ask(FUSE_INIT, 0,
+               raw(fuse_init_in{.major = 7, .minor = minor, .max_readahead = 131072, .flags = flags}));
   }
   Ino create(const std::string& name) {
     fuse_create_in in{.flags = O_RDWR, .mode = S_IFREG | 0666, .umask = 022};
@@ -63,11 +64,13 @@ TEST_F(DispatcherTest, InitTakesWhatIsOfferedAndWanted) {
   EXPECT_EQ(out.max_pages, 256);
   EXPECT_EQ(out.max_background, 64);
   EXPECT_EQ(out.time_gran, 1U);
-  for (uint32_t flag : {FUSE_PARALLEL_DIROPS, FUSE_HANDLE_KILLPRIV_V2, FUSE_EXPLICIT_INVAL_DATA, FUSE_READDIRPLUS_AUTO,
-                        FUSE_DONT_MASK, FUSE_ATOMIC_O_TRUNC, FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS, FUSE_SETXATTR_EXT}) {
+  for (uint32_t flag :
+       {FUSE_PARALLEL_DIROPS, FUSE_HANDLE_KILLPRIV_V2, FUSE_EXPLICIT_INVAL_DATA, FUSE_READDIRPLUS_AUTO,
+        FUSE_DONT_MASK, FUSE_ATOMIC_O_TRUNC, FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS, FUSE_SETXATTR_EXT}) {
     EXPECT_TRUE(out.flags & flag) << flag;
   }
-  for (uint32_t flag : {FUSE_WRITEBACK_CACHE, FUSE_POSIX_ACL, FUSE_AUTO_INVAL_DATA, FUSE_HANDLE_KILLPRIV, FUSE_INIT_EXT}) {
+  for (uint32_t flag :
+       {FUSE_WRITEBACK_CACHE, FUSE_POSIX_ACL, FUSE_AUTO_INVAL_DATA, FUSE_HANDLE_KILLPRIV, FUSE_INIT_EXT}) {
     EXPECT_FALSE(out.flags & flag) << flag;
   }
   EXPECT_TRUE(init_status_);
@@ -107,7 +110,8 @@ TEST_F(DispatcherTest, DotNamesFindInodesForNfs) {
 
 TEST_F(DispatcherTest, NegativeTimesSurvive) {
   Ino ino = create("f");
-  fuse_setattr_in in{.valid = FATTR_ATIME | FATTR_MTIME_NOW, .atime = static_cast<uint64_t>(-10), .atimensec = 5};
+  fuse_setattr_in in{
+      .valid = FATTR_ATIME | FATTR_MTIME_NOW, .atime = static_cast<uint64_t>(-10), .atimensec = 5};
   auto out = ask(FUSE_SETATTR, ino, raw(in)).as<fuse_attr_out>();
   EXPECT_EQ(static_cast<int64_t>(out.attr.atime), -10);
   EXPECT_EQ(out.attr.atimensec, 5U);
@@ -168,7 +172,8 @@ TEST_F(DispatcherTest, XattrSizes) {
   in.flags = 8;
   EXPECT_EQ(ask(FUSE_SETXATTR, ino, raw(in) + std::string("user.b\0abc", 10)).error, EINVAL);
   std::string name("user.a\0", 7);
-  EXPECT_EQ(ask(FUSE_GETXATTR, ino, raw(fuse_getxattr_in{.size = 0}) + name).as<fuse_getxattr_out>().size, 3U);
+  EXPECT_EQ(ask(FUSE_GETXATTR, ino, raw(fuse_getxattr_in{.size = 0}) + name).as<fuse_getxattr_out>().size,
+            3U);
   EXPECT_EQ(ask(FUSE_GETXATTR, ino, raw(fuse_getxattr_in{.size = 2}) + name).error, ERANGE);
   EXPECT_EQ(ask(FUSE_GETXATTR, ino, raw(fuse_getxattr_in{.size = 3}) + name).payload, "abc");
   EXPECT_EQ(ask(FUSE_LISTXATTR, ino, raw(fuse_getxattr_in{.size = 100})).payload, name);
@@ -184,7 +189,8 @@ TEST_F(DispatcherTest, OldKernelsSendTheShortSetxattr) {
 TEST_F(DispatcherTest, MalformedRequestsAreAnswered) {
   // Each opcode with bodies that are empty, too short, or whose name has no end.
   for (uint32_t opcode = 1; opcode < 60; ++opcode) {
-    if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT || opcode == FUSE_NOTIFY_REPLY) {
+    if (opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET || opcode == FUSE_INTERRUPT ||
+        opcode == FUSE_NOTIFY_REPLY) {
       continue;
     }
     for (size_t length : {0, 1, 7, 8, 15, 16, 17, 40, 100}) ask(opcode, kRootIno, std::string(length, 'n'));
@@ -194,8 +200,10 @@ TEST_F(DispatcherTest, MalformedRequestsAreAnswered) {
   EXPECT_EQ(ask(FUSE_LOOKUP, kRootIno, "no end").error, EIO);
   EXPECT_EQ(ask(FUSE_LOOKUP, kRootIno, std::string("a/b\0", 4)).error, EIO);
   EXPECT_EQ(ask(FUSE_LOOKUP, kRootIno, std::string("\0", 1)).error, EIO);
-  EXPECT_EQ(ask(FUSE_RENAME2, kRootIno, raw(fuse_rename2_in{.newdir = 1, .flags = 64}) + std::string("a\0b\0", 4)).error,
-            EINVAL);
+  EXPECT_EQ(
+      ask(FUSE_RENAME2, kRootIno, raw(fuse_rename2_in{.newdir = 1, .flags = 64}) + std::string("a\0b\0", 4))
+          .error,
+      EINVAL);
   EXPECT_EQ(ask(FUSE_WRITE, 2, raw(fuse_write_in{.size = 100}) + "only this").error, EIO);
   EXPECT_EQ(ask(FUSE_IOCTL, 2, raw(fuse_ioctl_in{.in_size = 100}) + "only this").error, EIO);
   EXPECT_EQ(ask(FUSE_SETLK, 2, raw(fuse_lk_in{.lk = {.start = 5, .end = 4, .type = F_WRLCK}})).error, EINVAL);
@@ -288,7 +296,9 @@ TEST(Transport, LargeWritesAreTakenOverSmallOnesCopied) {
 
 TEST(Transport, ADroppedReplyAnswersEio) {
   FakeTransport kernel;
-  { Reply reply(kernel, 9); }
+  {
+    Reply reply(kernel, 9);
+  }
   EXPECT_EQ(kernel.answers(9).at(0).error, EIO);
   {
     Reply reply(kernel, 11);

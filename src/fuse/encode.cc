@@ -8,28 +8,47 @@ namespace {
 constexpr uint32_t kPreferredIo = 64 << 10;  // st_blksize
 constexpr uint32_t kStatfsBlock = 4096;
 
-uint64_t seconds(vfs::Duration ttl) { return static_cast<uint64_t>(ttl.count() / 1'000'000'000); }
-uint32_t nanos(vfs::Duration ttl) { return static_cast<uint32_t>(ttl.count() % 1'000'000'000); }
+uint64_t seconds(vfs::Duration ttl) {
+  return static_cast<uint64_t>(ttl.count() / 1'000'000'000);
+}
+uint32_t nanos(vfs::Duration ttl) {
+  return static_cast<uint32_t>(ttl.count() % 1'000'000'000);
+}
 
-uint64_t sectors(uint64_t length) { return length / 512 + (length % 512 != 0); }
+uint64_t sectors(uint64_t length) {
+  return length / 512 + (length % 512 != 0);
+}
 
-StatxTime statx_time(const Time& time) { return {.sec = time.sec, .nsec = time.nsec, .reserved = 0}; }
+StatxTime statx_time(const Time& time) {
+  return {.sec = time.sec, .nsec = time.nsec, .reserved = 0};
+}
 
 // A device number as attributes and MKNOD carry it (the kernel's new_encode_dev).
-uint32_t major_of(uint32_t rdev) { return (rdev & 0xfff00) >> 8; }
-uint32_t minor_of(uint32_t rdev) { return (rdev & 0xff) | ((rdev >> 12) & 0xfff00); }
+uint32_t major_of(uint32_t rdev) {
+  return (rdev & 0xfff00) >> 8;
+}
+uint32_t minor_of(uint32_t rdev) {
+  return (rdev & 0xff) | ((rdev >> 12) & 0xfff00);
+}
 
 }  // namespace
 
 uint32_t mode_bits(vfs::FileType type) {
   switch (type) {
-    case vfs::FileType::file: return S_IFREG;
-    case vfs::FileType::directory: return S_IFDIR;
-    case vfs::FileType::symlink: return S_IFLNK;
-    case vfs::FileType::fifo: return S_IFIFO;
-    case vfs::FileType::block_device: return S_IFBLK;
-    case vfs::FileType::char_device: return S_IFCHR;
-    case vfs::FileType::socket: return S_IFSOCK;
+    case vfs::FileType::file:
+      return S_IFREG;
+    case vfs::FileType::directory:
+      return S_IFDIR;
+    case vfs::FileType::symlink:
+      return S_IFLNK;
+    case vfs::FileType::fifo:
+      return S_IFIFO;
+    case vfs::FileType::block_device:
+      return S_IFBLK;
+    case vfs::FileType::char_device:
+      return S_IFCHR;
+    case vfs::FileType::socket:
+      return S_IFSOCK;
   }
   return 0;
 }

@@ -8,7 +8,8 @@
 
 namespace cider::fuse {
 
-// Mounts and returns the /dev/fuse descriptor, which the helper has opened. Errors carry what the helper said.
+// Mounts and returns the /dev/fuse descriptor, which the helper has opened. Errors carry what the helper
+// said.
 Result<UniqueFd> fusermount(const std::string& mountpoint, const std::string& options);
 Status fusermount_unmount(const std::string& mountpoint, bool lazy);
 

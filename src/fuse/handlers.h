@@ -1,5 +1,5 @@
-// One function for each request of the kernel: decode, call the file system, answer. By area: names, files, directories,
-// attributes, locks.
+// One function for each request of the kernel: decode, call the file system, answer. By area: names, files,
+// directories, attributes, locks.
 #pragma once
 
 #include <memory>

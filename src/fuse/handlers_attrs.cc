@@ -12,7 +12,9 @@ std::optional<vfs::Handle> handle_if(bool set, uint64_t handle) {
   return set ? std::optional<vfs::Handle>(handle) : std::nullopt;
 }
 
-Time time_of(uint64_t seconds, uint32_t nanos) { return {.sec = static_cast<int64_t>(seconds), .nsec = nanos}; }
+Time time_of(uint64_t seconds, uint32_t nanos) {
+  return {.sec = static_cast<int64_t>(seconds), .nsec = nanos};
+}
 
 vfs::SetAttr decode_setattr(const fuse_setattr_in& in) {
   vfs::SetAttr set;

@@ -67,8 +67,12 @@ void on_opendir(Call& call) {
   if (!call.reply.value(encode_open(*open))) call.fs.releasedir(call.caller, call.ino(), open->handle);
 }
 
-void on_readdir(Call& call) { list(call, false); }
-void on_readdirplus(Call& call) { list(call, true); }
+void on_readdir(Call& call) {
+  list(call, false);
+}
+void on_readdirplus(Call& call) {
+  list(call, true);
+}
 
 void on_fsyncdir(Call& call) {
   auto in = call.args.get<fuse_fsync_in>();

@@ -27,8 +27,8 @@ Result<uint64_t> copy_range(Call& call, uint64_t most) {
   auto in = call.args.get<fuse_copy_file_range_in>();
   if (!call.args.ok()) return fail(EIO);
   if (in.flags != 0) return fail(EINVAL);
-  return call.fs.copy_file_range(call.caller, call.ino(), in.fh_in, in.off_in, in.nodeid_out, in.fh_out, in.off_out,
-                                 std::min(in.len, most));
+  return call.fs.copy_file_range(call.caller, call.ino(), in.fh_in, in.off_in, in.nodeid_out, in.fh_out,
+                                 in.off_out, std::min(in.len, most));
 }
 
 }  // namespace
@@ -40,7 +40,8 @@ void on_open(Call& call) {
                                              in.open_flags & FUSE_OPEN_KILL_SUIDGID);
   if (!open) return call.answer_error(open);
   if (open->stale_attr) call.reply.forget_attributes(call.ino());
-  if (!call.reply.value(encode_open(*open))) call.fs.release(call.caller, call.ino(), open->handle, std::nullopt);
+  if (!call.reply.value(encode_open(*open)))
+    call.fs.release(call.caller, call.ino(), open->handle, std::nullopt);
 }
 
 void on_create(Call& call) {
@@ -110,7 +111,8 @@ void on_release(Call& call) {
 void on_fallocate(Call& call) {
   auto in = call.args.get<fuse_fallocate_in>();
   if (!call.args.ok()) return call.malformed();
-  call.answer(call.fs.fallocate(call.caller, call.ino(), in.fh, static_cast<int>(in.mode), in.offset, in.length));
+  call.answer(
+      call.fs.fallocate(call.caller, call.ino(), in.fh, static_cast<int>(in.mode), in.offset, in.length));
 }
 
 void on_lseek(Call& call) {
@@ -120,7 +122,8 @@ void on_lseek(Call& call) {
     call.reply.error(EINVAL);
     return;
   }
-  Result<uint64_t> offset = call.fs.lseek(call.caller, call.ino(), in.fh, in.offset, static_cast<int>(in.whence));
+  Result<uint64_t> offset =
+      call.fs.lseek(call.caller, call.ino(), in.fh, in.offset, static_cast<int>(in.whence));
   if (!offset) return call.answer_error(offset);
   call.reply.value(fuse_lseek_out{.offset = *offset});
 }

@@ -8,18 +8,25 @@ namespace {
 
 std::optional<vfs::LockType> lock_type(uint32_t type) {
   switch (type) {
-    case F_RDLCK: return vfs::LockType::read;
-    case F_WRLCK: return vfs::LockType::write;
-    case F_UNLCK: return vfs::LockType::unlock;
-    default: return std::nullopt;
+    case F_RDLCK:
+      return vfs::LockType::read;
+    case F_WRLCK:
+      return vfs::LockType::write;
+    case F_UNLCK:
+      return vfs::LockType::unlock;
+    default:
+      return std::nullopt;
   }
 }
 
 uint32_t encode_type(vfs::LockType type) {
   switch (type) {
-    case vfs::LockType::read: return F_RDLCK;
-    case vfs::LockType::write: return F_WRLCK;
-    case vfs::LockType::unlock: break;
+    case vfs::LockType::read:
+      return F_RDLCK;
+    case vfs::LockType::write:
+      return F_WRLCK;
+    case vfs::LockType::unlock:
+      break;
   }
   return F_UNLCK;
 }
@@ -56,7 +63,8 @@ void on_setlk(Call& call, std::unique_ptr<Pending> pending) {
     return;
   }
   bool wait = call.request.header().opcode == FUSE_SETLKW;
-  if (lock->type == vfs::LockType::unlock) call.caller.interrupt = {};  // nothing to wait for, and it must not fail
+  if (lock->type == vfs::LockType::unlock)
+    call.caller.interrupt = {};  // nothing to wait for, and it must not fail
   // Who gets a lock sees what the one before him wrote.
   Ino revalidate = lock->type == vfs::LockType::unlock ? 0 : call.ino();
   auto done = [pending = std::move(pending), revalidate](const Status& status) {

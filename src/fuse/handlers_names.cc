@@ -78,7 +78,9 @@ void on_rmdir(Call& call) {
   call.answer(call.fs.rmdir(call.caller, call.ino(), name));
 }
 
-void on_rename(Call& call) { rename(call, call.args.get<fuse_rename_in>().newdir, 0); }
+void on_rename(Call& call) {
+  rename(call, call.args.get<fuse_rename_in>().newdir, 0);
+}
 
 void on_rename2(Call& call) {
   auto in = call.args.get<fuse_rename2_in>();

@@ -35,14 +35,17 @@ bool ends_on_any_signal(uint32_t opcode) {
   }
 }
 
-constexpr uint64_t signal_bit(int signal) { return 1ULL << (signal - 1); }
+constexpr uint64_t signal_bit(int signal) {
+  return 1ULL << (signal - 1);
+}
 
 // Signals that don't end a process that has no handler for them.
-constexpr uint64_t kHarmless = signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) | signal_bit(SIGWINCH) |
-                               signal_bit(SIGSTOP) | signal_bit(SIGTSTP) | signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
+constexpr uint64_t kHarmless = signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signal_bit(SIGURG) |
+                               signal_bit(SIGWINCH) | signal_bit(SIGSTOP) | signal_bit(SIGTSTP) |
+                               signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
 
-// True if a signal is pending that will end the thread. Also true if that can't be seen: it is gone, or in a PID namespace
-// that is not ours.
+// True if a signal is pending that will end the thread. Also true if that can't be seen: it is gone, or in a
+// PID namespace that is not ours.
 bool is_being_killed(uint32_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   uint64_t pending = 0;
@@ -50,7 +53,8 @@ bool is_being_killed(uint32_t pid) {
   bool seen = false;
   for (std::string line; std::getline(status, line);) {
     bool is_pending = line.starts_with("SigPnd:") || line.starts_with("ShdPnd:");
-    bool is_withheld = line.starts_with("SigBlk:") || line.starts_with("SigIgn:") || line.starts_with("SigCgt:");
+    bool is_withheld =
+        line.starts_with("SigBlk:") || line.starts_with("SigIgn:") || line.starts_with("SigCgt:");
     if (!is_pending && !is_withheld) continue;
     uint64_t mask = std::strtoull(line.c_str() + 7, nullptr, 16);
     (is_pending ? pending : withheld) |= mask;
@@ -62,7 +66,11 @@ bool is_being_killed(uint32_t pid) {
 }  // namespace
 
 InterruptTable::Entry::Entry(InterruptTable& table, const fuse_in_header& header)
-    : table_(table), unique_(header.unique), nodeid_(header.nodeid), opcode_(header.opcode), pid_(header.pid) {
+    : table_(table),
+      unique_(header.unique),
+      nodeid_(header.nodeid),
+      opcode_(header.opcode),
+      pid_(header.pid) {
   Shard& shard = table_.shard_of(unique_);
   bool was_early = false;
   {
@@ -183,7 +191,8 @@ bool InterruptTable::has_io(uint64_t nodeid) {
   for (Shard& shard : shards_) {
     std::lock_guard lock(shard.mutex);
     for (Entry* entry = shard.first; entry; entry = entry->next_) {
-      if (entry->nodeid_ == nodeid && (entry->opcode_ == FUSE_READ || entry->opcode_ == FUSE_WRITE)) return true;
+      if (entry->nodeid_ == nodeid && (entry->opcode_ == FUSE_READ || entry->opcode_ == FUSE_WRITE))
+        return true;
     }
   }
   return false;

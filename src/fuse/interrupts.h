@@ -1,9 +1,10 @@
 // The requests in flight that may wait, and how the kernel's INTERRUPT reaches them.
 //
-// An INTERRUPT names a request by its unique number, may overtake it, and comes once per request for the first signal the
-// caller gets, whatever the signal. Reads, writes, syncs and locks end with EINTR on any signal. Everything else (open,
-// rename, close ...) ends only when the caller is being killed, as on a local file system: programs don't expect EINTR
-// there, and a close cut short would hide a lost write. Those are watched from their INTERRUPT on, because no second comes.
+// An INTERRUPT names a request by its unique number, may overtake it, and comes once per request for the
+// first signal the caller gets, whatever the signal. Reads, writes, syncs and locks end with EINTR on any
+// signal. Everything else (open, rename, close ...) ends only when the caller is being killed, as on a local
+// file system: programs don't expect EINTR there, and a close cut short would hide a lost write. Those are
+// watched from their INTERRUPT on, because no second comes.
 #pragma once
 
 #include <array>
@@ -57,8 +58,8 @@ class InterruptTable {
   struct alignas(64) Shard {
     std::mutex mutex;
     Entry* first = nullptr;
-    // INTERRUPTs that found no request: it was answered already or is just being taken. Numbers are never used twice, so
-    // an old one does no harm.
+    // INTERRUPTs that found no request: it was answered already or is just being taken. Numbers are never
+    // used twice, so an old one does no harm.
     std::array<uint64_t, 4> early{};
     unsigned next_early = 0;
   };

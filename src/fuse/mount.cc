@@ -49,8 +49,8 @@ constexpr Word kGeneric[] = {
 
 // For mount(8), fstab and the boot; nothing to do here.
 bool is_for_others(std::string_view word) {
-  for (std::string_view known : {"defaults", "auto", "noauto", "user", "users", "nouser", "owner", "group", "nofail",
-                                 "_netdev", "default_permissions"}) {
+  for (std::string_view known : {"defaults", "auto", "noauto", "user", "users", "nouser", "owner", "group",
+                                 "nofail", "_netdev", "default_permissions"}) {
     if (word == known) return true;
   }
   return word.starts_with("x-") || word.starts_with("X-") || word.starts_with("comment=");
@@ -82,14 +82,16 @@ Status check_mountpoint(const MountRequest& request) {
     std::string what = "mount point " + request.mountpoint + ": ";
     if (code == ENOENT) return fail(code, what + "there is no such directory; create it first");
     if (code == ENOTCONN || code == ECONNABORTED) {
-      return fail(code, what + "a dead mount is there; unmount it first (umount -l " + request.mountpoint + ")");
+      return fail(code,
+                  what + "a dead mount is there; unmount it first (umount -l " + request.mountpoint + ")");
     }
     return fail(code, what + Error{code, {}}.to_string());
   }
   if (!S_ISDIR(stat.st_mode)) return fail(ENOTDIR, "mount point " + request.mountpoint + ": not a directory");
   if (!request.flags.nonempty && !is_empty_dir(request.mountpoint)) {
-    return fail(ENOTEMPTY, "mount point " + request.mountpoint +
-                               ": the directory is not empty; use an empty one, or -o nonempty to hide its contents");
+    return fail(ENOTEMPTY,
+                "mount point " + request.mountpoint +
+                    ": the directory is not empty; use an empty one, or -o nonempty to hide its contents");
   }
   return {};
 }
@@ -106,19 +108,24 @@ Result<UniqueFd> mount_as_root(const MountRequest& request) {
   UniqueFd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (!device) {
     int code = errno;
-    return fail(code, "can't open /dev/fuse: " + Error{code, {}}.to_string() + " (is the kernel's fuse module loaded?)");
+    return fail(code, "can't open /dev/fuse: " + Error{code, {}}.to_string() +
+                          " (is the kernel's fuse module loaded?)");
   }
-  std::string data = "fd=" + std::to_string(device.get()) + ",rootmode=40000,user_id=" + std::to_string(::getuid()) +
+  std::string data = "fd=" + std::to_string(device.get()) +
+                     ",rootmode=40000,user_id=" + std::to_string(::getuid()) +
                      ",group_id=" + std::to_string(::getgid()) + "," + common_data(request.flags);
-  if (::mount(request.source.c_str(), request.mountpoint.c_str(), "fuse.ciderfs", request.flags.flags, data.c_str()) != 0) {
+  if (::mount(request.source.c_str(), request.mountpoint.c_str(), "fuse.ciderfs", request.flags.flags,
+              data.c_str()) != 0) {
     int code = errno;
-    return fail(code, "can't mount " + request.source + " on " + request.mountpoint + ": " + Error{code, {}}.to_string());
+    return fail(code, "can't mount " + request.source + " on " + request.mountpoint + ": " +
+                          Error{code, {}}.to_string());
   }
   return device;
 }
 
 Result<UniqueFd> mount_as_user(const MountRequest& request) {
-  std::string options = common_data(request.flags) + ",subtype=ciderfs,fsname=" + escape_option(request.source);
+  std::string options =
+      common_data(request.flags) + ",subtype=ciderfs,fsname=" + escape_option(request.source);
   for (const std::string& word : request.flags.words) options += "," + word;
   return fusermount(request.mountpoint, options);
 }

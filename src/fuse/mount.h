@@ -12,20 +12,20 @@ namespace cider::fuse {
 
 // What the words of `-o` mean to the kernel.
 struct MountFlags {
-  unsigned long flags = 0;          // MS_*
-  std::vector<std::string> words;   // the generic ones, as fusermount3 takes them
+  unsigned long flags = 0;         // MS_*
+  std::vector<std::string> words;  // the generic ones, as fusermount3 takes them
   bool allow_other = false;
-  bool nonempty = false;            // the mount point may have contents, which the mount hides
-  uint32_t max_read = 0;            // bytes per READ; 0: as negotiated
+  bool nonempty = false;  // the mount point may have contents, which the mount hides
+  uint32_t max_read = 0;  // bytes per READ; 0: as negotiated
 };
 
-// EINVAL with the word in question for one that isn't known. Words for mount(8) and fstab alone (noauto, _netdev, x-...) are
-// taken and mean nothing here.
+// EINVAL with the word in question for one that isn't known. Words for mount(8) and fstab alone (noauto,
+// _netdev, x-...) are taken and mean nothing here.
 Result<MountFlags> parse_mount_words(const std::vector<std::string>& words);
 
 struct MountRequest {
-  std::string mountpoint;           // absolute
-  std::string source;               // first column of /proc/mounts
+  std::string mountpoint;  // absolute
+  std::string source;      // first column of /proc/mounts
   MountFlags flags;
 };
 
@@ -38,7 +38,8 @@ Status unmount(const std::string& mountpoint, bool lazy);
 // Sets the read-ahead of a mounted file system; root only. Asks nothing of the mount itself.
 Status set_read_ahead(const std::string& mountpoint, uint32_t kib);
 
-// "major:minor" of the topmost mount at `mountpoint`; `mountinfo` has the contents of /proc/self/mountinfo. ENOENT if none.
+// "major:minor" of the topmost mount at `mountpoint`; `mountinfo` has the contents of /proc/self/mountinfo.
+// ENOENT if none.
 Result<std::string> device_of_mount(const std::string& mountinfo, const std::string& mountpoint);
 
 }  // namespace cider::fuse

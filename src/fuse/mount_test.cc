@@ -14,7 +14,8 @@ namespace cider::fuse {
 namespace {
 
 TEST(MountWords, BecomeFlags) {
-  auto parsed = parse_mount_words({"ro", "nosuid", "suid", "nodev", "noatime", "relatime", "allow_other", "max_read=65536"});
+  auto parsed = parse_mount_words(
+      {"ro", "nosuid", "suid", "nodev", "noatime", "relatime", "allow_other", "max_read=65536"});
   ASSERT_TRUE(parsed) << parsed.error().message;
   EXPECT_EQ(parsed->flags, MS_RDONLY | MS_NODEV | MS_RELATIME);
   EXPECT_TRUE(parsed->allow_other);
@@ -39,7 +40,8 @@ TEST(MountWords, UnknownIsAnErrorThatNamesIt) {
 }
 
 TEST(Mount, BadMountpoints) {
-  std::filesystem::path dir = std::filesystem::temp_directory_path() / ("cider-mount-" + std::to_string(::getpid()));
+  std::filesystem::path dir =
+      std::filesystem::temp_directory_path() / ("cider-mount-" + std::to_string(::getpid()));
   std::filesystem::create_directory(dir);
   auto missing = mount({.mountpoint = dir / "none", .source = "x", .flags = {}});
   ASSERT_FALSE(missing);
@@ -61,7 +63,9 @@ TEST(Mount, DeviceNumberFromMountinfo) {
   EXPECT_EQ(device_of_mount(info, "/mnt").error().code, ENOENT);
 }
 
-TEST(Mount, CommasInTheSourceAreEscaped) { EXPECT_EQ(escape_option("CiderFS:a,b\\c"), "CiderFS:a\\,b\\\\c"); }
+TEST(Mount, CommasInTheSourceAreEscaped) {
+  EXPECT_EQ(escape_option("CiderFS:a,b\\c"), "CiderFS:a\\,b\\\\c");
+}
 
 }  // namespace
 }  // namespace cider::fuse

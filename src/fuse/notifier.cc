@@ -66,8 +66,8 @@ void Notifier::run() {
 Notifier::Inodes Notifier::send_inodes(const Inodes& inodes) {
   Inodes busy;
   for (const auto& [ino, data] : inodes) {
-    // An offset of 0 waits for the page locks of requests in flight, which a stalled store may hold for long; -1 touches
-    // the attributes only.
+    // An offset of 0 waits for the page locks of requests in flight, which a stalled store may hold for long;
+    // -1 touches the attributes only.
     bool wait = data && interrupts_.has_io(ino);
     if (wait) busy.emplace(ino, true);
     fuse_notify_inval_inode_out out{.ino = ino, .off = data && !wait ? 0 : -1, .len = 0};
@@ -79,7 +79,8 @@ Notifier::Inodes Notifier::send_inodes(const Inodes& inodes) {
 
 void Notifier::send_names(const Names& names) {
   for (const auto& [parent, name] : names) {
-    fuse_notify_inval_entry_out out{.parent = parent, .namelen = static_cast<uint32_t>(name.size()), .flags = 0};
+    fuse_notify_inval_entry_out out{
+        .parent = parent, .namelen = static_cast<uint32_t>(name.size()), .flags = 0};
     iovec pieces[] = {{&out, sizeof out}, {const_cast<char*>(name.c_str()), name.size() + 1}};
     send(FUSE_NOTIFY_INVAL_ENTRY, pieces);
   }
@@ -87,7 +88,9 @@ void Notifier::send_names(const Names& names) {
 
 void Notifier::send_epoch() {
   if (!send(kNotifyIncEpoch, {})) {
-    log::warning("fuse: too many changed names at once; the kernel's cached names are right again after their timeout");
+    log::warning(
+        "fuse: too many changed names at once; the kernel's cached names are right again after their "
+        "timeout");
   }
 }
 

@@ -1,5 +1,5 @@
-// Tells the kernel's caches about changes that others made: the file system's notifications, merged and sent by one thread
-// of their own, because sending may wait for locks that requests in flight hold.
+// Tells the kernel's caches about changes that others made: the file system's notifications, merged and sent
+// by one thread of their own, because sending may wait for locks that requests in flight hold.
 #pragma once
 
 #include <condition_variable>
@@ -21,7 +21,8 @@ namespace cider::fuse {
 // Thread-safe.
 class Notifier {
  public:
-  // At most `limit` inodes and names wait; beyond, names are invalidated all together and inodes are left to their timeouts.
+  // At most `limit` inodes and names wait; beyond, names are invalidated all together and inodes are left to
+  // their timeouts.
   Notifier(ReplySink& sink, InterruptTable& interrupts, size_t limit = 64 << 10);
   ~Notifier() { stop(); }
 
@@ -31,7 +32,7 @@ class Notifier {
   void stop();
 
  private:
-  using Inodes = std::unordered_map<Ino, bool>;      // number -> drop the pages, too
+  using Inodes = std::unordered_map<Ino, bool>;  // number -> drop the pages, too
   using Names = std::set<std::pair<Ino, std::string>>;
 
   void run();

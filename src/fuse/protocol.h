@@ -1,5 +1,5 @@
-// The kernel's FUSE protocol: <linux/fuse.h> (7.38 in Debian 12), and what later versions added, under names of our own so
-// that a newer header does not clash. Only src/fuse/ includes this.
+// The kernel's FUSE protocol: <linux/fuse.h> (7.38 in Debian 12), and what later versions added, under names
+// of our own so that a newer header does not clash. Only src/fuse/ includes this.
 #pragma once
 
 #include <linux/fuse.h>
@@ -9,7 +9,7 @@
 namespace cider::fuse {
 
 inline constexpr uint32_t kMinimalMinor = 31;  // Linux 5.4
-inline constexpr uint32_t kOurMinor = 45;      // what we know how to read; the kernel uses the smaller of the two
+inline constexpr uint32_t kOurMinor = 45;  // what we know how to read; the kernel uses the smaller of the two
 
 // 7.39
 inline constexpr uint32_t kOpStatx = 52;

@@ -1,5 +1,6 @@
-// Any bytes as the kernel's requests: nothing may crash, and each request that has a header gets one answer at most.
-// Input: messages, each behind a 16-bit length; the header's length field is mended so that most get to a handler.
+// Any bytes as the kernel's requests: nothing may crash, and each request that has a header gets one answer
+// at most. Input: messages, each behind a 16-bit length; the header's length field is mended so that most get
+// to a handler.
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -18,15 +19,19 @@ namespace {
 bool too_large(const fuse_in_header& header, std::string_view body) {
   ArgReader args(body);
   switch (header.opcode) {
-    case FUSE_SETATTR: return args.get<fuse_setattr_in>().size > 1 << 20;
-    case FUSE_WRITE: return args.get<fuse_write_in>().offset > 1 << 20;
+    case FUSE_SETATTR:
+      return args.get<fuse_setattr_in>().size > 1 << 20;
+    case FUSE_WRITE:
+      return args.get<fuse_write_in>().offset > 1 << 20;
     case FUSE_FALLOCATE: {
       auto in = args.get<fuse_fallocate_in>();
       return in.offset > 1 << 20 || in.length > 1 << 20;
     }
     case FUSE_COPY_FILE_RANGE:
-    case kOpCopyFileRange64: return args.get<fuse_copy_file_range_in>().off_out > 1 << 20;
-    default: return false;
+    case kOpCopyFileRange64:
+      return args.get<fuse_copy_file_range_in>().off_out > 1 << 20;
+    default:
+      return false;
   }
 }
 

@@ -25,7 +25,8 @@ Session::Session(vfs::FileSystem& fs, const SessionOptions& options, UniqueFd de
       transport_(std::move(device), transport_options(options)),
       notifier_(std::make_shared<Notifier>(transport_, interrupts_)),
       dispatcher_(fs, options.fuse, interrupts_, [this](const Status& status) { init_.set_value(status); }) {
-  fs.set_notifier([notifier = notifier_](const vfs::FileSystem::Invalidation& change) { notifier->push(change); });
+  fs.set_notifier(
+      [notifier = notifier_](const vfs::FileSystem::Invalidation& change) { notifier->push(change); });
 }
 
 Result<std::unique_ptr<Session>> Session::start(vfs::FileSystem& fs, const SessionOptions& options) {
@@ -42,7 +43,8 @@ Status Session::serve() {
     (void)request_unmount(true);
     return started;
   }
-  if (init.wait_for(kInitTimeout) != std::future_status::ready) return fail(ETIMEDOUT, "the kernel did not begin the mount");
+  if (init.wait_for(kInitTimeout) != std::future_status::ready)
+    return fail(ETIMEDOUT, "the kernel did not begin the mount");
   TRY(init.get());
   // INIT can't raise it above 128 KiB; users that are not root have to live with that.
   if (options_.fuse.read_ahead_kb && ::geteuid() == 0) {
@@ -54,7 +56,8 @@ Status Session::serve() {
 
 Session::~Session() {
   if (waited_) return;
-  if (Status unmounted = request_unmount(true); !unmounted) log::warning("fuse: " + unmounted.error().to_string());
+  if (Status unmounted = request_unmount(true); !unmounted)
+    log::warning("fuse: " + unmounted.error().to_string());
   wait();
 }
 

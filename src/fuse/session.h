@@ -16,7 +16,7 @@ namespace cider::fuse {
 struct SessionOptions {
   MountRequest mount;
   FuseOptions fuse;
-  DevTransportOptions transport;   // max_write follows fuse.max_write
+  DevTransportOptions transport;  // max_write follows fuse.max_write
 };
 
 class Session {
@@ -26,8 +26,9 @@ class Session {
   // Unmounts lazily and waits, where that was not done.
   ~Session();
 
-  // Returns when the file system has been unmounted by anybody, all requests have been answered and all threads have ended.
-  // No FLUSH or RELEASE is owed then: the kernel sends no DESTROY, so `fs` must flush what is left by itself.
+  // Returns when the file system has been unmounted by anybody, all requests have been answered and all
+  // threads have ended. No FLUSH or RELEASE is owed then: the kernel sends no DESTROY, so `fs` must flush
+  // what is left by itself.
   void wait();
 
   // Starts the end: EBUSY while files are open, unless `lazy`. Does nothing once it has ended. From any

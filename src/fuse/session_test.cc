@@ -31,8 +31,8 @@ namespace cider::fuse {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::MemoryFs;
 using std::chrono::milliseconds;
+using testing::MemoryFs;
 
 bool eventually(const std::function<bool()>& condition, milliseconds limit = milliseconds(10'000)) {
   auto end = std::chrono::steady_clock::now() + limit;
@@ -75,8 +75,8 @@ class SessionTest : public ::testing::Test {
     session_ = std::move(*started);
   }
 
-  // Runs `body` in a process of its own, so that it can be killed; it exits with 0 when `body` returns true. It must not keep
-  // /dev/fuse open, or the mount would outlive its server.
+  // Runs `body` in a process of its own, so that it can be killed; it exits with 0 when `body` returns true.
+  // It must not keep /dev/fuse open, or the mount would outlive its server.
   pid_t child(const std::function<bool()>& body) {
     pid_t pid = ::fork();
     if (pid == 0) {
@@ -151,7 +151,8 @@ TEST_F(SessionTest, SmallWritesAtOddOffsets) {
     size_t off = i * 7001;
     std::string piece(1 + i * 331, static_cast<char>('a' + i % 26));
     model.replace(off, piece.size(), piece);
-    ASSERT_EQ(::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(off)), static_cast<ssize_t>(piece.size()));
+    ASSERT_EQ(::pwrite(fd, piece.data(), piece.size(), static_cast<off_t>(off)),
+              static_cast<ssize_t>(piece.size()));
   }
   ASSERT_EQ(::ftruncate(fd, 300'000), 0);
   ::close(fd);
@@ -193,7 +194,8 @@ TEST_F(SessionTest, NamesAndLinks) {
   std::ofstream(dir_ / "b") << "b";
   fs::rename(dir_ / "d/a", dir_ / "c");
   EXPECT_EQ(slurp(dir_ / "c"), "a");
-  EXPECT_EQ(::renameat2(AT_FDCWD, (dir_ / "b").c_str(), AT_FDCWD, (dir_ / "c").c_str(), RENAME_NOREPLACE), -1);
+  EXPECT_EQ(::renameat2(AT_FDCWD, (dir_ / "b").c_str(), AT_FDCWD, (dir_ / "c").c_str(), RENAME_NOREPLACE),
+            -1);
   EXPECT_EQ(errno, EEXIST);
   EXPECT_EQ(::renameat2(AT_FDCWD, (dir_ / "b").c_str(), AT_FDCWD, (dir_ / "c").c_str(), RENAME_EXCHANGE), 0);
   EXPECT_EQ(slurp(dir_ / "b"), "a");
@@ -362,7 +364,9 @@ TEST_F(SessionTest, LocksWaitAndAreInterrupted) {
     struct flock other{.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 15, .l_len = 1};
     if (::fcntl(fd, F_SETLK, &other) == 0 || errno != EAGAIN) return false;
     struct flock found = other;
-    if (::fcntl(fd, F_GETLK, &found) != 0 || found.l_type != F_WRLCK || found.l_start != 10 || found.l_len != 10) return false;
+    if (::fcntl(fd, F_GETLK, &found) != 0 || found.l_type != F_WRLCK || found.l_start != 10 ||
+        found.l_len != 10)
+      return false;
     int code = ::fcntl(fd, F_SETLKW, &other);
     return expect_interrupt ? code == -1 && errno == EINTR : code == 0;
   };
@@ -438,7 +442,8 @@ TEST_F(SessionTest, EndsCleanlyUnderLoad) {
     stop = true;
     for (auto& user : users) user.join();
     session_.reset();
-    for (int i = 0; i < 4; ++i) ::unlink((dir_ / ("f" + std::to_string(i))).c_str());  // written beside the mount
+    for (int i = 0; i < 4; ++i)
+      ::unlink((dir_ / ("f" + std::to_string(i))).c_str());  // written beside the mount
     EXPECT_EQ(budget_.used(), 0U);
   }
 }

@@ -1,8 +1,8 @@
-// The seam between the kernel and the dispatcher: how requests come in and answers go out. /dev/fuse with reader threads is
-// the first back end (dev_transport.h); io_uring rings or passthrough are others.
+// The seam between the kernel and the dispatcher: how requests come in and answers go out. /dev/fuse with
+// reader threads is the first back end (dev_transport.h); io_uring rings or passthrough are others.
 //
-// A request is handed to RequestHandler::handle() on some thread of the transport. Its Reply may be answered there or kept
-// and answered later from any thread, exactly once.
+// A request is handed to RequestHandler::handle() on some thread of the transport. Its Reply may be answered
+// there or kept and answered later from any thread, exactly once.
 #pragma once
 
 #include <sys/uio.h>
@@ -23,15 +23,16 @@ namespace cider::fuse {
 // One message of the kernel. Views into it hold until handle() returns.
 class Request {
  public:
-  // `message` has been checked by deliver(). `store` is the receive buffer it lies in; null: it can't be taken over.
+  // `message` has been checked by deliver(). `store` is the receive buffer it lies in; null: it can't be
+  // taken over.
   Request(std::string_view message, Buffer* store, MemoryBudget* budget);
 
   const fuse_in_header& header() const { return header_; }
   // The arguments after the header, without extensions.
   std::string_view body() const { return body_; }
 
-  // A part of the body as a Buffer that outlives the request: a large part by taking over the receive buffer, a small one
-  // by copying, so that 4 KiB of data never hold a megabyte. At most once per request.
+  // A part of the body as a Buffer that outlives the request: a large part by taking over the receive buffer,
+  // a small one by copying, so that 4 KiB of data never hold a megabyte. At most once per request.
   Buffer keep(std::string_view part);
 
  private:
@@ -46,12 +47,12 @@ class ReplySink {
  public:
   virtual ~ReplySink() = default;
 
-  // Sends the one answer to request `unique`: an errno (0: success) and the gathered payload. False if the kernel no longer
-  // waits for it or could not take it.
+  // Sends the one answer to request `unique`: an errno (0: success) and the gathered payload. False if the
+  // kernel no longer waits for it or could not take it.
   virtual bool answer(uint64_t unique, int error, std::span<const iovec> payload) noexcept = 0;
 
-  // Sends a notification; `code` is a FUSE_NOTIFY_*. May wait for locks of the kernel that requests hold. ENOENT: the kernel
-  // does not know the inode or name.
+  // Sends a notification; `code` is a FUSE_NOTIFY_*. May wait for locks of the kernel that requests hold.
+  // ENOENT: the kernel does not know the inode or name.
   virtual Status notify(int code, std::span<const iovec> payload) = 0;
 };
 
@@ -75,8 +76,9 @@ class Reply {
   }
   void none() { sink_ = nullptr; }  // for requests that want no answer
 
-  // Before the answer: makes the kernel forget the inode's attributes (not its pages), so that the caller sees them anew. Only
-  // where the request itself holds the inode in the kernel (open, locks): then this never waits.
+  // Before the answer: makes the kernel forget the inode's attributes (not its pages), so that the caller
+  // sees them anew. Only where the request itself holds the inode in the kernel (open, locks): then this
+  // never waits.
   void forget_attributes(uint64_t nodeid);
 
  private:
@@ -92,8 +94,10 @@ class RequestHandler {
   virtual void handle(Request& request, Reply reply) = 0;
 };
 
-// Checks a received message's header and hands it on; a message that lies about its length is answered with EIO. Never throws.
-void deliver(std::string_view message, Buffer* store, MemoryBudget* budget, ReplySink& sink, RequestHandler& handler) noexcept;
+// Checks a received message's header and hands it on; a message that lies about its length is answered with
+// EIO. Never throws.
+void deliver(std::string_view message, Buffer* store, MemoryBudget* budget, ReplySink& sink,
+             RequestHandler& handler) noexcept;
 
 class Transport : public ReplySink {
  public:

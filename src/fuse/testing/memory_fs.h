@@ -1,8 +1,8 @@
-// A file system in memory for tests and benchmarks of the transport. Not for anything else: permissions are the kernel's
-// work, and its locks know no deadlocks.
+// A file system in memory for tests and benchmarks of the transport. Not for anything else: permissions are
+// the kernel's work, and its locks know no deadlocks.
 //
-// Files whose name begins with "blocked" never finish a read: it ends with EINTR when interrupted. On "stuck" files everything
-// but lookup waits in the same way at flush.
+// Files whose name begins with "blocked" never finish a read: it ends with EINTR when interrupted. On "stuck"
+// files everything but lookup waits in the same way at flush.
 #pragma once
 
 #include <fcntl.h>
@@ -37,9 +37,9 @@ class MemoryFs final : public FileSystem {
     nodes_[kRootIno] = root;
   }
 
-  std::atomic<int> blocked_reads{0};   // waiting now
+  std::atomic<int> blocked_reads{0};  // waiting now
   std::atomic<int> getattrs{0};
-  std::atomic<int> interrupted{0};     // waits that ended with EINTR
+  std::atomic<int> interrupted{0};  // waits that ended with EINTR
   std::atomic<int> open_handles{0};
   Notifier notifier;
 
@@ -100,11 +100,15 @@ class MemoryFs final : public FileSystem {
     return TRY(find(ino))->target;
   }
 
-  Result<EntryReply> mknod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode, uint32_t rdev) override {
+  Result<EntryReply> mknod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
+                           uint32_t rdev) override {
     std::lock_guard lock(mutex_);
-    FileType type = S_ISDIR(mode) ? FileType::directory : S_ISFIFO(mode) ? FileType::fifo
-                    : S_ISCHR(mode) ? FileType::char_device : S_ISBLK(mode) ? FileType::block_device
-                    : S_ISSOCK(mode) ? FileType::socket : FileType::file;
+    FileType type = S_ISDIR(mode)    ? FileType::directory
+                    : S_ISFIFO(mode) ? FileType::fifo
+                    : S_ISCHR(mode)  ? FileType::char_device
+                    : S_ISBLK(mode)  ? FileType::block_device
+                    : S_ISSOCK(mode) ? FileType::socket
+                                     : FileType::file;
     Ino ino = TRY(add(caller, parent, name, type, mode));
     nodes_[ino]->attr.rdev = rdev;
     return entry(ino);
@@ -114,7 +118,8 @@ class MemoryFs final : public FileSystem {
     return mknod(caller, parent, name, S_IFDIR | mode, 0);
   }
 
-  Result<EntryReply> symlink(const Caller& caller, Ino parent, std::string_view name, std::string_view target) override {
+  Result<EntryReply> symlink(const Caller& caller, Ino parent, std::string_view name,
+                             std::string_view target) override {
     std::lock_guard lock(mutex_);
     Ino ino = TRY(add(caller, parent, name, FileType::symlink, 0777));
     nodes_[ino]->target = target;
@@ -137,7 +142,7 @@ class MemoryFs final : public FileSystem {
     auto directory = TRY(find(parent));
     auto found = directory->names.find(name);
     if (found == directory->names.end()) return fail(ENOENT);
-    --TRY(find(found->second))->attr.nlink;   // the node stays: handles may need it, and tests are short
+    --TRY(find(found->second))->attr.nlink;  // the node stays: handles may need it, and tests are short
     erase(*directory, name);
     return {};
   }
@@ -182,7 +187,8 @@ class MemoryFs final : public FileSystem {
     return handle();
   }
 
-  Result<CreateReply> create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode, int) override {
+  Result<CreateReply> create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
+                             int) override {
     std::lock_guard lock(mutex_);
     Ino ino = TRY(add(caller, parent, name, FileType::file, mode));
     return CreateReply{entry(ino), handle()};
@@ -207,14 +213,16 @@ class MemoryFs final : public FileSystem {
       uint64_t index = off / kBlock;
       uint64_t at = off % kBlock;
       uint64_t length = std::min(end - off, kBlock - at);
-      const Buffer& block = node->blocks[index];
-      chain.push_back((block.empty() ? zeros_ : block).slice(at, length));
+      Block& block = node->blocks[index];
+      block.shared = true;
+      chain.push_back((block.data.empty() ? zeros_ : block.data).slice(at, length));
       off += length;
     }
     return chain;
   }
 
-  void write(const Caller&, Ino ino, Handle, uint64_t off, Buffer data, bool, Completion<uint32_t> done) override {
+  void write(const Caller&, Ino ino, Handle, uint64_t off, Buffer data, bool,
+             Completion<uint32_t> done) override {
     auto size = static_cast<uint32_t>(data.size());
     {
       std::lock_guard lock(mutex_);
@@ -222,7 +230,7 @@ class MemoryFs final : public FileSystem {
       if (!node) return done(fail(ENOENT));
       if (off % kBlock == 0 && data.size() == kBlock) {
         grow(**node, off + size);
-        (*node)->blocks[off / kBlock] = std::move(data);
+        (*node)->blocks[off / kBlock] = {std::move(data), false};
       } else {
         store(**node, off, data.text());
       }
@@ -261,7 +269,8 @@ class MemoryFs final : public FileSystem {
     std::lock_guard lock(mutex_);
     auto directory = TRY(find(ino));
     if (off < 1 && !sink({.name = ".", .ino = ino, .type = FileType::directory, .next_offset = 1})) return {};
-    if (off < 2 && !sink({.name = "..", .ino = ino, .type = FileType::directory, .next_offset = 2})) return {};
+    if (off < 2 && !sink({.name = "..", .ino = ino, .type = FileType::directory, .next_offset = 2}))
+      return {};
     for (auto it = directory->order.upper_bound(off); it != directory->order.end(); ++it) {
       Ino child = directory->names.find(it->second)->second;
       EntryReply reply = entry(child);
@@ -276,7 +285,10 @@ class MemoryFs final : public FileSystem {
   void releasedir(const Caller&, Ino, Handle) override { --open_handles; }
 
   Result<StatFs> statfs(const Caller&, Ino) override {
-    return StatFs{.total_bytes = 1ULL << 40, .available_bytes = 1ULL << 39, .total_inodes = 1000, .available_inodes = 900};
+    return StatFs{.total_bytes = 1ULL << 40,
+                  .available_bytes = 1ULL << 39,
+                  .total_inodes = 1000,
+                  .available_inodes = 900};
   }
   Status access(const Caller&, Ino, int) override { return {}; }
 
@@ -293,7 +305,8 @@ class MemoryFs final : public FileSystem {
     for (const auto& [name, value] : TRY(find(ino))->xattrs) names.push_back(name);
     return names;
   }
-  Status setxattr(const Caller&, Ino ino, std::string_view name, std::string_view value, XattrFlags flags) override {
+  Status setxattr(const Caller&, Ino ino, std::string_view name, std::string_view value,
+                  XattrFlags flags) override {
     std::lock_guard lock(mutex_);
     auto node = TRY(find(ino));
     bool exists = node->xattrs.contains(name);
@@ -318,8 +331,8 @@ class MemoryFs final : public FileSystem {
     return {};
   }
 
-  Result<uint64_t> copy_file_range(const Caller& caller, Ino in, Handle handle, uint64_t in_off, Ino out, Handle,
-                                   uint64_t out_off, uint64_t len) override {
+  Result<uint64_t> copy_file_range(const Caller& caller, Ino in, Handle handle, uint64_t in_off, Ino out,
+                                   Handle, uint64_t out_off, uint64_t len) override {
     BufferChain chain = TRY(read(caller, in, handle, in_off, static_cast<uint32_t>(len)));
     std::lock_guard lock(mutex_);
     auto node = TRY(find(out));
@@ -354,7 +367,8 @@ class MemoryFs final : public FileSystem {
     set_lock(caller, {ino, owner, true, {.type = type, .start = 0, .end = INT64_MAX}}, wait, std::move(done));
   }
 
-  Result<std::string> ioctl(const Caller&, Ino, Handle, uint32_t command, std::string_view in, uint32_t) override {
+  Result<std::string> ioctl(const Caller&, Ino, Handle, uint32_t command, std::string_view in,
+                            uint32_t) override {
     if (command != kEchoIoctl) return fail(ENOTTY);
     return std::string(in.rbegin(), in.rend());
   }
@@ -365,6 +379,10 @@ class MemoryFs final : public FileSystem {
  private:
   static constexpr uint64_t kBlock = 1 << 20;
 
+  struct Block {
+    Buffer data;          // empty: zeros
+    bool shared = false;  // an answer may still be reading it
+  };
   struct Node {
     Attr attr;
     std::string name;
@@ -372,7 +390,7 @@ class MemoryFs final : public FileSystem {
     std::map<std::string, Ino, std::less<>> names;
     std::map<std::string, uint64_t, std::less<>> cookies;
     std::map<uint64_t, std::string> order;
-    std::vector<Buffer> blocks;
+    std::vector<Block> blocks;
     std::map<std::string, std::string, std::less<>> xattrs;
   };
   struct HeldLock {
@@ -389,8 +407,14 @@ class MemoryFs final : public FileSystem {
 
   static Attr new_attr(const Caller& caller, FileType type, uint32_t mode) {
     Time now = Clock::system().now();
-    Attr attr{.type = type, .mode = static_cast<uint16_t>(mode & 07777 & ~caller.umask), .uid = caller.uid,
-              .gid = caller.gid, .atime = now, .mtime = now, .ctime = now, .nlink = type == FileType::directory ? 2U : 1U};
+    Attr attr{.type = type,
+              .mode = static_cast<uint16_t>(mode & 07777 & ~caller.umask),
+              .uid = caller.uid,
+              .gid = caller.gid,
+              .atime = now,
+              .mtime = now,
+              .ctime = now,
+              .nlink = type == FileType::directory ? 2U : 1U};
     if (type == FileType::directory) attr.length = meta::kDirectoryLength;
     return attr;
   }
@@ -400,8 +424,12 @@ class MemoryFs final : public FileSystem {
     if (found == nodes_.end()) return fail(ENOENT);
     return found->second;
   }
-  EntryReply entry(Ino ino) { return {.ino = ino, .attr = nodes_.at(ino)->attr, .entry_ttl = ttl_, .attr_ttl = ttl_}; }
-  AttrReply attr_reply(Ino ino, const Node& node) { return {.ino = ino, .attr = node.attr, .attr_ttl = ttl_}; }
+  EntryReply entry(Ino ino) {
+    return {.ino = ino, .attr = nodes_.at(ino)->attr, .entry_ttl = ttl_, .attr_ttl = ttl_};
+  }
+  AttrReply attr_reply(Ino ino, const Node& node) {
+    return {.ino = ino, .attr = node.attr, .attr_ttl = ttl_};
+  }
   OpenReply handle() {
     ++open_handles;
     return {.handle = next_handle_++, .keep_cache = true};
@@ -441,23 +469,25 @@ class MemoryFs final : public FileSystem {
   void truncate(Node& node, uint64_t length) {
     if (length < node.attr.length) {
       node.blocks.resize((length + kBlock - 1) / kBlock);
-      if (length % kBlock && !node.blocks.back().empty()) {
-        std::memset(node.blocks.back().mutable_data() + length % kBlock, 0, kBlock - length % kBlock);
-      }
+      if (length % kBlock)
+        std::memset(writable(node.blocks.back()) + length % kBlock, 0, kBlock - length % kBlock);
     }
     node.attr.length = length;
     grow(node, length);
   }
+  std::byte* writable(Block& block) {
+    if (block.data.empty() || block.shared) {
+      Buffer fresh = Buffer::allocate(kBlock, nullptr);
+      std::memcpy(fresh.mutable_data(), (block.data.empty() ? zeros_ : block.data).data(), kBlock);
+      block = {std::move(fresh), false};
+    }
+    return block.data.mutable_data();
+  }
   void store(Node& node, uint64_t off, std::string_view data) {
     grow(node, off + data.size());
     while (!data.empty()) {
-      Buffer& block = node.blocks[off / kBlock];
-      if (block.empty()) {
-        block = Buffer::allocate(kBlock, nullptr);
-        std::memset(block.mutable_data(), 0, kBlock);
-      }
       size_t length = std::min<size_t>(data.size(), kBlock - off % kBlock);
-      std::memcpy(block.mutable_data() + off % kBlock, data.data(), length);
+      std::memcpy(writable(node.blocks[off / kBlock]) + off % kBlock, data.data(), length);
       data.remove_prefix(length);
       off += length;
     }
@@ -478,7 +508,8 @@ class MemoryFs final : public FileSystem {
            held.lock.start <= wanted.lock.end && wanted.lock.start <= held.lock.end;
   }
   bool blocked(const HeldLock& wanted) {
-    return std::any_of(held_.begin(), held_.end(), [&](const HeldLock& held) { return conflicts(held, wanted); });
+    return std::any_of(held_.begin(), held_.end(),
+                       [&](const HeldLock& held) { return conflicts(held, wanted); });
   }
 
   void set_lock(const Caller& caller, HeldLock wanted, bool wait, Completion<void> done) {

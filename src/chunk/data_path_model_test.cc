@@ -157,7 +157,9 @@ TEST(DataPathModel, OneFileManyWriters) {
           uint64_t off = (row * kThreads + t) * kStripe;
           mine[row] = pattern(kStripe, random());
           ASSERT_TRUE(h.write(kIno, off, mine[row]));
-          if (random() % 10 == 0) ASSERT_TRUE(h.data.flush(kIno, {}));
+          if (random() % 10 == 0) {
+            ASSERT_TRUE(h.data.flush(kIno, {}));
+          }
           row = random() % mine.size();
           if (mine[row].empty()) continue;
           ASSERT_EQ(*h.read(kIno, (row * kThreads + t) * kStripe, kStripe, t), mine[row]);

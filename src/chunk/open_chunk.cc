@@ -166,7 +166,7 @@ std::vector<std::shared_ptr<PendingSlice>> OpenChunk::freeze(std::vector<BlockUp
 }
 
 bool OpenChunk::is_complete() const {
-  return runs_.size() >= kMaxRuns || (cut_bytes_ >= kChunkSize && pieces_.empty()) || cut_bytes_ >= 2 * kChunkSize;
+  return runs_.size() >= kMaxRuns || cut_bytes_ >= kChunkSize || end() == kChunkSize;
 }
 
 uint32_t OpenChunk::end() const {

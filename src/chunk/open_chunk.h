@@ -72,7 +72,7 @@ class OpenChunk {
   // Cuts everything that is left: the slices in commit order; blocks still to be stored are appended to `rest`.
   std::vector<std::shared_ptr<PendingSlice>> freeze(std::vector<BlockUpload>& rest);
 
-  // No more writes should be added: a whole chunk has been cut, or there are very many runs.
+  // No more writes should be added: the chunk's end is reached, as much as a chunk has been cut, or there are very many runs.
   bool is_complete() const;
 
   uint32_t end() const;

@@ -127,8 +127,9 @@ Result<std::vector<Extent>> Reader::visible(const FilePtr& file, uint32_t index,
     {
       std::lock_guard lock(file->mutex);
       unchanged = version == file->records_version && !file->committing;
-      compact = list.size() >= kWorthCompacting && !file->has_pending();
-      if (unchanged) file->records[index].overlay = overlay;
+      std::optional<Overlay>& known = file->records[index].overlay;
+      compact = list.size() >= kWorthCompacting && !file->has_pending() && !known;
+      if (unchanged) known = overlay;
     }
     if (unchanged && compact) catalog_.suggest_compaction(file->ino, index);
     if (!unchanged && load < kLoads) continue;

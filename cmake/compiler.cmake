@@ -1,5 +1,5 @@
 # Flags that hold for every target.
-add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wno-missing-field-initializers -Wno-restrict
                     -Werror=unused-result -Werror=return-type)
 add_compile_definitions(_FILE_OFFSET_BITS=64 _GNU_SOURCE)
 

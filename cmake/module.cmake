@@ -1,20 +1,26 @@
 # cider_module(name [DEPENDS module...] [LINK library...])
 #
 # One folder below src/ is one static library. Every .cc in it (and below it) belongs to it, except X_test.cc, which
-# go into the test program of the module, and X_fuzz.cc, each a fuzz target of its own.
+# go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's.
 function(cider_module name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   set(sources ${all})
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|fuzz)|/main)\\.cc$")
   set(tests ${all})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   set(fuzzers ${all})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cc$")
 
+  list(TRANSFORM ARG_DEPENDS PREPEND cider_)
+  if(NOT sources)  # headers alone
+    add_library(cider_${name} INTERFACE)
+    target_include_directories(cider_${name} INTERFACE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(cider_${name} INTERFACE ${ARG_DEPENDS})
+    return()
+  endif()
   add_library(cider_${name} STATIC ${sources})
   target_include_directories(cider_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
-  list(TRANSFORM ARG_DEPENDS PREPEND cider_)
   target_link_libraries(cider_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_LINK} Threads::Threads)
 
   if(CIDER_TESTS AND tests)

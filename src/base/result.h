@@ -44,12 +44,15 @@ int code_of(const Result<T>& result) {
 
 }  // namespace cider
 
-// Evaluates to the value of a Result, or returns its error from the enclosing function.
-#define TRY(expression)                                                        \
-  ({                                                                           \
-    auto try_result_ = (expression);                                           \
-    if (!try_result_) return ::cider::fail(std::move(try_result_).error());    \
-    ::cider::detail::take(std::move(try_result_));                             \
+// Evaluates to the value of a Result, or returns its error from the enclosing function. The counter keeps nested uses apart.
+#define TRY(expression) CIDER_TRY_NAMED(CIDER_JOIN(try_result_, __COUNTER__), expression)
+#define CIDER_JOIN(a, b) CIDER_JOIN_AGAIN(a, b)
+#define CIDER_JOIN_AGAIN(a, b) a##b
+#define CIDER_TRY_NAMED(name, expression)                            \
+  ({                                                                 \
+    auto name = (expression);                                        \
+    if (!name) return ::cider::fail(std::move(name).error());        \
+    ::cider::detail::take(std::move(name));                          \
   })
 
 namespace cider::detail {

@@ -96,9 +96,9 @@ Status Fetcher::plan(std::span<const SliceRange> wanted, std::vector<Use>& uses,
     while (bytes > 0 && !may_take(bytes) && evict_one()) {
     }
     if (bytes == 0 || may_take(bytes)) {
+      // Asked again, as one read may want the same bytes of a slice twice (copies within a file share slices).
       for (const SliceRange& gap : gaps) {
-        if (missing(gap).empty()) continue;  // wanted twice in one read
-        mine.push_back(create(gap, false));
+        for (const SliceRange& piece : missing(gap)) mine.push_back(create(piece, false));
       }
       for (const SliceRange& range : wanted) add_uses(range, uses);
       for (const Use& use : uses) late |= use.fetch->ahead && use.fetch->state != Fetch::State::done;

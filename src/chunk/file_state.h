@@ -15,7 +15,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "chunk/open_chunk.h"
-#include "chunk/overlay.h"
+#include "base/overlay.h"
 #include "chunk/read_ahead.h"
 
 namespace cider::chunk {

@@ -11,7 +11,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/types.h"
-#include "chunk/interval_map.h"
+#include "base/interval_map.h"
 
 namespace cider::chunk {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "chunk/file_state.h"
-#include "chunk/interval_map.h"
+#include "base/interval_map.h"
 #include "chunk/reader.h"
 
 namespace cider::chunk {

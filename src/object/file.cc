@@ -14,6 +14,7 @@
 #include <set>
 #include <unordered_set>
 
+#include "object/direct_io.h"
 #include "object/drivers.h"
 #include "object/file_list.h"
 #include "object/file_util.h"
@@ -103,19 +104,12 @@ class FileStore final : public ObjectStore {
   }
 
   static Status read_exactly(const Fd& file, std::string_view key, uint64_t offset, std::span<std::byte> out) {
-    size_t done = 0;
-    while (done < out.size()) {
-      ssize_t n = ::pread(file.get(), out.data() + done, out.size() - done, static_cast<off_t>(offset + done));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return fail(EIO, "read " + std::string(key) + ": " + std::strerror(errno));
-      if (n == 0) {
-        struct stat st;
-        uint64_t has = ::fstat(file.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : offset + done;
-        return fail(EIO, short_object(key, has, offset + out.size()));
-      }
-      done += static_cast<size_t>(n);
-    }
-    return {};
+    auto done = read_large(file, offset, out);
+    if (!done) return fail(EIO, "read " + std::string(key) + ": " + done.error().to_string());
+    if (*done == out.size()) return {};
+    struct stat st;
+    uint64_t has = ::fstat(file.get(), &st) == 0 ? static_cast<uint64_t>(st.st_size) : offset + *done;
+    return fail(EIO, short_object(key, has, offset + out.size()));
   }
 
   Status put_once(const std::string& path, const BufferChain& data) {
@@ -129,7 +123,7 @@ class FileStore final : public ObjectStore {
     } while (!file && errno == EEXIST);
     if (!file) return fail_errno("create " + temp);
 
-    Status status = write_all(file, data, temp);
+    Status status = write_large(file, data, temp);
     if (status && file.close() != 0) status = fail_errno("close " + temp);
     if (status && ::rename(temp.c_str(), path.c_str()) != 0) status = fail_errno("rename to " + path);
     if (!status) ::unlink(temp.c_str());

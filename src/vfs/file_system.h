@@ -48,6 +48,7 @@ struct OpenReply {
   bool direct_io = false;   // reads and writes bypass the page cache (internal files)
   bool no_flush = false;    // close needs no FLUSH
   bool cache_dir = false;   // the kernel may cache the directory's listing
+  bool stale_attr = false;  // the kernel's attributes of the inode are old; it forgets them before it learns of the open
 };
 
 struct CreateReply {

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "chunk/overlay.h"
+#include "base/overlay.h"
 #include "chunk/slice_catalog.h"
 
 namespace cider::chunk::testing {

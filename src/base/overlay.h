@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/types.h"
-#include "chunk/interval_map.h"
+#include "base/interval_map.h"
 
-namespace cider::chunk {
+namespace cider {
 
 // Bytes [off, ...) of slice `id`, which is `size` bytes long. id 0 is a hole.
 struct SliceBytes {
@@ -41,4 +41,9 @@ class Overlay {
   size_t records_ = 0;
 };
 
-}  // namespace cider::chunk
+// The extents of `records` (oldest first) that some record reaches: sorted, not overlapping, holes with id 0.
+std::vector<Slice> visible_parts(std::span<const Slice> records);
+// Overlay(records).extents(begin, end).
+std::vector<Slice> filled_parts(std::span<const Slice> records, uint32_t begin, uint32_t end);
+
+}  // namespace cider

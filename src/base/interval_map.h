@@ -8,7 +8,7 @@
 #include <map>
 #include <utility>
 
-namespace cider::chunk {
+namespace cider {
 
 // `Value` has `Value part(uint32_t off, uint32_t len) const`: the value of bytes [off, off+len) of its range. Painting is
 // O(log n) amortised. Not thread-safe.
@@ -76,4 +76,4 @@ class IntervalMap {
   Ranges ranges_;
 };
 
-}  // namespace cider::chunk
+}  // namespace cider

@@ -1,6 +1,6 @@
-#include "chunk/overlay.h"
+#include "base/overlay.h"
 
-namespace cider::chunk {
+namespace cider {
 
 void Overlay::add(const Slice& record) {
   records_++;
@@ -29,4 +29,16 @@ std::vector<Slice> Overlay::extents(uint32_t begin, uint32_t end) const {
   return out;
 }
 
-}  // namespace cider::chunk
+std::vector<Slice> visible_parts(std::span<const Slice> records) {
+  std::vector<Slice> out;
+  Overlay(records).map().each(0, kChunkSize, [&](uint32_t from, uint32_t to, const SliceBytes& bytes) {
+    out.push_back(Slice{from, bytes.id, bytes.size, bytes.off, to - from});
+  });
+  return out;
+}
+
+std::vector<Slice> filled_parts(std::span<const Slice> records, uint32_t begin, uint32_t end) {
+  return Overlay(records).extents(begin, end);
+}
+
+}  // namespace cider

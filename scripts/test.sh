@@ -1,0 +1,113 @@
+#!/bin/bash
+# Installs what is needed, builds everything and runs every test; the last line counts them.
+# usage: test.sh [STEP...]     steps: layers unit tsan smoke interop fsx posix crash; default all
+# With two cores, from a clean clone, it takes less than 45 minutes.
+set -u
+cd "$(dirname "$0")/.."
+
+STEPS=${*:-layers unit tsan smoke interop fsx posix crash}
+OUT=build/test-logs
+PJDFSTEST_VERSION=0.2.2
+FSX_VERSION=0.3.2
+FSX_OPS=${FSX_OPS:-10000}
+CRASH_ROUNDS=${CRASH_ROUNDS:-5}
+# What runs threads against each other; the rest of the unit tests would only repeat what `unit` does.
+TSAN_TARGETS=${TSAN_TARGETS:-"base_test chunk_test meta_test vfs_test fuse_test"}
+mkdir -p "$OUT"
+
+passed=0
+failed=0
+failures=()
+
+say() { printf '\n== %s\n' "$*"; }
+add() { passed=$((passed + $1)); failed=$((failed + $2)); }
+
+# run NAME COMMAND...: keeps the output in a file; shows its end when the command fails.
+run() {
+  local name=$1 log=$OUT/$1.log
+  shift
+  "$@" >"$log" 2>&1 && return 0
+  echo "FAILED: $* (see $log)"
+  tail -30 "$log" | sed 's/^/    /'
+  failures+=("$name")
+  return 1
+}
+
+# A step that has no count of its own.
+one() { if run "$@"; then add 1 0; else add 0 1; fi; }
+
+# Adds up "N passed, M failed" as the suites print it; a suite that ended before its count is one failure.
+suite() {
+  local name=$1 line
+  shift
+  run "$name" "$@"
+  local status=$?
+  line=$(grep -E '^[a-z0-9_.]+: [0-9]+ passed, [0-9]+ failed$' "$OUT/$name.log" | tail -1)
+  if [ -z "$line" ]; then add 0 1; return 1; fi
+  echo "$line"
+  set -- $(echo "$line" | grep -oE '[0-9]+ (passed|failed)' | cut -d' ' -f1)
+  add "$1" "$2"
+  if [ $status != 0 ] && [ "$2" = 0 ]; then add 0 1; fi
+}
+
+build() { run "configure-$1" cmake --preset "$1" && run "build-$1" cmake --build --preset "$1" ${2:+--target $2} || { add 0 1; return 1; }; }
+
+# ctest [PRESET] [REGEX]: one count per test.
+unit_tests() {
+  local preset=$1 pattern=${2:-.} log=$OUT/ctest-$1.log total bad
+  run "ctest-$preset" ctest --preset "$preset" --no-tests=error -j "$(nproc)" -R "$pattern"
+  total=$(grep -oE 'out of [0-9]+' "$log" | tail -1 | cut -d' ' -f3)
+  bad=$(grep -oE '[0-9]+ tests? failed out of' "$log" | tail -1 | cut -d' ' -f1)
+  if [ -z "$total" ]; then add 0 1; return 1; fi
+  echo "ctest $preset: $((total - ${bad:-0})) passed, ${bad:-0} failed"
+  add $((total - ${bad:-0})) "${bad:-0}"
+}
+
+step_layers() { one layers python3 scripts/check-layers.py; }
+step_unit() { build dev && unit_tests dev; }
+step_tsan() {
+  run configure-tsan cmake --preset tsan || { add 0 1; return; }
+  local target
+  # Only those that exist: a module without tests has no program.
+  for target in $TSAN_TARGETS; do
+    ninja -C build/tsan -t query "$target" >/dev/null 2>&1 || continue
+    run "build-tsan-$target" cmake --build --preset tsan --target "$target" || { add 0 1; continue; }
+    one "tsan-$target" "$(find build/tsan -name "$target" -type f | head -1)"
+  done
+}
+step_smoke() { release && suite smoke tests/posix/smoke.sh; }
+step_posix() {
+  release || return
+  if [ "$(id -u)" != 0 ]; then
+    echo "posix: skipped, pjdfstest needs root"
+    return
+  fi
+  if ! [ -x build/tools/bin/pjdfstest ]; then
+    run pjdfstest-install cargo install --quiet --locked --root build/tools "pjdfstest@$PJDFSTEST_VERSION" || { add 0 1; return; }
+  fi
+  suite posix tests/posix/pjdfstest.sh
+  sed -n '/^Skipped/,/Summary/p' "$OUT/posix.log"
+}
+step_interop() { release && suite interop tests/interop/fixtures.py build/release/ciderfs; }
+step_fsx() {
+  release || return
+  if ! [ -x build/tools/bin/fsx ]; then
+    run fsx-install cargo install --quiet --locked --root build/tools "fsx@$FSX_VERSION" || { add 0 1; return; }
+  fi
+  suite fsx tests/posix/fsx.sh "$FSX_OPS"
+}
+step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"; }
+
+release() { [ -n "${release_built:-}" ] || { build release && release_built=1; }; }
+
+say "packages"
+scripts/install-packages.sh build test || exit 1
+for step in $STEPS; do
+  say "$step"
+  if declare -F "step_$step" >/dev/null; then "step_$step"; else echo "test.sh: there is no step \"$step\"" >&2; exit 2; fi
+done
+
+say "result"
+[ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]}"
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]

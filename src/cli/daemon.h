@@ -1,0 +1,32 @@
+// A process in the background, whose starter waits until it is ready.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+
+namespace cider::cli {
+
+// The child's end of the wire to its starter.
+class StartReport {
+ public:
+  explicit StartReport(int fd) : fd_(fd) {}
+  StartReport(const StartReport&) = delete;
+  StartReport& operator=(const StartReport&) = delete;
+  ~StartReport() { close(); }
+
+  void ready();
+  void failed(std::string_view why);
+
+ private:
+  void close();
+  int fd_;
+};
+
+// Forks. In the child, a session leader with its output going to `log_file`, runs `body` and exits with what it answers. In the
+// parent, waits until the child is ready and answers; the error is what the child said, or how it died, or that it took too
+// long (then it is killed). Call before any thread is started.
+Status run_in_background(const std::string& log_file, const std::function<int(StartReport&)>& body);
+
+}  // namespace cider::cli

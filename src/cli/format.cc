@@ -1,0 +1,189 @@
+// `ciderfs format`: makes a volume, or changes the setting of the one that is there.
+#include <cstring>
+
+#include "base/log.h"
+#include "base/units.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/settings.h"
+#include "cli/volume_access.h"
+
+namespace cider::cli {
+namespace {
+
+constexpr std::string_view kStorageGroup = "DATA STORAGE";
+constexpr std::string_view kFormatGroup = "DATA FORMAT";
+constexpr std::string_view kManagementGroup = "MANAGEMENT";
+
+constexpr Option kOptions[] = {
+    {.name = "force", .help = "use a data folder that is not empty"},
+    {.name = "no-update", .help = "leave a volume alone that exists already, and succeed"},
+    {.name = "storage", .type = OptionType::text, .fallback = "file", .group = kStorageGroup,
+     .help = "kind of object storage: file (a local directory), mem (for tests)"},
+    {.name = "bucket", .type = OptionType::text, .fallback = "~DATA", .group = kStorageGroup,
+     .help = "where the data goes: of `file` a directory; objects stand below NAME/ in it"},
+    {.name = "block-size", .type = OptionType::size, .unit = 'K', .fallback = "4M", .group = kFormatGroup,
+     .help = "size of a block in KiB: a power of two from 64K to 16M; fixed for good"},
+    {.name = "compress", .type = OptionType::text, .fallback = "none", .group = kFormatGroup,
+     .help = "compression of blocks: only none for now"},
+    {.name = "hash-prefix", .group = kFormatGroup, .help = "begin object names with a hash; fixed for good"},
+    {.name = "capacity", .type = OptionType::size, .unit = 'G', .fallback = "0", .group = kManagementGroup,
+     .help = "limit of the space used, in GiB; 0: none"},
+    {.name = "inodes", .type = OptionType::integer, .fallback = "0", .group = kManagementGroup,
+     .help = "limit of the number of files and directories; 0: none"},
+    {.name = "trash-days", .type = OptionType::integer, .fallback = "1", .group = kManagementGroup,
+     .help = "days that removed files stay in the trash; 0: no trash"},
+    {.name = "enable-acl", .group = kManagementGroup, .help = "POSIX ACLs; can't be turned off again"},
+};
+
+constexpr UnsupportedOption kUnsupported[] = {
+    {.name = "access-key", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
+    {.name = "secret-key", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
+    {.name = "session-token", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
+    {.name = "storage-class", .harmless = "-", .advice = "storages `file` and `mem` have no classes; leave it out"},
+    {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
+    {.name = "encrypt-rsa-key", .harmless = "-", .advice = "encryption at rest is not there yet; encrypt the disk below"},
+    {.name = "encrypt-algo", .harmless = "aes256gcm-rsa", .advice = "encryption at rest is not there yet; leave it out"},
+    {.name = "shards", .harmless = "0|1", .advice = "all objects go into one bucket; leave it out"},
+    {.name = "ranger-rest-url", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
+    {.name = "ranger-service", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
+    {.name = "kerberos-config-file", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
+};
+
+Status check_compression(const std::string& name) {
+  if (name == "none" || name.empty()) return {};
+  if (name == "lz4" || name == "zstd") return fail(ENOTSUP, "--compress " + name + " is not supported by this version; use none");
+  return fail(EINVAL, "--compress \"" + name + "\" is unknown; use none");
+}
+
+meta::Volume new_volume(const Arguments& arguments) {
+  meta::Volume volume;
+  volume.name = arguments[1];
+  volume.storage = arguments.text("storage");
+  volume.bucket = absolute_bucket(volume.storage, arguments.text("bucket"));
+  volume.block_size = static_cast<int>(arguments.size("block-size") >> 10);
+  volume.hash_prefix = arguments.flag("hash-prefix");
+  volume.capacity = arguments.size("capacity");
+  volume.inodes = static_cast<uint64_t>(arguments.integer("inodes"));
+  volume.trash_days = static_cast<int>(arguments.integer("trash-days"));
+  volume.enable_acl = arguments.flag("enable-acl");
+  volume.encrypt_algo = "aes256gcm-rsa";   // JuiceFS always writes the default
+  return volume;
+}
+
+Status check_block_size(uint64_t bytes) {
+  bool power_of_two = bytes != 0 && (bytes & (bytes - 1)) == 0;
+  if (power_of_two && bytes >= 64 << 10 && bytes <= 16 << 20) return {};
+  return fail(EINVAL, "--block-size " + short_size(bytes) + ": must be a power of two from 64 KiB to 16 MiB");
+}
+
+Status check_new_values(const Arguments& arguments) {
+  TRY(check_block_size(arguments.size("block-size")));
+  if (arguments.integer("inodes") < 0) return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
+  if (int64_t days = arguments.integer("trash-days"); days < 0 || days > 100'000) {
+    return fail(EINVAL, "--trash-days must be from 0 to 100000");
+  }
+  return check_compression(arguments.text("compress"));
+}
+
+// Objects of another volume of this name must not be mixed with ours.
+Status check_empty(object::ObjectStore& objects) {
+  for (const object::ObjectInfo& object : TRY(objects.list("", "", 100))) {
+    if (object.size == 0 || object.key.starts_with("testing/")) continue;
+    return fail(ENOTEMPTY, "storage " + objects.name() + " is not empty (it holds " + object.key +
+                               "); clean it up, choose another name or --bucket, or use --force");
+  }
+  return {};
+}
+
+Status put_text(object::ObjectStore& objects, std::string_view key, std::string_view text) {
+  Buffer buffer = Buffer::allocate(text.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), text.data(), text.size());
+  return objects.put(key, {buffer}, {});
+}
+
+// The storage is tried before the database is made, so that a failure leaves nothing behind.
+Result<int> create(const Arguments& arguments, const std::string& url) {
+  meta::Volume volume = new_volume(arguments);
+  auto objects = TRY(open_objects(volume));
+  log::info("Data goes to " + objects->name());
+  TRY(test_objects(*objects));
+  if (!arguments.flag("force")) TRY(check_empty(*objects));
+  std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
+  TRY(meta::format_volume(*store, &volume));
+  if (Status put = put_text(*objects, "juicefs_uuid", volume.uuid); !put) {
+    log::warning("can't write the object juicefs_uuid: " + put.error().to_string());
+  }
+  log::info("Volume is formatted as " + printable_setting(volume));
+  return 0;
+}
+
+// What can't change once there is data.
+Status check_unchanged(const Arguments& arguments, const meta::Volume& volume) {
+  auto differs = [&](const std::string& what, const std::string& is, const std::string& wanted) {
+    return fail(EINVAL, "the database holds volume " + volume.name + " already, whose " + what + " can't be changed from " + is +
+                            " to " + wanted);
+  };
+  if (arguments[1] != volume.name) return differs("name", volume.name, arguments[1]);
+  if (arguments.is_set("block-size") && arguments.size("block-size") >> 10 != static_cast<uint64_t>(volume.block_size)) {
+    return differs("block size", std::to_string(volume.block_size) + " KiB",
+                   std::to_string(arguments.size("block-size") >> 10) + " KiB");
+  }
+  if (arguments.is_set("hash-prefix") && arguments.flag("hash-prefix") != volume.hash_prefix) {
+    return differs("hash prefix", volume.hash_prefix ? "true" : "false", volume.hash_prefix ? "false" : "true");
+  }
+  if (arguments.is_set("compress") && arguments.text("compress") != volume.compression) {
+    return differs("compression", volume.compression, arguments.text("compress"));
+  }
+  return {};
+}
+
+Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume volume) {
+  if (arguments.flag("no-update")) return 0;
+  TRY(check_unchanged(arguments, volume));
+  SettingChanges changes = TRY(apply_settings(arguments, &volume));
+  auto objects = TRY(open_objects(volume));
+  log::info("Data goes to " + objects->name());
+  if (changes.storage) TRY(test_objects(*objects));
+  for (const std::string& line : changes.lines) log::info("Changed " + line);
+  if (!changes.empty()) TRY(store.save_setting(TRY(meta::encode_volume(volume))));
+  log::info("Volume is formatted as " + printable_setting(volume));
+  return 0;
+}
+
+Result<int> run(const Arguments& arguments) {
+  std::string url = absolute_meta_url(arguments[0]);
+  log::info("Metadata is in " + printable_meta_url(url));
+  TRY(check_new_values(arguments));
+  TRY(meta::check_volume(new_volume(arguments)));
+  Result<OpenedVolume> existing = open_volume(url, Access::read_write);
+  if (existing) return update(arguments, *existing->store, std::move(existing->volume));
+  if (existing.error().code != ENOENT) return fail(std::move(existing).error());
+  return create(arguments, url);
+}
+
+}  // namespace
+
+const Command kFormatCommand = {
+    .name = "format",
+    .category = "ADMIN",
+    .usage = "META-URL NAME",
+    .summary = "Make a volume",
+    .description = R"(Makes a new volume: its metadata in the database of META-URL, its data as objects below NAME/ in the bucket.
+NAME is 3 to 63 lower-case letters, digits and dashes.
+
+Run on a volume that exists, it changes the settings given (use `ciderfs config` for that).
+
+Metadata engines: sqlite3://PATH (one machine), memory:// (gone with the process).
+
+Examples:
+  ciderfs format sqlite3:///var/lib/ciderfs/photos.db photos
+  ciderfs format sqlite3://photos.db photos --bucket /srv/photos --trash-days 7 --capacity 500)",
+    .options = kOptions,
+    .unsupported = kUnsupported,
+    .min_arguments = 2,
+    .max_arguments = 2,
+    .run = run,
+};
+
+}  // namespace cider::cli

@@ -1,0 +1,146 @@
+// `ciderfs mount`: serves a volume until it is unmounted.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <future>
+#include <thread>
+
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/control_client.h"
+#include "cli/daemon.h"
+#include "cli/host.h"
+#include "cli/log_level.h"
+#include "cli/mount_options.h"
+#include "cli/mounted_volume.h"
+#include "cli/stop_signals.h"
+#include "cli/terminal.h"
+
+namespace cider::cli {
+namespace {
+
+constexpr std::chrono::seconds kAnswerLimit{10};
+
+// The first signal unmounts; with files open the mount disappears at once, and we end with their last close. The second
+// ends us in any case, with what was written committed.
+void on_signal(MountedVolume& volume, int count) {
+  if (count == 1) {
+    log::info("Signal received: unmounting");
+    Status asked = volume.request_unmount(/*lazy=*/false);
+    if (asked || asked.error().code != EBUSY) return;
+    log::warning("Files are open; the mount is detached and ends when they are closed");
+    if (Status lazy = volume.request_unmount(/*lazy=*/true); !lazy) log::error(lazy.error().to_string());
+    return;
+  }
+  log::warning("Second signal received: ending at once");
+  Status flushed = volume.flush();
+  if (!flushed) log::error("data is lost: " + flushed.error().to_string());
+  ::_exit(flushed ? 0 : 1);
+}
+
+// Serves until the end. Answers the exit code; `ready` hears of the start.
+template <class Ready>
+int serve(MountPlan plan, Ready&& ready) {
+  StopSignals signals;
+  Result<std::unique_ptr<MountedVolume>> started = MountedVolume::start(std::move(plan));
+  ready(started);
+  if (!started) return 1;
+  MountedVolume& volume = **started;
+  signals.watch([&](int count) { on_signal(volume, count); });
+  volume.wait();
+  Status stopped = volume.stop();
+  if (!stopped) log::error("Data could not be stored: " + stopped.error().to_string());
+  log::info("Unmounted " + volume.name());
+  return stopped ? 0 : 1;
+}
+
+// Asks the mount something as any program would. Not from the process that serves it: that could wait for itself.
+Status check_answers(const std::string& mount_point) {
+  auto asked = std::make_shared<std::promise<int>>();
+  std::future<int> answer = asked->get_future();
+  std::thread([asked, mount_point] {
+    struct stat stat;
+    asked->set_value(::stat(mount_point.c_str(), &stat) == 0 ? 0 : errno);
+  }).detach();
+  if (answer.wait_for(kAnswerLimit) != std::future_status::ready) {
+    return fail(ETIMEDOUT, "the mount on " + mount_point + " does not answer");
+  }
+  if (int code = answer.get(); code != 0) return fail(code, "the mount on " + mount_point + " answers: " + Error{code, {}}.to_string());
+  return {};
+}
+
+Result<int> mount_in_background(const Arguments& arguments, const std::string& log_file, MountPlan plan) {
+  const std::string mount_point = plan.mount_point;
+  TRY(run_in_background(log_file, [&](StartReport& report) {
+    log::configure({log_level(arguments), log_file, !arguments.flag("no-syslog")});
+    return serve(std::move(plan), [&](const auto& started) {
+      if (started) return report.ready();
+      log::error("Mount failed: " + started.error().to_string());
+      report.failed(started.error().to_string());
+    });
+  }));
+  TRY(check_answers(mount_point));
+  log::info("OK, mounted on " + mount_point + "; the log is " + log_file);
+  return 0;
+}
+
+Result<int> mount_in_foreground(MountPlan plan) {
+  const std::string mount_point = plan.mount_point;
+  Status failure;
+  int code = serve(std::move(plan), [&](const auto& started) {
+    if (started) {
+      log::info("OK, " + (*started)->name() + " is mounted on " + mount_point);
+    } else {
+      failure = fail(started.error());
+    }
+  });
+  TRY(std::move(failure));
+  return code;
+}
+
+// A mount of ours is there already: a second one on top would only hide it.
+Status check_not_mounted(const Arguments& arguments, const std::string& mount_point) {
+  struct stat here;
+  struct stat above;
+  if (::stat(mount_point.c_str(), &here) != 0 || ::stat((mount_point + "/..").c_str(), &above) != 0) return {};   // mount says why
+  if (arguments.flag("force") || here.st_dev == above.st_dev || mount_point == "/") return {};
+  return fail(EBUSY, "mount point " + mount_point + ": something is mounted there already; unmount it, or use --force to mount over it");
+}
+
+Result<int> run(const Arguments& arguments) {
+  MountPlan plan = TRY(plan_mount(arguments));
+  TRY(check_not_mounted(arguments, plan.mount_point));
+  const std::string log_file = TRY(absolute(arguments.text("log")));
+  prepare_mount_process();
+  if (arguments.flag("disable-transparent-hugepage")) disable_huge_pages();
+  if (arguments.flag("background")) return mount_in_background(arguments, log_file, std::move(plan));
+  return mount_in_foreground(std::move(plan));
+}
+
+}  // namespace
+
+const Command kMountCommand = {
+    .name = "mount",
+    .category = "SERVICE",
+    .usage = "META-URL MOUNTPOINT",
+    .summary = "Mount a volume",
+    .description = R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted.
+With -d the command returns when the mount answers, or tells why it doesn't.
+
+SIGTERM and SIGINT unmount. The exit code is 1 if data could not be stored.
+
+Examples:
+  ciderfs mount sqlite3:///var/lib/ciderfs/photos.db /mnt/photos -d
+  ciderfs mount sqlite3://photos.db /mnt/photos --read-only --subdir 2024
+
+In /etc/fstab:
+  sqlite3:///var/lib/ciderfs/photos.db  /mnt/photos  ciderfs  _netdev,buffer-size=500M  0 0)",
+    .options = mount_options(),
+    .unsupported = unsupported_mount_options(),
+    .min_arguments = 2,
+    .max_arguments = 2,
+    .run = run,
+};
+
+}  // namespace cider::cli

@@ -1,0 +1,271 @@
+#include "cli/mount_options.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <memory>
+
+#include "base/units.h"
+#include "base/version.h"
+#include "cli/volume_access.h"
+
+namespace cider::cli {
+namespace {
+
+using std::chrono::duration_cast;
+
+constexpr std::string_view kFuse = "FUSE";
+constexpr std::string_view kMeta = "META";
+constexpr std::string_view kCache = "META CACHE";
+constexpr std::string_view kStorage = "DATA STORAGE";
+constexpr std::string_view kData = "DATA";
+constexpr OptionType kText = OptionType::text;
+constexpr OptionType kInteger = OptionType::integer;
+constexpr OptionType kSize = OptionType::size;
+constexpr OptionType kDuration = OptionType::duration;
+
+constexpr Option kOptions[] = {
+    {.name = "background", .alias = "d", .help = "run in the background; returns when the mount answers"},
+    {.name = "foreground", .alias = "f", .help = "run in the foreground, which is the default", .hidden = true},
+    {.name = "log", .type = kText, .fallback = "~LOG", .help = "log file, when in the background"},
+    {.name = "no-syslog", .help = "don't log to syslog too, when in the background"},
+    {.name = "access-log", .type = kText, .help = "append a line for each operation to this file"},
+    {.name = "force", .help = "mount over another mount"},
+    {.name = "hide-internal", .help = "don't list .accesslog, .stats and the other internal files"},
+    {.name = "disable-transparent-hugepage", .help = "no transparent huge pages for this process"},
+    {.name = "no-usage-report", .help = "accepted: CiderFS reports to nobody"},
+
+    {.name = "o", .type = kText, .group = kFuse,
+     .help = "mount(8) options, separated by commas: allow_other, suid, dev, ro, noatime, nonempty, writeback_cache ..."},
+    {.name = "enable-xattr", .group = kFuse, .help = "extended attributes"},
+    {.name = "enable-cap", .group = kFuse, .help = "the extended attribute security.capability"},
+    {.name = "enable-selinux", .group = kFuse, .help = "the extended attribute security.selinux"},
+    {.name = "enable-ioctl", .group = kFuse, .help = "lsattr and chattr, for the flags i and a"},
+    {.name = "root-squash", .type = kText, .group = kFuse, .help = "the local root acts as this UID[:GID]"},
+    {.name = "all-squash", .type = kText, .group = kFuse, .help = "everybody acts as this UID[:GID]"},
+    {.name = "prefix-internal", .group = kFuse, .help = "call the internal files .jfs.stats and so on"},
+    {.name = "max-fuse-io", .type = kSize, .unit = 'B', .fallback = "1M", .group = kFuse,
+     .help = "largest read or write between kernel and client, in bytes"},
+    {.name = "umask", .type = kText, .group = kFuse, .help = "octal umask, instead of the one of whoever creates a file"},
+
+    {.name = "subdir", .type = kText, .group = kMeta, .help = "mount this directory of the volume; made if it isn't there"},
+    {.name = "read-only", .group = kMeta, .help = "change nothing, register no session"},
+    {.name = "heartbeat", .type = kDuration, .fallback = "12s", .group = kMeta,
+     .help = "how often the session is renewed; the same for all clients of a volume"},
+    {.name = "no-bgjob", .group = kMeta, .help = "leave cleaning up (trash, deleted files, dead sessions) to others"},
+    {.name = "atime-mode", .type = kText, .fallback = "noatime", .group = kMeta, .help = "noatime, relatime or strictatime"},
+    {.name = "skip-dir-mtime", .type = kDuration, .fallback = "0s", .group = kMeta,
+     .help = "don't move a directory's times again within this time"},
+
+    {.name = "attr-cache", .type = kDuration, .fallback = "1.0s", .group = kCache, .help = "how long the kernel keeps attributes"},
+    {.name = "entry-cache", .type = kDuration, .fallback = "1.0s", .group = kCache, .help = "how long it keeps names of files"},
+    {.name = "dir-entry-cache", .type = kDuration, .fallback = "1.0s", .group = kCache,
+     .help = "how long it keeps names of directories"},
+    {.name = "negative-entry-cache", .type = kDuration, .fallback = "0s", .group = kCache,
+     .help = "how long it remembers that a name is absent"},
+    {.name = "readdir-cache", .group = kCache, .help = "let it keep listings, as long as attributes"},
+
+    {.name = "storage", .type = kText, .group = kStorage, .help = "reach the objects by this storage instead of the volume's"},
+    {.name = "bucket", .type = kText, .group = kStorage, .help = "reach the objects here instead of at the volume's bucket"},
+    {.name = "check-storage", .group = kStorage, .help = "write, read and delete an object before mounting"},
+    {.name = "io-retries", .type = kInteger, .fallback = "10", .group = kStorage, .help = "tries per object"},
+    {.name = "max-uploads", .type = kInteger, .fallback = "20", .group = kStorage, .help = "objects in upload at once"},
+    {.name = "max-downloads", .type = kInteger, .fallback = "200", .group = kStorage, .help = "objects in download at once"},
+    {.name = "max-deletes", .type = kInteger, .fallback = "10", .group = kStorage,
+     .help = "threads that delete objects; 0: leave it to others"},
+
+    {.name = "buffer-size", .type = kSize, .unit = 'M', .fallback = "300M", .group = kData,
+     .help = "limit of all file data in memory, in MiB"},
+    {.name = "max-readahead", .type = kSize, .unit = 'M', .fallback = "32M", .group = kData,
+     .help = "how far to read ahead per stream, in MiB"},
+};
+
+constexpr std::string_view kNoDiskCache = "there is no disk cache yet; leave it out";
+constexpr std::string_view kNoWriteback = "data is uploaded before it is committed; leave it out";
+constexpr std::string_view kNoLimits = "transfer limits are not there yet; leave it out";
+
+constexpr UnsupportedOption kUnsupported[] = {
+    {.name = "cache-dir", .advice = kNoDiskCache},
+    {.name = "cache-size", .harmless = "0", .advice = kNoDiskCache},
+    {.name = "cache-mode", .advice = kNoDiskCache},
+    {.name = "cache-items", .harmless = "0", .advice = kNoDiskCache},
+    {.name = "free-space-ratio", .advice = kNoDiskCache},
+    {.name = "cache-partial-only", .takes_value = false, .advice = kNoDiskCache},
+    {.name = "cache-large-write", .takes_value = false, .advice = kNoDiskCache},
+    {.name = "verify-cache-checksum", .advice = kNoDiskCache},
+    {.name = "cache-eviction", .harmless = "none", .advice = kNoDiskCache},
+    {.name = "cache-scan-interval", .harmless = "0|0s", .advice = kNoDiskCache},
+    {.name = "cache-expire", .harmless = "0|0s", .advice = kNoDiskCache},
+    {.name = "prefetch", .harmless = "0", .advice = "there is no cache to prefetch into yet; leave it out"},
+    {.name = "writeback", .takes_value = false, .advice = kNoWriteback},
+    {.name = "writeback-threshold-size", .harmless = "0", .advice = kNoWriteback},
+    {.name = "upload-delay", .harmless = "0|0s", .advice = kNoWriteback},
+    {.name = "upload-hours", .harmless = "-", .advice = kNoWriteback},
+    {.name = "max-stage-write", .advice = kNoWriteback},
+    {.name = "upload-limit", .harmless = "0|-", .advice = kNoLimits},
+    {.name = "download-limit", .harmless = "0|-", .advice = kNoLimits},
+    {.name = "get-timeout", .advice = "local storages answer at once or fail; leave it out"},
+    {.name = "put-timeout", .advice = "local storages answer at once or fail; leave it out"},
+    {.name = "storage-class", .harmless = "-", .advice = "storages `file` and `mem` have no classes; leave it out"},
+    {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
+    {.name = "open-cache", .harmless = "0|0s|0.0s", .advice = "open() always asks the metadata engine; leave it out"},
+    {.name = "open-cache-limit", .advice = "open() always asks the metadata engine; leave it out"},
+    {.name = "backup-meta", .harmless = "0|0s|0h", .advice = "automatic metadata backups are not there yet; use 0"},
+    {.name = "backup-skip-trash", .takes_value = false, .advice = "automatic metadata backups are not there yet"},
+    {.name = "skip-dir-nlink", .harmless = "0", .advice = "no engine of this version needs it; leave it out"},
+    {.name = "sort-dir", .takes_value = false, .advice = "listings are streamed; sort them with ls or sort"},
+    {.name = "fast-statfs", .takes_value = false, .advice = "leave it out"},
+    {.name = "network-interfaces", .harmless = "-", .advice = "the addresses of all interfaces are recorded"},
+    {.name = "metrics", .harmless = "-", .advice = "metrics are in the file .stats of the mount; leave it out"},
+    {.name = "custom-labels", .harmless = "-", .advice = "metrics are in the file .stats of the mount; leave it out"},
+    {.name = "consul", .harmless = "-", .advice = "metrics are in the file .stats of the mount; leave it out"},
+    {.name = "update-fstab", .takes_value = false, .advice = "add the line to /etc/fstab by hand; see README.md"},
+    {.name = "non-default-permission", .takes_value = false, .advice = "the kernel checks permissions"},
+};
+
+std::unexpected<Error> bad(std::string_view option, const std::string& value, std::string_view wanted) {
+  return fail(EINVAL, "option --" + std::string(option) + ": \"" + value + "\" is not " + std::string(wanted));
+}
+
+Result<int> count(const Arguments& arguments, std::string_view option, int least, int most) {
+  int64_t value = arguments.integer(option);
+  if (value >= least && value <= most) return static_cast<int>(value);
+  return bad(option, std::to_string(value), "from " + std::to_string(least) + " to " + std::to_string(most));
+}
+
+Result<uint64_t> bytes(const Arguments& arguments, std::string_view option, uint64_t least, uint64_t most) {
+  uint64_t value = arguments.size(option);
+  if (value >= least && value <= most) return value;
+  return bad(option, short_size(value), "from " + short_size(least) + " to " + short_size(most));
+}
+
+// "1000" or "1000:100".
+Result<std::optional<vfs::Account>> account(const Arguments& arguments, std::string_view option) {
+  const std::string& text = arguments.text(option);
+  if (text.empty()) return std::nullopt;
+  vfs::Account account;
+  size_t colon = std::min(text.find(':'), text.size());
+  auto parse = [](std::string_view digits, uint32_t* id) {
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), *id);
+    return error == std::errc() && end == digits.data() + digits.size();
+  };
+  bool valid = parse(std::string_view(text).substr(0, colon), &account.uid) &&
+               (colon == text.size() || parse(std::string_view(text).substr(colon + 1), &account.gid));
+  if (!valid) return bad(option, text, "UID or UID:GID, both as numbers");
+  return account;
+}
+
+Result<std::optional<uint16_t>> umask_of(const Arguments& arguments) {
+  const std::string& text = arguments.text("umask");
+  if (text.empty()) return std::nullopt;
+  uint16_t mask = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mask, 8);
+  if (error != std::errc() || end != text.data() + text.size() || mask > 0777) {
+    return bad("umask", text, "an octal number up to 777, like 022");
+  }
+  return mask;
+}
+
+Result<meta::AtimeMode> atime_mode(const std::string& text) {
+  if (text == "noatime") return meta::AtimeMode::noatime;
+  if (text == "relatime") return meta::AtimeMode::relatime;
+  if (text == "strictatime") return meta::AtimeMode::strictatime;
+  return bad("atime-mode", text, "noatime, relatime or strictatime");
+}
+
+// Absolute and without symbolic links where it exists, as /proc/mounts shows it.
+std::string real_path(const std::string& path) {
+  std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), ::free);
+  if (real) return real.get();
+  std::error_code error;
+  std::string absolute = std::filesystem::absolute(path, error).lexically_normal();
+  return error ? path : absolute;
+}
+
+Status plan_kernel_side(const Arguments& arguments, MountPlan* plan) {
+  // Without suid and dev unless asked for, as FUSE mounts of users always are.
+  std::vector<std::string> words = {"nosuid", "nodev"};
+  for (std::string& word : arguments.list("o")) words.push_back(std::move(word));
+  if (std::erase(words, "writeback_cache") > 0) plan->fuse.writeback_cache = plan->vfs.writeback_cache = true;
+  if (plan->meta.read_only) words.emplace_back("ro");
+  plan->flags = TRY(fuse::parse_mount_words(words));
+  if (std::find(words.begin(), words.end(), "ro") != words.end()) plan->meta.read_only = true;
+  if (::geteuid() == 0) plan->flags.allow_other = true;
+  if (arguments.flag("force")) plan->flags.nonempty = true;
+  plan->fuse.max_write = static_cast<uint32_t>(TRY(bytes(arguments, "max-fuse-io", 4096, 1 << 20)) & ~uint64_t{4095});
+  plan->fuse.xattr = arguments.flag("enable-xattr") || arguments.flag("enable-cap") || arguments.flag("enable-selinux");
+  return {};
+}
+
+Status plan_files(const Arguments& arguments, MountPlan* plan) {
+  vfs::VfsOptions& vfs = plan->vfs;
+  vfs.attr_ttl = arguments.duration("attr-cache");
+  vfs.entry_ttl = arguments.duration("entry-cache");
+  vfs.dir_entry_ttl = arguments.duration("dir-entry-cache");
+  vfs.negative_ttl = arguments.duration("negative-entry-cache");
+  vfs.readdir_cache = arguments.flag("readdir-cache");
+  vfs.enable_xattr = arguments.flag("enable-xattr");
+  vfs.enable_cap = arguments.flag("enable-cap");
+  vfs.enable_selinux = arguments.flag("enable-selinux");
+  vfs.enable_ioctl = arguments.flag("enable-ioctl");
+  vfs.hide_internal = arguments.flag("hide-internal");
+  vfs.prefix_internal = arguments.flag("prefix-internal");
+  vfs.umask = TRY(umask_of(arguments));
+  vfs.root_squash = TRY(account(arguments, "root-squash"));
+  vfs.all_squash = TRY(account(arguments, "all-squash"));
+  vfs.access_log = arguments.text("access-log").empty() ? "" : real_path(arguments.text("access-log"));
+  vfs.version = client_version();
+  vfs.mount_point = plan->mount_point;
+  vfs.subdir = plan->subdir;
+  vfs.buffer_size = plan->buffer_size;
+  return {};
+}
+
+Status plan_metadata(const Arguments& arguments, MountPlan* plan) {
+  meta::MetaOptions& meta = plan->meta;
+  meta.read_only = arguments.flag("read-only");
+  meta.atime = TRY(atime_mode(arguments.text("atime-mode")));
+  meta.skip_dir_mtime = duration_cast<std::chrono::milliseconds>(arguments.duration("skip-dir-mtime"));
+  meta.heartbeat = duration_cast<std::chrono::seconds>(arguments.duration("heartbeat"));
+  if (meta.heartbeat < std::chrono::seconds(1)) return fail(EINVAL, "option --heartbeat: must be 1s or more");
+  meta.background_jobs = !arguments.flag("no-bgjob");
+  meta.max_deletes = TRY(count(arguments, "max-deletes", 0, 1000));
+  return {};
+}
+
+Status plan_data(const Arguments& arguments, MountPlan* plan) {
+  plan->buffer_size = TRY(bytes(arguments, "buffer-size", 32 << 20, uint64_t{1} << 40));
+  plan->data.max_uploads = TRY(count(arguments, "max-uploads", 1, 10'000));
+  plan->data.max_downloads = TRY(count(arguments, "max-downloads", 1, 10'000));
+  plan->data.max_readahead = TRY(bytes(arguments, "max-readahead", 0, uint64_t{1} << 40));
+  plan->data.io_retries = TRY(count(arguments, "io-retries", 1, 1000));
+  return {};
+}
+
+}  // namespace
+
+std::span<const Option> mount_options() { return kOptions; }
+std::span<const UnsupportedOption> unsupported_mount_options() { return kUnsupported; }
+
+Result<MountPlan> plan_mount(const Arguments& arguments) {
+  MountPlan plan;
+  plan.meta_url = absolute_meta_url(arguments[0]);
+  plan.mount_point = real_path(arguments[1]);
+  plan.subdir = arguments.text("subdir");
+  if (arguments.is_set("storage")) plan.storage = arguments.text("storage");
+  if (arguments.is_set("bucket")) {
+    plan.bucket = arguments.text("bucket");
+    if (!plan.storage || *plan.storage == "file") plan.bucket = absolute_bucket("file", *plan.bucket);
+  }
+  plan.check_storage = arguments.flag("check-storage");
+  TRY(plan_metadata(arguments, &plan));
+  TRY(plan_data(arguments, &plan));
+  TRY(plan_kernel_side(arguments, &plan));
+  TRY(plan_files(arguments, &plan));
+  return plan;
+}
+
+}  // namespace cider::cli

@@ -1,0 +1,150 @@
+#include "cli/mounted_volume.h"
+
+#include "base/log.h"
+#include "base/version.h"
+#include "chunk/block_store.h"
+#include "cli/host.h"
+#include "cli/volume_access.h"
+#include "object/object_store.h"
+#include "vfs/catalog.h"
+#include "vfs/front.h"
+#include "vfs/volume_file_system.h"
+
+namespace cider::cli {
+namespace {
+
+constexpr std::chrono::minutes kFlushDeadline{5};
+
+meta::SessionInfo this_session(const std::string& mount_point) {
+  meta::SessionInfo info;
+  info.version = client_version();
+  info.host_name = host_name();
+  info.ip_addresses = ip_addresses();
+  info.mount_point = mount_point;
+  info.mount_time = Clock::system().now();
+  info.process_id = static_cast<uint64_t>(::getpid());
+  return info;
+}
+
+Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan, const meta::Volume& volume) {
+  meta::Volume where = volume;
+  if (plan.storage) where.storage = *plan.storage;
+  if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
+  auto objects = TRY(open_objects(where));
+  if (plan.check_storage) TRY(test_objects(*objects));
+  return objects;
+}
+
+// The directory of --subdir; made where it isn't there, as JuiceFS does.
+Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only) {
+  Caller root;
+  Ino dir = kRootIno;
+  while (!path.empty()) {
+    size_t slash = path.find('/');
+    std::string_view name = path.substr(0, slash);
+    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+    if (name.empty() || name == ".") continue;
+    Result<meta::Node> found = meta.lookup(root, dir, name);
+    if (!found && found.error().code == ENOENT && !read_only) {
+      meta::NewNode folder;
+      folder.type = meta::FileType::directory;
+      folder.mode = 0777;
+      found = meta.mknod(root, dir, name, folder);
+    }
+    if (!found) return fail(found.error().code, "--subdir: " + std::string(name) + ": " + found.error().to_string());
+    if (found->attr.type != meta::FileType::directory) return fail(ENOTDIR, "--subdir: " + std::string(name) + " is not a directory");
+    dir = found->ino;
+  }
+  return dir;
+}
+
+}  // namespace
+
+// In the order of construction; destroyed from the last to the first.
+struct MountedVolume::Parts {
+  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<object::ObjectStore> store)
+      : plan(std::move(p)),
+        name(opened.volume.name),
+        budget(plan.buffer_size),
+        objects(std::move(store)),
+        blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
+        meta(std::move(opened.store), std::move(opened.volume), plan.meta),
+        catalog(meta),
+        data(blocks, catalog, budget, plan.data) {}
+
+  MountPlan plan;
+  const std::string name;
+  MemoryBudget budget;
+  std::unique_ptr<object::ObjectStore> objects;
+  chunk::BlockStore blocks;
+  meta::Meta meta;
+  vfs::MetaCatalog catalog;
+  chunk::DataPath data;
+  std::optional<vfs::VolumeFileSystem> files;
+  std::optional<vfs::Front> front;
+  std::unique_ptr<fuse::Session> session;
+  bool stopped = false;
+
+  // Where start() went wrong half-way.
+  void abandon() {
+    catalog.stop();
+    meta.stop();
+    data.stop();
+    stopped = true;
+  }
+
+  Status begin() {
+    TRY(meta.start(vfs::data_callbacks(data, blocks)));
+    if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
+    files.emplace(meta, catalog, data, budget, plan.vfs);
+    front.emplace(*files, files->access_log(), plan.vfs);
+    fuse::SessionOptions options;
+    options.mount = {plan.mount_point, "CiderFS:" + name, plan.flags};
+    options.fuse = plan.fuse;
+    options.transport.budget = &budget;
+    session = TRY(fuse::Session::start(*front, options));
+    return {};
+  }
+};
+
+MountedVolume::MountedVolume(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+MountedVolume::~MountedVolume() {
+  if (parts_->stopped) return;
+  if (Status stopped = stop(); !stopped) log::error("stop: " + stopped.error().to_string());
+}
+
+Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
+  OpenedVolume opened = TRY(open_volume(plan.meta_url, plan.meta.read_only ? Access::read_only : Access::read_write));
+  auto objects = TRY(open_plan_objects(plan, opened.volume));
+  plan.meta.session = this_session(plan.mount_point);
+  plan.fuse.acl = opened.volume.enable_acl;
+  plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;
+  auto parts = std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(objects));
+  if (Status begun = parts->begin(); !begun) {
+    if (parts->files) {
+      parts->stopped = true;
+      if (Status stopped = parts->files->stop(kFlushDeadline); !stopped) log::error("stop: " + stopped.error().to_string());
+    } else {
+      parts->abandon();
+    }
+    return fail(std::move(begun).error());
+  }
+  return std::unique_ptr<MountedVolume>(new MountedVolume(std::move(parts)));
+}
+
+const std::string& MountedVolume::name() const { return parts_->name; }
+
+void MountedVolume::wait() { parts_->session->wait(); }
+
+Status MountedVolume::request_unmount(bool lazy) { return parts_->session->request_unmount(lazy); }
+
+Status MountedVolume::flush() { return parts_->data.flush_all(kFlushDeadline); }
+
+Status MountedVolume::stop() {
+  parts_->session.reset();
+  parts_->stopped = true;
+  return parts_->files->stop(kFlushDeadline);
+}
+
+}  // namespace cider::cli

@@ -1,0 +1,34 @@
+#include "cli/stop_signals.h"
+
+#include <pthread.h>
+
+namespace cider::cli {
+namespace {
+
+constexpr int kWakeUp = SIGUSR1;   // from the destructor
+
+}  // namespace
+
+StopSignals::StopSignals() {
+  sigemptyset(&signals_);
+  for (int signal : {SIGTERM, SIGINT, SIGHUP, kWakeUp}) sigaddset(&signals_, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+}
+
+StopSignals::~StopSignals() {
+  if (!watcher_.joinable()) return;
+  watcher_.request_stop();
+  ::pthread_kill(watcher_.native_handle(), kWakeUp);
+}
+
+void StopSignals::watch(std::function<void(int count)> on_signal) {
+  watcher_ = std::jthread([this, on_signal = std::move(on_signal)](std::stop_token stop) {
+    int count = 0;
+    int signal = 0;
+    while (::sigwait(&signals_, &signal) == 0 && !stop.stop_requested()) {
+      if (signal != kWakeUp) on_signal(++count);
+    }
+  });
+}
+
+}  // namespace cider::cli

@@ -1,0 +1,111 @@
+#include "cli/volume_access.h"
+
+#include <sys/random.h>
+
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+
+namespace cider::cli {
+namespace {
+
+constexpr std::string_view kSqlite = "sqlite3://";
+
+Status check_supported(const meta::Volume& volume) {
+  auto unsupported = [&](const std::string& what) {
+    return fail(ENOTSUP, "volume " + volume.name + " uses " + what + ", which this version does not support yet");
+  };
+  if (!volume.compression.empty() && volume.compression != "none") return unsupported("compression (" + volume.compression + ")");
+  if (!volume.encrypt_key.empty()) return unsupported("encryption at rest");
+  if (volume.shards > 1) return unsupported("sharded buckets");
+  return {};
+}
+
+Buffer buffer_of(std::string_view bytes) {
+  Buffer buffer = Buffer::allocate(bytes.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), bytes.data(), bytes.size());
+  return buffer;
+}
+
+std::string absolute_path(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
+}  // namespace
+
+std::string absolute_meta_url(const std::string& url) {
+  if (!url.starts_with(kSqlite)) return url;
+  std::string path = url.substr(kSqlite.size());
+  if (path.empty() || path.front() == '/') return url;
+  size_t query = path.find('?');
+  std::string tail = query == std::string::npos ? "" : path.substr(query);
+  return std::string(kSqlite) + absolute_path(path.substr(0, query)) + tail;
+}
+
+std::string printable_meta_url(const std::string& url) {
+  size_t begin = url.find("://");
+  size_t at = url.rfind('@');
+  if (begin == std::string::npos || at == std::string::npos) return url;
+  size_t colon = url.find(':', begin + 3);
+  if (colon == std::string::npos || colon > at) return url;
+  return url.substr(0, colon + 1) + "****" + url.substr(at);
+}
+
+Result<OpenedVolume> open_volume(const std::string& meta_url, Access access) {
+  OpenedVolume opened;
+  opened.store = TRY(meta::open_store(absolute_meta_url(meta_url), /*create=*/false, access == Access::read_only));
+  Result<meta::Volume> volume = meta::load_volume(*opened.store);
+  if (!volume && volume.error().code == ENOENT) {
+    return fail(ENOENT, printable_meta_url(meta_url) + " holds no volume; make one with `ciderfs format " +
+                            printable_meta_url(meta_url) + " NAME`");
+  }
+  opened.volume = TRY(std::move(volume));
+  return opened;
+}
+
+Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume) {
+  TRY(check_supported(volume));
+  std::unique_ptr<object::ObjectStore> bucket = TRY(object::open_store(volume.storage, volume.bucket));
+  return object::with_prefix(std::move(bucket), volume.name + "/");
+}
+
+Status test_objects(object::ObjectStore& objects) {
+  auto failed = [&](const char* what, const Error& error) {
+    return fail(error.code, "storage " + objects.name() + " does not work: can't " + what + ": " + error.to_string());
+  };
+  char random[50];
+  if (::getrandom(random, sizeof random, 0) != sizeof random) return fail_errno("getrandom");
+  const std::string content(random, sizeof random);
+  const std::string key = "testing/" + to_hex(content.substr(0, 8));
+
+  if (Status made = objects.create(); !made) return failed("make the bucket", made.error());
+  if (Status put = objects.put(key, {buffer_of(content)}, {}); !put) return failed("write an object", put.error());
+  Result<std::string> got = objects.get_all(key, content.size(), {});
+  if (!got) return failed("read an object", got.error());
+  if (*got != content) return fail(EIO, "storage " + objects.name() + " answers other bytes than were stored");
+  if (Status removed = objects.remove(key); !removed) return failed("delete an object", removed.error());
+  return {};
+}
+
+std::string printable_setting(const meta::Volume& volume) {
+  meta::Volume shown = volume;
+  for (std::string* secret : {&shown.secret_key, &shown.session_token, &shown.encrypt_key}) {
+    if (!secret->empty()) *secret = "removed";
+  }
+  shown.key_encrypted = false;
+  Result<std::string> document = meta::encode_volume(shown);
+  if (!document) return "{}";
+  return nlohmann::ordered_json::parse(*document, nullptr, /*allow_exceptions=*/false).dump(2);
+}
+
+std::string absolute_bucket(const std::string& storage, const std::string& bucket) {
+  if (storage != "file") return bucket;
+  std::string path = absolute_path(bucket);
+  return path.ends_with('/') ? path : path + "/";
+}
+
+}  // namespace cider::cli

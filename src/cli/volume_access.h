@@ -1,0 +1,42 @@
+// Opening a volume's metadata and its objects, as every command does it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "meta/meta.h"
+#include "object/object_store.h"
+
+namespace cider::cli {
+
+// "sqlite3://meta.db" with the path made absolute, as a daemon that leaves the current directory needs it. Others unchanged.
+std::string absolute_meta_url(const std::string& url);
+
+// The URL without a password, for messages.
+std::string printable_meta_url(const std::string& url);
+
+struct OpenedVolume {
+  std::unique_ptr<meta::Store> store;
+  meta::Volume volume;
+};
+
+enum class Access { read_only, read_write };
+
+// The engine and the volume in it. Errors: no database, no volume in it, a volume of a newer format.
+Result<OpenedVolume> open_volume(const std::string& meta_url, Access access);
+
+// The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't read or write
+// (compression, encryption, shards).
+Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);
+
+// Writes, reads and removes a small object, making the bucket first if need be.
+Status test_objects(object::ObjectStore& objects);
+
+// The setting for people: JSON with two spaces a level, secrets replaced by "removed".
+std::string printable_setting(const meta::Volume& volume);
+
+// A bucket as the setting keeps it: of the `file` storage an absolute path that ends in "/".
+std::string absolute_bucket(const std::string& storage, const std::string& bucket);
+
+}  // namespace cider::cli

@@ -1,0 +1,228 @@
+#include "fuse/dev_transport.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <climits>
+#include <new>
+#include <string>
+#include <system_error>
+
+#include "base/log.h"
+
+namespace cider::fuse {
+namespace {
+
+constexpr size_t kPage = 4096;
+// A message is read so that the data of a WRITE, behind these structures, begins on a page.
+constexpr size_t kFront = sizeof(fuse_in_header) + sizeof(fuse_write_in);
+// What a receive buffer may keep in memory while nothing is to do.
+constexpr ssize_t kKeepResident = 64 << 10;
+
+bool is_forget(uint32_t opcode) {
+  return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
+}
+
+// The next message that wants an answer; -1 and errno when there will be none. FORGETs end here: an inode's
+// number is its node id, so there is nothing to forget.
+ssize_t read_request(int device, char* message, size_t size) {
+  for (;;) {
+    ssize_t length = ::read(device, message, size);
+    if (length >= static_cast<ssize_t>(sizeof(fuse_in_header))) {
+      if (is_forget(reinterpret_cast<const fuse_in_header*>(message)->opcode)) continue;
+      return length;
+    }
+    if (length >= 0) return length;
+    switch (errno) {
+      case EINTR:
+      case EAGAIN:
+      case ENOENT:  // the caller gave up before we took the request
+        continue;
+      case ENOMEM:
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        continue;
+      default:
+        return -1;
+    }
+  }
+}
+
+void prepare_thread() {
+  pthread_setname_np(pthread_self(), "fuse");
+  // The process's signals belong to its main thread.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+#ifdef PR_SET_IO_FLUSHER
+  // Memory reclaim must not wait for this thread, which may have to serve it. Needs CAP_SYS_RESOURCE;
+  // without, no matter.
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+#endif
+}
+
+}  // namespace
+
+DevTransport::DevTransport(UniqueFd device, const DevTransportOptions& options)
+    : device_(std::move(device)), options_(options) {}
+
+Status DevTransport::start(RequestHandler& handler) {
+  handler_ = &handler;
+  std::unique_lock lock(mutex_);
+  for (unsigned i = 0; i < options_.min_receivers; ++i) TRY(start_thread(lock));
+  return {};
+}
+
+// A new thread counts as a receiver from here on, so that nobody starts another for the same need.
+Status DevTransport::start_thread(std::unique_lock<std::mutex>&) {
+  Threads ended = std::exchange(ended_, {});
+  for (std::thread& thread : ended) thread.join();  // they have left run() but for a few instructions
+  threads_.emplace_back();
+  receivers_.fetch_add(1);
+  try {
+    auto self = std::prev(threads_.end());
+    *self = std::thread([this, self] { run(self); });
+  } catch (const std::system_error& e) {
+    receivers_.fetch_sub(1);
+    threads_.pop_back();
+    return fail(e.code().value(), std::string("can't start a FUSE thread: ") + e.what());
+  }
+  return {};
+}
+
+void DevTransport::add_receiver() {
+  std::unique_lock lock(mutex_);
+  if (closed_) return;
+  if (parked_ > wakes_) {
+    ++wakes_;
+    receivers_.fetch_add(1);
+    wake_.notify_one();
+  } else if (threads_.size() < options_.max_threads) {
+    if (Status started = start_thread(lock); !started) log::warning("fuse: " + started.error().to_string());
+  }
+}
+
+// Called by a thread that is done with a request. False: it shall end.
+bool DevTransport::become_receiver(Buffer& buffer) {
+  unsigned now = receivers_.load();
+  while (now < options_.max_receivers) {
+    if (receivers_.compare_exchange_weak(now, now + 1)) return true;
+  }
+  std::unique_lock lock(mutex_);
+  if (closed_ || parked_ >= options_.parked) return false;
+  buffer = {};
+  ++parked_;
+  wake_.wait(lock, [&] { return wakes_ > 0 || closed_; });
+  --parked_;
+  if (closed_) return false;
+  --wakes_;
+  return true;
+}
+
+Buffer DevTransport::new_buffer() {
+  for (;;) {
+    try {
+      return Buffer::allocate(kPage + options_.max_write, options_.budget);
+    } catch (const std::bad_alloc&) {
+      log::error("fuse: no memory for a receive buffer; trying again");
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
+  }
+}
+
+void DevTransport::run(Threads::iterator self) {
+  prepare_thread();
+  Buffer buffer;
+  do {
+    if (!receive(buffer)) break;
+  } while (become_receiver(buffer));
+  buffer = {};
+  std::lock_guard lock(mutex_);
+  ended_.splice(ended_.end(), threads_, self);
+  changed_.notify_all();
+}
+
+// One request, from read() to the end of its handler. False when the connection has ended.
+bool DevTransport::receive(Buffer& buffer) {
+  if (buffer.empty()) buffer = new_buffer();
+  char* message = reinterpret_cast<char*>(buffer.mutable_data()) + kPage - kFront;
+  ssize_t length = read_request(device_.get(), message, kFront + options_.max_write);
+  int error = length < 0 ? errno : 0;
+  unsigned left = receivers_.fetch_sub(1) - 1;
+  if (error) {
+    close(error);
+    return false;
+  }
+  if (left < options_.min_receivers) add_receiver();
+  deliver({message, static_cast<size_t>(length)}, &buffer, options_.budget, *this, *handler_);
+  if (length > kKeepResident && !buffer.empty()) {
+    madvise(buffer.mutable_data(), kPage + options_.max_write, MADV_DONTNEED);
+  }
+  return true;
+}
+
+void DevTransport::close(int error) {
+  std::lock_guard lock(mutex_);
+  if (!closed_ && error != ENODEV && error != ECONNABORTED) {
+    log::error("fuse: reading /dev/fuse failed: " + Error{error, {}}.to_string());
+  }
+  closed_ = true;
+  wake_.notify_all();
+  changed_.notify_all();
+}
+
+void DevTransport::wait_closed() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return closed_.load(); });
+}
+
+void DevTransport::join() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return threads_.empty(); });
+  Threads ended = std::exchange(ended_, {});
+  lock.unlock();
+  for (std::thread& thread : ended) thread.join();
+}
+
+unsigned DevTransport::thread_count() const {
+  std::lock_guard lock(mutex_);
+  return static_cast<unsigned>(threads_.size());
+}
+
+bool DevTransport::answer(uint64_t unique, int error, std::span<const iovec> payload) noexcept {
+  std::array<iovec, IOV_MAX> pieces;
+  fuse_out_header header{.len = sizeof header, .error = -error, .unique = unique};
+  pieces[0] = {&header, sizeof header};
+  size_t count = 1;
+  for (const iovec& piece : payload) {
+    pieces[count++] = piece;
+    header.len += static_cast<uint32_t>(piece.iov_len);
+  }
+  if (::writev(device_.get(), pieces.data(), static_cast<int>(count)) >= 0) return true;
+  int code = errno;
+  // ENOENT: interrupted or aborted, nobody waits. The others: the connection is gone.
+  if (code == ENOENT || code == ENODEV || code == EPERM || code == ECONNABORTED || closed_) return false;
+  log::error("fuse: the kernel refused the answer to request " + std::to_string(unique) + " (" +
+             std::to_string(header.len) + " bytes): " + Error{code, {}}.to_string());
+  if (error == 0) answer(unique, EIO, {});
+  return false;
+}
+
+Status DevTransport::notify(int code, std::span<const iovec> payload) {
+  std::array<iovec, 8> pieces;
+  fuse_out_header header{.len = sizeof header, .error = code, .unique = 0};
+  pieces[0] = {&header, sizeof header};
+  size_t count = 1;
+  for (const iovec& piece : payload.first(std::min(payload.size(), pieces.size() - 1))) {
+    pieces[count++] = piece;
+    header.len += static_cast<uint32_t>(piece.iov_len);
+  }
+  if (::writev(device_.get(), pieces.data(), static_cast<int>(count)) < 0) return fail(errno);
+  return {};
+}
+
+}  // namespace cider::fuse

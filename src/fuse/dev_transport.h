@@ -1,0 +1,75 @@
+// The transport over /dev/fuse: threads that read requests and run their handlers, answers by writev from any
+// thread.
+//
+// Handlers may block, so there are always some threads in read(): when one takes a request and fewer than
+// min_receivers are left, another is woken or started. A thread that is done goes back to read() unless
+// max_receivers are there already; then it parks without a buffer, or ends when `parked` others do. A few
+// receivers are as fast as many when handlers don't block, and each holds up to 1 MiB.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "base/buffer.h"
+#include "fuse/transport.h"
+#include "fuse/unique_fd.h"
+
+namespace cider::fuse {
+
+struct DevTransportOptions {
+  size_t max_write = 1 << 20;  // bytes; a multiple of the page size
+  unsigned min_receivers = 2;
+  unsigned max_receivers = 4;
+  unsigned parked = 16;  // threads kept though there is nothing to do
+  unsigned max_threads = 256;
+  MemoryBudget* budget = nullptr;  // charged with the receive buffers; may be null
+};
+
+class DevTransport final : public Transport {
+ public:
+  // `device` is /dev/fuse, mounted or about to be.
+  DevTransport(UniqueFd device, const DevTransportOptions& options);
+  // wait_closed() and join() must have returned if start() was called.
+  ~DevTransport() override = default;
+
+  Status start(RequestHandler& handler) override;
+  void wait_closed() override;
+  void join() override;
+
+  bool answer(uint64_t unique, int error, std::span<const iovec> payload) noexcept override;
+  Status notify(int code, std::span<const iovec> payload) override;
+
+  bool closed() const { return closed_; }
+  unsigned thread_count() const;
+
+ private:
+  using Threads = std::list<std::thread>;
+
+  void run(Threads::iterator self);
+  bool receive(Buffer& buffer);
+  bool become_receiver(Buffer& buffer);
+  void add_receiver();
+  Status start_thread(std::unique_lock<std::mutex>& lock);
+  void close(int error);
+  Buffer new_buffer();
+
+  const UniqueFd device_;
+  const DevTransportOptions options_;
+  RequestHandler* handler_ = nullptr;
+  std::atomic<unsigned> receivers_{0};  // threads in read(), or on the way there
+  std::atomic<bool> closed_{false};
+
+  mutable std::mutex mutex_;         // guards what follows
+  std::condition_variable wake_;     // for parked threads
+  std::condition_variable changed_;  // a thread has ended, or the connection
+  Threads threads_;
+  Threads ended_;  // to be joined
+  unsigned parked_ = 0;
+  unsigned wakes_ = 0;  // parked threads that shall become receivers
+};
+
+}  // namespace cider::fuse

@@ -1,0 +1,58 @@
+// Tells the kernel's caches about changes that others made: the file system's notifications, merged and sent
+// by one thread of their own, because sending may wait for locks that requests in flight hold.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+
+#include "fuse/interrupts.h"
+#include "fuse/transport.h"
+#include "vfs/file_system.h"
+
+namespace cider::fuse {
+
+// Thread-safe.
+class Notifier {
+ public:
+  // At most `limit` inodes and names wait; beyond, names are invalidated all together and inodes are left to
+  // their timeouts.
+  Notifier(ReplySink& sink, InterruptTable& interrupts, size_t limit = 64 << 10);
+  ~Notifier() { stop(); }
+
+  // Never waits, never fails. The change must be visible to requests before.
+  void push(const vfs::FileSystem::Invalidation& change);
+  // Drops what is queued; later pushes do nothing. After the connection has ended.
+  void stop();
+
+ private:
+  using Inodes = std::unordered_map<Ino, bool>;  // number -> drop the pages, too
+  using Names = std::set<std::pair<Ino, std::string>>;
+
+  void run();
+  // The inodes whose pages can't be dropped now.
+  Inodes send_inodes(const Inodes& inodes);
+  void send_names(const Names& names);
+  void send_epoch();
+  bool send(int code, std::span<const iovec> payload);
+
+  ReplySink& sink_;
+  InterruptTable& interrupts_;
+  const size_t limit_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Inodes inodes_;
+  Names names_;
+  bool names_lost_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace cider::fuse

@@ -1,0 +1,27 @@
+// ACL rules by id and ids by rule. Rules are immutable, so what is cached stays right. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "meta/model/acl.h"
+
+namespace cider::meta {
+
+class AclCache {
+ public:
+  std::optional<AclRule> rule(uint32_t id) const;
+  std::optional<uint32_t> id(const AclRule& rule) const;
+  // Only after the rule is known to be committed under this id.
+  void put(uint32_t id, const AclRule& rule);
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<uint32_t, AclRule> rules_;
+  std::map<AclRule, uint32_t> ids_;
+};
+
+}  // namespace cider::meta

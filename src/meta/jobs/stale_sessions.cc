@@ -1,0 +1,41 @@
+// Clean-up of dead clients: their unlinked open files, locks and session record, each step only while the session is expired.
+#include "base/log.h"
+#include "meta/ops/env.h"
+
+namespace cider::meta {
+namespace {
+
+// Whether the session is there and expired.
+Result<bool> is_expired(Transaction& tx, uint64_t sid, int64_t now) {
+  auto& session = tx.ask(SessionRead{sid, true, {}});
+  TRY(tx.fetch());
+  return session.expire && *session.expire < now;
+}
+
+}  // namespace
+
+Status Meta::clean_stale_sessions() {
+  int64_t now = clock_.now().sec;
+  for (const SessionRecord& session : TRY(store_->list_sessions())) {
+    if (session.expire >= now || session.sid == sid_) continue;
+    log::info("cleaning up the dead session " + std::to_string(session.sid));
+    for (Ino ino : TRY(store_->sustained_inodes(session.sid))) {
+      bool expired = false;
+      TRY(store_->read([&](Transaction& tx) -> Status {
+        expired = TRY(is_expired(tx, session.sid, now));
+        return {};
+      }));
+      if (!expired) break;
+      TRY(delete_sustained(session.sid, ino));
+    }
+    TRY(store_->run(
+        [&](Transaction& tx) -> Status {
+          if (TRY(is_expired(tx, session.sid, now))) tx.write(DeleteSession{session.sid});
+          return {};
+        },
+        {}));
+  }
+  return {};
+}
+
+}  // namespace cider::meta

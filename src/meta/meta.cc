@@ -1,0 +1,113 @@
+#include "meta/meta.h"
+
+#include "base/log.h"
+#include "meta/jobs/jobs.h"
+#include "meta/ops/env.h"
+#include "meta/ops/lock_waiters.h"
+#include "meta/ops/lost_name.h"
+
+namespace cider::meta {
+namespace {
+
+constexpr int64_t kInodeBatch = 1024;
+constexpr int64_t kSliceBatch = 4096;
+
+}  // namespace
+
+Meta::Meta(std::unique_ptr<Store> store, Volume volume, MetaOptions options, const Clock& clock)
+    : store_(std::move(store)),
+      options_(std::move(options)),
+      clock_(clock),
+      volume_(std::make_shared<const Volume>(std::move(volume))),
+      inode_ids_(*store_, Counter::next_inode, kInodeBatch),
+      slice_ids_(*store_, Counter::next_chunk, kSliceBatch),
+      lock_waiters_(std::make_unique<LockWaiters>(*this)),
+      jobs_(std::make_unique<Jobs>(*this)) {}
+
+Meta::~Meta() = default;
+
+std::shared_ptr<const Volume> Meta::volume() const {
+  std::lock_guard lock(volume_mutex_);
+  return volume_;
+}
+
+Status Meta::start(DataCallbacks data) {
+  data_ = std::move(data);
+  return jobs_->start();
+}
+
+void Meta::stop() {
+  lock_waiters_->stop();
+  jobs_->stop();
+}
+
+void Meta::on_volume_change(std::function<void(const Volume&)> callback) { jobs_->on_volume_change(std::move(callback)); }
+
+Status Meta::check_writable() const {
+  if (options_.read_only) return fail(EROFS);
+  return {};
+}
+
+Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash) {
+  constexpr int kMaxRounds = 20;   // each brings one missing input; more means that something is wrong
+  std::shared_ptr<const Volume> volume = this->volume();
+  OpenFiles::Removal removal(open_files_);
+  OpEnv env{caller, options_, *volume, acls_, removal, {}, sid_, 0, {}, {}};
+  for (int round = 0; round < kMaxRounds; ++round) {
+    if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
+    Status done = store_->run(
+        [&](Transaction& tx) {
+          env.now = clock_.now();
+          env.wanted_acl.reset();
+          env.wanted_rule.reset();
+          return operation(tx, env);
+        },
+        caller.interrupt);
+    if (done) return {};
+    if (done.error().code == kStaleTrash) {
+      forget_trash_folder();
+      continue;
+    }
+    TRY(provide(env, std::move(done).error()));
+  }
+  return fail(EIO, "an operation kept asking for more ACL rules or trash folders");
+}
+
+Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
+  std::shared_ptr<const Volume> volume = this->volume();
+  OpenFiles::Removal removal(open_files_);
+  OpEnv env{caller, options_, *volume, acls_, removal, clock_.now(), sid_, 0, {}, {}};
+  while (true) {
+    Status done = check(env);
+    if (done) return {};
+    TRY(provide(env, std::move(done).error()));
+  }
+}
+
+Status Meta::provide(const OpEnv& env, Error error) {
+  if (error.code != kWantAcl) return fail(std::move(error));
+  if (env.wanted_acl) {
+    auto rule = TRY(store_->acl(*env.wanted_acl));
+    if (!rule) return fail(EIO, "ACL rule " + std::to_string(*env.wanted_acl) + " is missing in the database");
+    acls_.put(*env.wanted_acl, *rule);
+  } else if (env.wanted_rule) {
+    uint32_t id = TRY(store_->intern_acl(*env.wanted_rule));
+    acls_.put(id, *env.wanted_rule);
+  }
+  return {};
+}
+
+void Meta::settle(const Aftermath& after) {
+  if (after.delete_data) {
+    file_deleted(after.ino, after.length);
+  } else if (after.kept_open && !open_files_.set_unlinked(after.ino, true)) {
+    // The last handle was closed while the commit was under way.
+    if (auto gone = delete_sustained(sid_, after.ino); !gone) {
+      log::warning("inode " + std::to_string(after.ino) + " stays until the session ends: " + gone.error().to_string());
+    }
+  }
+}
+
+void Meta::file_deleted(Ino ino, uint64_t length) { jobs_->delete_file_soon(ino, length); }
+
+}  // namespace cider::meta

@@ -1,0 +1,117 @@
+#include "meta/ops/env.h"
+
+namespace cider::meta {
+
+Result<AclRule> OpEnv::acl_rule(uint32_t id) {
+  if (auto rule = acls.rule(id)) return *std::move(rule);
+  wanted_acl = id;
+  return fail(kWantAcl);
+}
+
+Result<uint32_t> OpEnv::acl_id(const AclRule& rule) {
+  if (auto id = acls.id(rule)) return *id;
+  wanted_rule = rule;
+  return fail(kWantAcl);
+}
+
+Status check_access(OpEnv& env, const Attr& attr, int want) {
+  const Caller& caller = env.caller;
+  if (!caller.check_permission || caller.is_root()) return {};
+  int have;
+  // A mask of 0 in the mode's group bits switches the ACL off, as in Linux.
+  if (attr.access_acl != 0 && (attr.mode & 070) != 0) {
+    AclRule rule = TRY(env.acl_rule(attr.access_acl));
+    if (acl_permits(rule, attr.uid, attr.gid, caller.uid, caller.gid, caller.groups, want)) return {};
+    return fail(EACCES);
+  }
+  if (caller.uid == attr.uid) {
+    have = attr.mode >> 6;
+  } else if (caller.in_group(attr.gid)) {
+    have = attr.mode >> 3;
+  } else {
+    have = attr.mode;
+  }
+  if ((have & want) != want) return fail(EACCES);
+  return {};
+}
+
+Status check_dir(OpEnv& env, const std::optional<Attr>& dir, DirUse use) {
+  if (!dir) return fail(ENOENT);
+  if (!dir->is_dir()) return fail(ENOTDIR);
+  if (use == DirUse::add && dir->parent > kTrashIno) return fail(ENOENT);
+  TRY(check_access(env, *dir, kWrite | kExecute));
+  if (dir->flags & kFlagImmutable) return fail(EPERM);
+  if (use == DirUse::remove && (dir->flags & kFlagAppend)) return fail(EPERM);
+  return {};
+}
+
+Status check_sticky(const OpEnv& env, const Attr& dir, const Attr& victim) {
+  const Caller& caller = env.caller;
+  if (!caller.check_permission || caller.is_root() || !(dir.mode & 01000)) return {};
+  if (caller.uid == dir.uid || caller.uid == victim.uid) return {};
+  return fail(EPERM);
+}
+
+Status check_changeable(const Attr& attr) {
+  if (attr.flags & (kFlagImmutable | kFlagAppend)) return fail(EPERM);
+  return {};
+}
+
+Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inodes) {
+  bool asks_space = space > 0 && env.volume.capacity > 0;
+  bool asks_inodes = inodes > 0 && env.volume.inodes > 0;
+  if (!asks_space && !asks_inodes) return {};
+  auto& usage = tx.ask(UsageRead{});
+  TRY(tx.fetch());
+  if (asks_space && usage.space + space > static_cast<int64_t>(env.volume.capacity)) return fail(ENOSPC);
+  if (asks_inodes && usage.inodes + inodes > static_cast<int64_t>(env.volume.inodes)) return fail(ENOSPC);
+  return {};
+}
+
+void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, int64_t length, int64_t space, int64_t inodes) {
+  if (!env.volume.dir_stats || (length == 0 && space == 0 && inodes == 0)) return;
+  tx.write(AddDirStat{dir, DirStat{length, space, inodes}});
+}
+
+void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int sign) {
+  int64_t length = attr.is_file() ? static_cast<int64_t>(attr.length) : 0;
+  add_dir_stat(tx, env, dir, sign * length, sign * static_cast<int64_t>(space_of(attr)), sign);
+}
+
+Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length) {
+  int64_t length = static_cast<int64_t>(new_length - before.length);
+  int64_t space = static_cast<int64_t>(align4k(new_length)) - static_cast<int64_t>(align4k(before.length));
+  if (length == 0) return {};
+  if (space != 0) tx.write(AddUsage{space, 0});
+  if (!env.volume.dir_stats) return {};
+  if (before.nlink == 0) return {};   // no directory holds it any more
+  if (before.parent != 0) {
+    add_dir_stat(tx, env, before.parent, length, space, 0);
+    return {};
+  }
+  auto& holders = tx.ask(ParentsRead{ino, {}});
+  TRY(tx.fetch());
+  for (const auto& [dir, count] : holders.parents) {
+    add_dir_stat(tx, env, dir, length * static_cast<int64_t>(count), space * static_cast<int64_t>(count), 0);
+  }
+  return {};
+}
+
+void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int nlink_delta) {
+  if (is_trash(dir)) return;
+  bool recent = env.options.skip_dir_mtime.count() > 0 &&
+                to_nanos(env.now) - to_nanos(attr.mtime) < std::chrono::nanoseconds(env.options.skip_dir_mtime).count();
+  if (recent && nlink_delta == 0) return;
+  PatchNode patch{dir};
+  patch.nlink_delta = nlink_delta;
+  patch.touch = env.now;
+  tx.write(std::move(patch));
+}
+
+uint16_t without_suidgid(uint16_t mode) {
+  mode &= ~04000;
+  if (mode & 010) mode &= ~02000;
+  return mode;
+}
+
+}  // namespace cider::meta

@@ -1,0 +1,74 @@
+// The inputs of an operation that are not in the engine, sampled anew for each attempt, and the checks that operations share.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/caller.h"
+#include "base/result.h"
+#include "meta/acl_cache.h"
+#include "meta/meta.h"
+#include "meta/open_files.h"
+#include "meta/store/transaction.h"
+
+namespace cider::meta {
+
+struct OpEnv {
+  const Caller& caller;
+  const MetaOptions& options;
+  const Volume& volume;
+  const AclCache& acls;
+  OpenFiles::Removal& removal;
+  Time now;
+  uint64_t sid = 0;
+  Ino trash_folder = 0;   // this hour's; 0 where nothing goes to the trash
+
+  // Where a name that is removed from `parent` goes; 0: nowhere.
+  Ino trash(Ino parent) const { return is_trash(parent) ? 0 : trash_folder; }
+
+  // An ACL rule or id that the cache lacks. An operation that needs it says so and fails; it is run again with it.
+  std::optional<uint32_t> wanted_acl;
+  std::optional<AclRule> wanted_rule;
+
+  Result<AclRule> acl_rule(uint32_t id);
+  Result<uint32_t> acl_id(const AclRule& rule);
+};
+
+// Codes by which an operation asks Meta::run to be run again with another input. They never leave meta/.
+inline constexpr int kWantAcl = -1;
+inline constexpr int kStaleTrash = -2;
+
+// rwx bits of access(2).
+inline constexpr int kRead = 4;
+inline constexpr int kWrite = 2;
+inline constexpr int kExecute = 1;
+
+// EACCES unless the caller may; nothing is asked where the kernel has checked.
+Status check_access(OpEnv& env, const Attr& attr, int want);
+
+// What adding to or removing from a directory demands: it is a directory, not in the trash (ENOENT), writable to the caller, not
+// immutable; for removals not append-only either.
+enum class DirUse { add, remove };
+Status check_dir(OpEnv& env, const std::optional<Attr>& dir, DirUse use);
+// The sticky bit: EPERM unless the caller owns the directory or what is in it.
+Status check_sticky(const OpEnv& env, const Attr& dir, const Attr& victim);
+// EPERM for immutable or append-only inodes.
+Status check_changeable(const Attr& attr);
+
+// ENOSPC where the volume's limits leave no room for so much more. Fetches the usage where there are limits.
+Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inodes);
+
+void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, int64_t length, int64_t space, int64_t inodes);
+// `sign` +1 or -1: what `attr` adds to the statistics of a directory that holds it.
+void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int sign);
+// The statistics of every directory that holds the file: it grew or shrank. Fetches the parent map of files with several links.
+Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length);
+
+// Moves the times of a directory whose entries changed, and its nlink.
+void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int nlink_delta);
+
+// Mode without suid, and without sgid where the group may execute.
+uint16_t without_suidgid(uint16_t mode);
+
+}  // namespace cider::meta

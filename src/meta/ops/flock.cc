@@ -1,0 +1,46 @@
+// flock: BSD locks, one per open file description, held in the engine.
+//
+// Reads:  the inode's whole table of flocks (a predicate of the commit). Writes: the holder's record. One commit.
+#include "meta/ops/env.h"
+#include "meta/ops/lock_waiters.h"
+
+namespace cider::meta {
+namespace {
+
+// EAGAIN while another holder is in the way.
+Status flock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, LockKind kind) {
+  auto& locks = tx.ask(FlocksRead{ino, {}});
+  TRY(tx.fetch());
+  LockHolder me{env.sid, owner};
+  if (kind == LockKind::unlock) {
+    tx.write(DeleteFlock{ino, me});
+    return {};
+  }
+  LockHolder other;
+  if (find_conflict(locks.table, me, kind, &other)) return fail(EAGAIN);
+  tx.write(PutFlock{ino, Flock{me, kind}});
+  return {};
+}
+
+}  // namespace
+
+void Meta::flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, bool wait, Done done) {
+  auto attempt = [this, ino, owner, kind] {
+    return run(Caller{}, [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, kind); });
+  };
+  if (options_.read_only) return done(fail(EROFS));
+  if (kind == LockKind::unlock) {
+    Status released = attempt();
+    lock_waiters_->wake(ino);
+    return done(std::move(released));
+  }
+  // Converting a lock gives the old one up first, as Linux does; only then may it wait.
+  bool queue_first = wait && lock_waiters_->has_waiters(ino);
+  Status got = queue_first ? Status(fail(EAGAIN)) : attempt();
+  if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
+  (void)run(Caller{}, [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, LockKind::unlock); });
+  lock_waiters_->wake(ino);
+  lock_waiters_->wait(ino, caller.interrupt, attempt, [] {}, std::move(done));
+}
+
+}  // namespace cider::meta

@@ -1,0 +1,87 @@
+// lookup, getattr, readlink, listing, access: operations that only read. They use no hints; each flight is one instant.
+#include "meta/ops/env.h"
+
+namespace cider::meta {
+namespace {
+
+Result<Attr> read_attr(Store& store, Ino ino) {
+  std::optional<Attr> value;
+  TRY(store.read([&](Transaction& tx) -> Status {
+    auto& read = tx.attr(ino, field::all);
+    TRY(tx.fetch());
+    value = read.value;
+    return {};
+  }));
+  if (value) return *value;
+  if (ino != kTrashIno) return fail(ENOENT);
+  // A volume that was made without a trash still shows its folder.
+  Attr trash;
+  trash.type = FileType::directory;
+  trash.mode = 0555;
+  trash.nlink = 2;
+  trash.length = kDirectoryLength;
+  trash.parent = kRootIno;
+  return trash;
+}
+
+}  // namespace
+
+Result<Attr> Meta::getattr(Ino ino) { return read_attr(*store_, ino); }
+
+Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view name) {
+  if (caller.check_permission) TRY(access(caller, parent, kExecute));
+  if (name == ".") return Node{parent, TRY(getattr(parent))};
+  if (name == "..") {
+    Attr dir = TRY(getattr(parent));
+    if (!dir.is_dir()) return fail(ENOTDIR);
+    return Node{dir.parent, TRY(getattr(dir.parent))};
+  }
+  if (name.size() > kMaxName) return fail(ENAMETOOLONG);
+  if (parent == kRootIno && name == ".trash") return Node{kTrashIno, TRY(getattr(kTrashIno))};
+  Node node;
+  TRY(store_->read([&](Transaction& tx) -> Status {
+    auto& found = tx.lookup(parent, name, field::all);
+    TRY(tx.fetch());
+    if (!found.value) return fail(ENOENT);
+    // An entry without its inode is a crash of an older client; it can still be removed by name.
+    if (!found.attr) return fail(ENOENT, "entry " + std::string(name) + " of directory " + std::to_string(parent) + " dangles");
+    node = Node{found.value->ino, *found.attr};
+    return {};
+  }));
+  return node;
+}
+
+Result<std::string> Meta::readlink(const Caller&, Ino ino) {
+  std::string target;
+  Attr attr;
+  TRY(store_->read([&](Transaction& tx) -> Status {
+    auto& inode = tx.attr(ino, field::all);
+    auto& link = tx.ask(SymlinkRead{ino, {}});
+    TRY(tx.fetch());
+    if (!inode.value) return fail(ENOENT);
+    if (!inode.value->is_symlink()) return fail(EINVAL);
+    if (!link.target) return fail(EIO, "symlink " + std::to_string(ino) + " has no target");
+    target = *link.target;
+    attr = *inode.value;
+    return {};
+  }));
+  (void)touch_atime(ino, attr);   // a lost access time is no reason to fail
+  return target;
+}
+
+Result<std::vector<ListedEntry>> Meta::list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) {
+  return store_->list_dir(dir, cursor, limit, with_attrs);
+}
+
+Status Meta::access(const Caller& caller, Ino ino, int mask) {
+  Attr attr = TRY(getattr(ino));
+  Caller asking = caller;
+  asking.check_permission = true;
+  if (asking.is_root()) {
+    bool executable = attr.is_dir() || (attr.mode & 0111);
+    return (mask & kExecute) && !executable ? Status(fail(EACCES)) : Status{};
+  }
+  return evaluate(asking, [&](OpEnv& env) { return check_access(env, attr, mask); });
+}
+
+}  // namespace cider::meta

@@ -1,0 +1,80 @@
+// rmr: removes a tree entry by entry, depth first, with bounded memory; also how the trash is emptied.
+#include "meta/ops/env.h"
+
+namespace cider::meta {
+namespace {
+
+constexpr size_t kPage = 1000;
+
+}  // namespace
+
+Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name, bool skip_trash,
+                         std::atomic<uint64_t>* removed) {
+  Node top = TRY(lookup(caller, parent, name));
+  if (!top.attr.is_dir()) {
+    TRY(unlink(caller, parent, name, skip_trash));
+    ++*removed;
+    return {};
+  }
+  // A directory on the way down, and what is left of its present page. Entries come anew from the beginning each time, as
+  // those before are gone.
+  struct Level {
+    Ino parent;
+    std::string name;
+    Ino dir;
+    std::vector<ListedEntry> page;
+  };
+  std::vector<Level> path;
+  path.push_back({parent, std::string(name), top.ino, {}});
+  while (!path.empty()) {
+    if (caller.interrupt.stop_requested()) return fail(EINTR);
+    Level& level = path.back();
+    if (level.page.empty()) {
+      DirCursor cursor;
+      level.page = TRY(list_dir(level.dir, &cursor, kPage, false));
+    }
+    if (level.page.empty()) {
+      auto gone = rmdir(caller, level.parent, level.name, skip_trash);
+      if (!gone && gone.error().code == ENOTEMPTY) continue;   // somebody added an entry meanwhile
+      if (!gone && gone.error().code != ENOENT) return fail(std::move(gone).error());
+      ++*removed;
+      path.pop_back();
+      continue;
+    }
+    ListedEntry entry = std::move(level.page.back());
+    level.page.pop_back();
+    if (entry.entry.type == FileType::directory) {
+      path.push_back({level.dir, std::move(entry.name), entry.entry.ino, {}});
+      continue;
+    }
+    auto gone = unlink(caller, level.dir, entry.name, skip_trash);
+    if (!gone && gone.error().code != ENOENT) return fail(std::move(gone).error());
+    ++*removed;
+  }
+  return {};
+}
+
+Status Meta::clean_trash(Time before) {
+  DirCursor cursor;
+  Caller root;
+  while (!cursor.at_end) {
+    for (const ListedEntry& folder : TRY(list_dir(kTrashIno, &cursor, kPage, false))) {
+      Time hour;
+      if (!parse_trash_folder_name(folder.name, &hour) || hour >= before) continue;
+      std::atomic<uint64_t> removed{0};
+      // Not by remove_tree of the folder itself: nobody may remove from `.trash` but this job.
+      DirCursor inner;
+      while (true) {
+        inner = DirCursor{};
+        std::vector<ListedEntry> page = TRY(list_dir(folder.entry.ino, &inner, kPage, false));
+        if (page.empty()) break;
+        for (const ListedEntry& entry : page) TRY(remove_tree(root, folder.entry.ino, entry.name, true, &removed));
+      }
+      auto gone = rmdir(root, kTrashIno, folder.name, true);
+      if (!gone && gone.error().code != ENOENT && gone.error().code != ENOTEMPTY) return fail(std::move(gone).error());
+    }
+  }
+  return {};
+}
+
+}  // namespace cider::meta

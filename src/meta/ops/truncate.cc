@@ -1,0 +1,58 @@
+// truncate: sets a file's length. What lies between the old and the new end becomes a hole.
+//
+// Reads:  the inode. One flight, or none with hints.
+// Writes: length, times, hole records in the chunks between, usage, statistics. One commit.
+#include <algorithm>
+
+#include "meta/ops/env.h"
+#include "meta/ops/holes.h"
+
+namespace cider::meta {
+namespace {
+
+constexpr Fields kTruncatedFields = field::access | field::length | field::nlink;
+
+Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid) {
+  auto& inode = tx.attr(ino, kTruncatedFields);
+  TRY(tx.fetch());
+  if (!inode.value) return fail(ENOENT);
+  Attr after = *inode.value;
+  if (!after.is_file()) return fail(after.is_dir() ? EISDIR : EINVAL);
+  TRY(check_changeable(after));
+  if (after.parent > kTrashIno) return fail(EPERM);
+  if (!by_handle) TRY(check_access(env, after, kWrite));
+  uint64_t old_length = after.length;
+  int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(old_length));
+  TRY(check_room(tx, env, growth, 0));
+  TRY(add_growth(tx, env, ino, after, length));
+  if (length != old_length) append_holes(tx, ino, std::min(old_length, length), std::max(old_length, length));
+
+  PatchNode patch{ino};
+  patch.set = field::length;
+  after.length = length;
+  after.mtime = after.ctime = env.now;
+  uint16_t mode = kill_suidgid ? without_suidgid(after.mode) : after.mode;
+  if (mode != after.mode) {
+    after.mode = mode;
+    patch.set |= field::mode;
+  }
+  patch.values = after;
+  patch.touch = env.now;
+  tx.write(std::move(patch));
+  return after;
+}
+
+}  // namespace
+
+Result<Attr> Meta::truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid) {
+  TRY(check_writable());
+  if (length > kMaxFileLength) return fail(EFBIG);
+  Attr after;
+  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+    after = TRY(truncate_op(tx, env, ino, length, by_handle, kill_suidgid));
+    return {};
+  }));
+  return after;
+}
+
+}  // namespace cider::meta

@@ -1,0 +1,108 @@
+// write-commit: slices whose blocks are in the store become part of a file; and reading a chunk's list.
+//
+// Reads:  the inode (type, length, parent, nlink, owner), for growth of a file with several links its parent map, for a file without
+//         a name whether our session lives. One flight, or none with hints.
+// Checks: it is a file; the volume has room for the growth.
+// Writes: the records at the end of their chunks, one reference per slice, length, mtime, ctime, usage, statistics. One commit.
+#include <algorithm>
+
+#include "meta/ops/env.h"
+
+namespace cider::meta {
+namespace {
+
+constexpr Fields kWrittenFields = field::type | field::length | field::parent | field::nlink;
+
+uint64_t end_of(const ChunkSlice& s) { return s.index * kChunkSize + s.slice.pos + s.slice.len; }
+
+Status check_slice(const ChunkSlice& s) {
+  uint64_t end = uint64_t{s.slice.pos} + s.slice.len;
+  if (s.slice.len == 0 || end > kChunkSize || uint64_t{s.slice.off} + s.slice.len > s.slice.size) {
+    return fail(EINVAL, "slice " + std::to_string(s.slice.id) + " does not fit its chunk");
+  }
+  return {};
+}
+
+// A file without a name belongs to sessions that keep it open; a cleaned-up session must not write it any more.
+Status check_kept(Transaction& tx, const OpEnv& env) {
+  auto& session = tx.ask(SessionRead{env.sid, false, {}});
+  TRY(tx.fetch());
+  if (!session.expire) return fail(EIO, "this client's session was cleaned up");
+  return {};
+}
+
+Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
+                      std::vector<uint32_t>* counts) {
+  auto& inode = tx.attr(ino, kWrittenFields);
+  TRY(tx.fetch());
+  if (!inode.value) return fail(ENOENT);
+  Attr after = *inode.value;
+  if (!after.is_file()) return fail(EPERM);
+  if (after.nlink == 0 && env.sid != 0) TRY(check_kept(tx, env));
+  uint64_t length = after.length;
+  for (const ChunkSlice& s : slices) length = std::max(length, end_of(s));
+  int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(after.length));
+  TRY(check_room(tx, env, growth, 0));
+  TRY(add_growth(tx, env, ino, after, length));
+
+  for (size_t i = 0; i < slices.size(); ++i) {
+    std::string record;
+    append_slice(&record, slices[i].slice);
+    tx.write(AppendSlices{ino, slices[i].index, std::move(record), &(*counts)[i]});
+    tx.write(InsertSliceRef{slices[i].slice.id, slices[i].slice.size, 1});
+  }
+  after.length = length;
+  after.mtime = mtime;
+  after.ctime = env.now;
+  PatchNode patch{ino};
+  patch.set = field::length | field::mtime;
+  patch.touch_ctime = env.now;
+  patch.values = after;
+  tx.write(std::move(patch));
+  return after;
+}
+
+}  // namespace
+
+Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
+  std::string records;
+  TRY(store_->read([&](Transaction& tx) -> Status {
+    auto& chunk = tx.ask(ChunkRead{ino, index, false, {}});
+    TRY(tx.fetch());
+    records = std::move(chunk.records);
+    return {};
+  }));
+  auto slices = decode_slices(records);
+  if (!slices) {
+    return fail(EIO, "chunk " + std::to_string(index) + " of inode " + std::to_string(ino) + ": " + slices.error().to_string());
+  }
+  return slices;
+}
+
+Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mtime) {
+  TRY(check_writable());
+  for (const ChunkSlice& s : slices) TRY(check_slice(s));
+  Written written;
+  std::vector<uint32_t> counts(slices.size());
+  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {
+    written.attr = TRY(write_op(tx, env, ino, slices, mtime, &counts));
+    return {};
+  });
+  if (!done && done.error().code == EEXIST && !slices.empty()) {
+    // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the id.
+    std::vector<Slice> present = TRY(chunk(ino, slices[0].index));
+    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end()) return fail(std::move(done).error());
+    written.attr = TRY(getattr(ino));
+    return written;
+  }
+  TRY(std::move(done));
+  for (size_t i = 0; i < slices.size(); ++i) {
+    if (counts[i] > written.records) {
+      written.records = counts[i];
+      written.longest_chunk = slices[i].index;
+    }
+  }
+  return written;
+}
+
+}  // namespace cider::meta

@@ -1,0 +1,210 @@
+#include "meta/store/sql/sqlite_db.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "base/bytes.h"
+
+namespace cider::meta::sqlite {
+
+namespace {
+
+// The failed system call beneath SQLite's I/O error. SQLite does not keep it for every statement (not for COMMIT); errno, which
+// was cleared before the statement, still has it then.
+int system_error(sqlite3* db) {
+  int kept = sqlite3_system_errno(db);
+  return kept != 0 ? kept : errno;
+}
+
+int code_of_io_error(int code) {
+  switch (code) {
+    case ENOSPC: case EFBIG: return ENOSPC;   // EFBIG: a limit on the size of files
+    case EDQUOT: case EROFS: case EACCES: case ENOENT: case EISDIR: case EMFILE: case ENFILE: return code;
+    default: return EIO;
+  }
+}
+
+std::unexpected<Error> failure(sqlite3* db, int rc) {
+  const int cause = system_error(db);
+  std::string message = sqlite3_errmsg(db);
+  switch (rc & 0xFF) {
+    case SQLITE_FULL: return fail(ENOSPC, "no space for the database: " + message);
+    case SQLITE_READONLY: return fail(EROFS, "the database is read-only: " + message);
+    case SQLITE_CONSTRAINT: return fail(EEXIST, message);
+    case SQLITE_NOTADB: return fail(EINVAL, "not a SQLite database: " + message);
+    case SQLITE_CORRUPT: return fail(EIO, "the database is damaged: " + message);
+    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
+      return fail(ETIMEDOUT, "another process does not release the database: " + message);
+    case SQLITE_NOMEM: return fail(ENOMEM, message);
+    case SQLITE_PERM: case SQLITE_AUTH: return fail(EACCES, message);
+    case SQLITE_CANTOPEN: case SQLITE_IOERR: {
+      if (cause != 0) message += std::string(" (") + std::strerror(cause) + ")";
+      return fail(code_of_io_error(cause), message);
+    }
+    default: return fail(EIO, message);
+  }
+}
+
+// Counting every allocation under one lock costs more than it tells; connections here are never shared between threads.
+void configure_library() {
+  static std::once_flag once;
+  std::call_once(once, [] { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
+}
+
+std::string immutable_uri(const std::string& path) {
+  std::string uri = "file:";
+  for (char c : path) {
+    if (c == '?' || c == '#' || c == '%') uri += "%" + to_hex({&c, 1});
+    else uri += c;
+  }
+  return uri + "?immutable=1";
+}
+
+}  // namespace
+
+Query::~Query() {
+  if (statement_) sqlite3_reset(statement_);
+}
+
+Result<bool> Query::next() {
+  errno = 0;
+  int rc = sqlite3_step(statement_);
+  if (rc == SQLITE_ROW) return true;
+  if (rc == SQLITE_DONE) return false;
+  return failure(db_, rc);
+}
+
+int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+
+std::string_view Query::bytes(int column) const {
+  // The order matters: sqlite3_column_blob leaves TEXT as it is, and bytes() then counts it without looking for a NUL.
+  const void* data = sqlite3_column_blob(statement_, column);
+  size_t size = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
+  if (!data) return {};
+  return {static_cast<const char*>(data), size};
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, const Options& options) {
+  configure_library();
+  std::unique_ptr<Connection> connection(new Connection(options.busy_limit));
+  int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+  switch (options.mode) {
+    case Mode::immutable: flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI; break;
+    case Mode::read_only: flags |= SQLITE_OPEN_READONLY; break;
+    case Mode::read_write: flags |= SQLITE_OPEN_READWRITE; break;
+    case Mode::create: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE; break;
+  }
+  std::string name = options.mode == Mode::immutable ? immutable_uri(path) : path;
+  int rc = sqlite3_open_v2(name.c_str(), &connection->db_, flags, nullptr);
+  if (rc == SQLITE_OK) {
+    if (Status status = connection->configure(options); status) return connection;
+    else return fail(status.error().code, path + ": " + status.error().to_string());
+  }
+  if (!connection->db_) return fail(ENOMEM);
+  Error error = failure(connection->db_, rc).error();
+  return fail(error.code, path + ": " + error.message);
+}
+
+Connection::~Connection() {
+  for (auto& [text, statement] : statements_) sqlite3_finalize(statement);
+  sqlite3_close_v2(db_);
+}
+
+Status Connection::configure(const Options& options) {
+  sqlite3_busy_handler(db_, &Connection::wait_for_lock, this);
+  if (options.mode == Mode::read_write || options.mode == Mode::create) {
+    Query journal = TRY(query("PRAGMA journal_mode=WAL"));
+    if (!TRY(journal.next()) || journal.bytes(0) != "wal") {
+      return fail(EINVAL, "the database cannot use a write-ahead log here (a network file system?)");
+    }
+  }
+  // NORMAL: a commit survives a crash of the process, and sync() makes it survive one of the machine.
+  TRY(script("PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA trusted_schema=OFF;"
+             "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-" + std::to_string(options.cache_kib) +
+             "; PRAGMA wal_autocheckpoint=" + std::to_string(options.checkpoint_pages) +
+             "; PRAGMA query_only=" + (options.query_only ? "ON" : "OFF")));
+  Query probe = TRY(query("PRAGMA schema_version"));   // the first read of the file: says whether it is a database
+  TRY(probe.next());
+  return {};
+}
+
+// Other processes hold the write lock for milliseconds, and leave gaps as short: look often, and not in step with them.
+int Connection::wait_for_lock(void* self, int tries) {
+  auto* connection = static_cast<Connection*>(self);
+  auto now = std::chrono::steady_clock::now();
+  if (tries == 0) connection->busy_since_ = now;
+  if (now - connection->busy_since_ > connection->busy_limit_) return 0;
+  thread_local std::minstd_rand random(std::random_device{}());
+  int longest = std::min(2000, 400 + tries * 100);
+  std::this_thread::sleep_for(std::chrono::microseconds(std::uniform_int_distribution<int>(200, longest)(random)));
+  return 1;
+}
+
+Result<sqlite3_stmt*> Connection::prepare(const char* sql) {
+  auto [found, is_new] = statements_.try_emplace(sql, nullptr);
+  if (!is_new) return found->second;
+  int rc = sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &found->second, nullptr);
+  if (rc == SQLITE_OK) return found->second;
+  statements_.erase(found);
+  return failure(db_, rc);
+}
+
+Result<int64_t> Connection::finish(sqlite3_stmt* statement) {
+  errno = 0;
+  int rc;
+  do rc = sqlite3_step(statement);
+  while (rc == SQLITE_ROW);
+  if (rc != SQLITE_DONE) {
+    auto error = failure(db_, rc);
+    sqlite3_reset(statement);
+    return error;
+  }
+  int64_t changed = sqlite3_changes64(db_);
+  sqlite3_reset(statement);
+  return changed;
+}
+
+Status Connection::script(const std::string& sql) {
+  int rc = sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr);
+  if (rc != SQLITE_OK) return failure(db_, rc);
+  return {};
+}
+
+bool Connection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+
+void Connection::rollback() {
+  if (!in_transaction()) return;
+  // It can fail only where SQLite has rolled back already; nothing is left to undo then.
+  (void)execute("ROLLBACK");
+}
+
+void Connection::trim() { sqlite3_db_release_memory(db_); }
+
+int Connection::bind_integer(sqlite3_stmt* statement, int index, int64_t value) {
+  return sqlite3_bind_int64(statement, index, value);
+}
+
+// An empty string must not become NULL, so it needs an address.
+int Connection::bind(sqlite3_stmt* statement, int index, std::string_view value, bool copy) {
+  return sqlite3_bind_blob64(statement, index, value.empty() ? "" : value.data(), value.size(),
+                             copy ? SQLITE_TRANSIENT : SQLITE_STATIC);
+}
+
+int Connection::bind(sqlite3_stmt* statement, int index, Text value, bool copy) {
+  return sqlite3_bind_text64(statement, index, value.bytes.empty() ? "" : value.bytes.data(), value.bytes.size(),
+                             copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
+}
+
+std::unexpected<Error> Connection::bind_failure(int code) { return failure(db_, code); }
+
+Result<Snapshot> Snapshot::begin(Connection& db) {
+  TRY(db.execute("BEGIN"));
+  return Snapshot(&db);
+}
+
+}  // namespace cider::meta::sqlite

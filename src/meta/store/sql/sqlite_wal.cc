@@ -1,0 +1,48 @@
+#include "meta/store/sql/sqlite_wal.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace cider::meta::sqlite {
+
+WalFile::~WalFile() {
+  if (fd_ >= 0) close(fd_);
+}
+
+Status WalFile::sync() {
+  std::lock_guard lock(mutex_);
+  TRY(open_present());
+  if (fd_ >= 0 && fdatasync(fd_) != 0) return fail_errno("sync of " + database_ + "-wal");
+  return {};
+}
+
+// While a connection is open SQLite keeps the log's file, it only truncates it; but look, whatever removed it.
+Status WalFile::open_present() {
+  const std::string path = database_ + "-wal";
+  struct stat present;
+  if (stat(path.c_str(), &present) != 0) {
+    if (errno == ENOENT) return {};   // nothing was ever committed, or all of it was checkpointed
+    return fail_errno(path);
+  }
+  if (fd_ >= 0 && present.st_dev == device_ && present.st_ino == inode_) return {};
+  if (fd_ >= 0) close(fd_);
+  fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd_ < 0) return fail_errno(path);
+  if (fstat(fd_, &present) != 0) return fail_errno(path);
+  device_ = present.st_dev;
+  inode_ = present.st_ino;
+
+  const std::string folder = std::filesystem::path(database_).parent_path();
+  int folder_fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_fd < 0) return fail_errno(folder);
+  int rc = fsync(folder_fd);
+  auto error = fail_errno("sync of " + folder);
+  close(folder_fd);
+  if (rc != 0) return error;
+  return {};
+}
+
+}  // namespace cider::meta::sqlite

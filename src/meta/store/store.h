@@ -1,0 +1,122 @@
+// A metadata engine: maps typed records to its layout and runs operations as transactions. Knows nothing of POSIX.
+//
+// Thread-safe. Errors: EIO where a stored record does not decode (the message names it), ETIMEDOUT / EINTR for waits that
+// ended, EROFS for a read-only database, and what an operation itself answered.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "base/result.h"
+#include "meta/model/acl.h"
+#include "meta/model/attr.h"
+#include "meta/model/entry.h"
+#include "meta/model/slices.h"
+#include "meta/store/transaction.h"
+
+namespace cider::meta {
+
+using Operation = FunctionRef<Status(Transaction&)>;
+
+// Counters of the volume, as the format names them.
+enum class Counter {
+  next_inode, next_chunk, next_session, next_trash, used_space, total_inodes,
+  last_cleanup_sessions, last_cleanup_files, last_cleanup_trash, next_cleanup_slices,
+};
+std::string_view counter_name(Counter counter);   // "nextInode" ... (SQL, KV; Redis lower-cases three of them)
+
+struct SessionRecord {
+  uint64_t sid = 0;
+  int64_t expire = 0;         // unix seconds
+  std::string info;           // JSON
+};
+
+struct ListedEntry {
+  std::string name;
+  Entry entry;
+  std::optional<Attr> attr;   // with attributes wanted, and the inode there
+};
+
+// Where a listing stands: opaque to the caller, of bounded size. A listing shows every entry that stays during it exactly once,
+// and ends even while others add entries.
+struct DirCursor {
+  std::string position;       // empty: at the beginning
+  uint64_t bound = 0;         // the engine's own
+  bool at_end = false;
+};
+
+struct DeletedFile {
+  Ino ino = 0;
+  uint64_t length = 0;
+  int64_t deleted = 0;
+};
+
+struct RecordLockOwner {      // for `status --session`
+  Ino ino = 0;
+  LockHolder holder;
+  bool is_flock = false;
+  LockKind kind = LockKind::read;            // flock
+  std::vector<PlockRange> ranges;            // fcntl
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  virtual std::string name() const = 0;   // "sqlite3", "memory"
+  virtual std::string describe() const = 0;   // for people, without secrets: "sqlite3:///var/meta.db"
+
+  // --- the volume
+  // The setting's JSON; nullopt where the database holds no volume. EINVAL where it holds something foreign.
+  virtual Result<std::optional<std::string>> load_setting() = 0;
+  // Makes the tables, counters, root and (where given) trash root of a new volume. EEXIST if there is a volume.
+  virtual Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) = 0;
+  virtual Status save_setting(std::string_view setting) = 0;
+  // Removes the volume and everything that we ever kept in the database.
+  virtual Status destroy_volume() = 0;
+
+  // --- transactions
+  // Runs `operation` until its writes are committed while its read set holds, or it answers an error that its read set
+  // bears out. Writes nothing when it answers an error. EINTR if `stop` is requested before it was begun.
+  virtual Status run(Operation operation, std::stop_token stop) = 0;
+  // Runs an operation that only reads. Each fetch() is answered at one instant, without hints.
+  virtual Status read(Operation operation) = 0;
+  // Everything committed before survives a power loss after this.
+  virtual Status sync() = 0;
+
+  // --- counters
+  virtual Result<int64_t> counter(Counter counter) = 0;
+  // Adds and answers the new value, for next_inode and next_chunk as "first free id": a client owns [answer-delta, answer).
+  virtual Result<int64_t> add_counter(Counter counter, int64_t delta) = 0;
+  // Sets the counter to `value` if it is below value-diff; whether it was: "who does the job this period".
+  virtual Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) = 0;
+
+  // --- ACL rules, immutable by id
+  virtual Result<std::optional<AclRule>> acl(uint32_t id) = 0;
+  virtual Result<uint32_t> intern_acl(const AclRule& rule) = 0;   // a new id; a duplicate is harmless
+
+  // --- listings
+  virtual Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) = 0;
+
+  // --- sessions
+  virtual Status put_session(const SessionRecord& session) = 0;
+  // Moves the expiry of a live session; ENOENT when it was cleaned up.
+  virtual Status refresh_session(uint64_t sid, int64_t expire) = 0;
+  virtual Result<std::vector<SessionRecord>> list_sessions() = 0;
+  virtual Result<std::vector<Ino>> sustained_inodes(uint64_t sid) = 0;
+  virtual Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) = 0;
+
+  // --- work for background jobs; each in batches of at most `limit`
+  virtual Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) = 0;
+  virtual Result<std::vector<uint32_t>> chunks_of(Ino ino) = 0;
+  virtual Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) = 0;
+  virtual Result<std::vector<uint64_t>> delayed_slices(int64_t before, size_t limit) = 0;
+};
+
+}  // namespace cider::meta

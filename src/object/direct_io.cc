@@ -1,0 +1,90 @@
+#include "object/direct_io.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+
+namespace cider::object {
+namespace {
+
+// What every device takes. Below the sizes the page cache's read-ahead and write-behind are worth more than what they cost.
+constexpr size_t kAlignment = 4096;
+constexpr size_t kSmallestWrite = 1 << 20;
+constexpr size_t kSmallestRead = 256 << 10;
+
+bool aligned(const void* address) { return reinterpret_cast<uintptr_t>(address) % kAlignment == 0; }
+size_t aligned_part(size_t size) { return size / kAlignment * kAlignment; }
+
+// False where the file system knows no direct I/O.
+bool set_direct(const Fd& file, bool on) {
+  int flags = ::fcntl(file.get(), F_GETFL);
+  if (flags < 0) return false;
+  return ::fcntl(file.get(), F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+// How many leading bytes of `data` may be written directly: whole units at aligned addresses.
+size_t direct_prefix(const BufferChain& data) {
+  size_t prefix = 0;
+  for (const Buffer& piece : data) {
+    if (!aligned(piece.data())) break;
+    prefix += aligned_part(piece.size());
+    if (piece.size() % kAlignment != 0) break;
+  }
+  return prefix;
+}
+
+BufferChain cut(const BufferChain& data, size_t from, size_t to) {
+  BufferChain out;
+  size_t at = 0;
+  for (const Buffer& piece : data) {
+    size_t begin = std::max(from, at);
+    size_t end = std::min(to, at + piece.size());
+    if (begin < end) out.push_back(piece.slice(begin - at, end - begin));
+    at += piece.size();
+  }
+  return out;
+}
+
+Result<size_t> read_some(const Fd& file, uint64_t offset, std::span<std::byte> out, int flags) {
+  iovec piece{out.data(), out.size()};
+  while (true) {
+    ssize_t n = ::preadv2(file.get(), &piece, 1, static_cast<off_t>(offset), flags);
+    if (n >= 0) return static_cast<size_t>(n);
+    if (errno != EINTR) return fail(errno);
+  }
+}
+
+}  // namespace
+
+Status write_large(const Fd& file, const BufferChain& data, const std::string& path) {
+  size_t prefix = direct_prefix(data);
+  if (prefix < kSmallestWrite || !set_direct(file, true)) return write_all(file, data, path);
+  Status direct = write_all(file, cut(data, 0, prefix), path);
+  set_direct(file, false);
+  if (!direct && direct.error().code != EINVAL) return direct;
+  off_t written = ::lseek(file.get(), 0, SEEK_CUR);   // EINVAL: the device wants more alignment, perhaps half-way
+  if (written < 0) return fail_errno("seek in " + path);
+  return write_all(file, cut(data, static_cast<size_t>(written), total_size(data)), path);
+}
+
+Result<size_t> read_large(const Fd& file, uint64_t offset, std::span<std::byte> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    std::span<std::byte> rest = out.subspan(done);
+    bool may_be_direct = aligned(rest.data()) && (offset + done) % kAlignment == 0 && rest.size() >= kSmallestRead;
+    auto n = read_some(file, offset + done, rest, may_be_direct ? RWF_NOWAIT : 0);
+    if (!n && (n.error().code == EAGAIN || n.error().code == EOPNOTSUPP)) {
+      bool direct = set_direct(file, true);
+      n = read_some(file, offset + done, direct ? rest.first(aligned_part(rest.size())) : rest, 0);
+      if (direct) set_direct(file, false);
+      if (!n && n.error().code == EINVAL) n = read_some(file, offset + done, rest, 0);
+    }
+    if (!n) return fail(std::move(n).error());
+    if (*n == 0) break;
+    done += *n;
+  }
+  return done;
+}
+
+}  // namespace cider::object

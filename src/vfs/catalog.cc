@@ -1,0 +1,74 @@
+#include "vfs/catalog.h"
+
+#include <algorithm>
+#include <string>
+
+#include "base/log.h"
+
+namespace cider::vfs {
+
+MetaCatalog::MetaCatalog(meta::Meta& meta)
+    : meta_(meta), compactor_([this](std::stop_token stop) { compact_queued(stop); }) {}
+
+MetaCatalog::~MetaCatalog() { stop(); }
+
+void MetaCatalog::stop() {
+  compactor_.request_stop();
+  if (compactor_.joinable()) compactor_.join();
+}
+
+Result<uint64_t> MetaCatalog::next_slice_id() { return meta_.next_slice_id(); }
+
+Result<std::vector<Slice>> MetaCatalog::slices(Ino ino, uint32_t index, bool) {
+  return meta_.chunk(ino, index);   // Meta keeps no slice lists: every answer is fresh
+}
+
+Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) {
+  std::vector<meta::ChunkSlice> records;
+  records.reserve(slices.size());
+  uint64_t end = 0;
+  for (const chunk::NewSlice& slice : slices) {
+    records.push_back({slice.index, slice.at});
+    end = std::max(end, slice.index * kChunkSize + slice.at.pos + slice.at.len);
+  }
+  const Result<meta::Written> written = meta_.write(ino, records, mtime);
+  if (listener_) listener_({ino, end, written});
+  if (!written) return fail(written.error());
+  if (written->records >= kManyRecords) suggest_compaction(ino, written->longest_chunk);
+  return {};
+}
+
+void MetaCatalog::suggest_compaction(Ino ino, uint32_t index) {
+  if (meta_.options().read_only) return;
+  std::lock_guard lock(mutex_);
+  if (queue_.size() >= kMaxQueue || !waiting_.insert({ino, index}).second) return;
+  queue_.push_back({ino, index});
+  queued_.notify_one();
+}
+
+void MetaCatalog::compact_queued(std::stop_token stop) {
+  std::unique_lock lock(mutex_);
+  while (queued_.wait(lock, stop, [&] { return !queue_.empty(); })) {
+    const ChunkId chunk = queue_.front();
+    queue_.pop_front();
+    lock.unlock();
+    const Status status = meta_.compact(chunk.first, chunk.second, false);
+    if (!status && status.error().code != ENOENT) {
+      log::warning("compaction of inode " + std::to_string(chunk.first) + ", chunk " + std::to_string(chunk.second) + ": " +
+                   status.error().to_string());
+    }
+    lock.lock();
+    waiting_.erase(chunk);   // only now, so that commits during the compaction don't queue it again
+    if (stop.stop_requested()) return;
+  }
+}
+
+meta::DataCallbacks data_callbacks(chunk::DataPath& data, chunk::BlockStore& blocks) {
+  return {
+      .delete_slice = [&blocks](uint64_t id, uint32_t size) { return blocks.remove_slice(id, size); },
+      .rewrite = [&data](std::span<const Slice> parts) { return data.rewrite(parts, {}); },
+      .chunk_changed = [&data](Ino ino, uint32_t) { data.invalidate(ino); },
+  };
+}
+
+}  // namespace cider::vfs

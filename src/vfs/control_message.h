@@ -1,0 +1,77 @@
+// The requests that tools write to `.control`, and the frames they read back.
+// Format: JuiceFS 1.4 pkg/vfs/internal.go: request = command u32, size u32, `size` bytes; all big-endian. Reply = any number
+// of progress frames {0xFE, u64, u64}, then {0xFF, size u32, JSON} or one errno byte.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace cider::vfs {
+
+enum class ControlCommand : uint32_t {
+  remove_tree = 1002,
+  legacy_info = 1003,
+  fill_cache = 1004,
+  info = 1005,
+  clone = 1006,
+  summary = 1007,
+  compact = 1008,
+};
+
+struct RemoveTreeRequest {
+  Ino parent = 0;
+  std::string name;
+  bool skip_trash = false;
+};
+
+struct InfoRequest {
+  Ino ino = 0;
+  bool recursive = true;
+  bool raw = false;      // slices instead of objects
+  bool strict = false;   // entries counted one by one (they always are)
+  bool legacy = false;   // reply as text behind a u32 length
+};
+
+struct SummaryRequest {
+  Ino ino = 0;
+  uint8_t depth = 3;
+  uint8_t top = 10;
+};
+
+struct CompactRequest {
+  Ino ino = 0;
+};
+
+using ControlRequest = std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest>;
+
+// EINVAL: unknown command or short payload; ENOTSUP: a command that this client does not have.
+Result<ControlRequest> parse_control_request(uint32_t command, std::string_view payload);
+
+// Puts one request together from several writes. Not thread-safe.
+class ControlAssembler {
+ public:
+  static constexpr size_t kMaxPayload = 16 << 20;
+
+  struct Message {
+    uint32_t command = 0;
+    std::string payload;
+  };
+  // The message that `data` completes, or nothing yet. EIO for bytes beyond a message's end, EINVAL for one that says it
+  // is longer than kMaxPayload; both drop what was gathered.
+  Result<std::optional<Message>> add(std::string_view data);
+
+ private:
+  std::string gathered_;
+};
+
+std::string progress_frame(uint64_t done, uint64_t total);
+std::string data_frame(std::string_view json);
+std::string error_frame(int error);
+
+}  // namespace cider::vfs

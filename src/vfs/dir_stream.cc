@@ -1,0 +1,76 @@
+#include "vfs/dir_stream.h"
+
+#include <algorithm>
+
+namespace cider::vfs {
+
+DirStream::DirStream(std::vector<meta::ListedEntry> head, Fetch fetch, std::function<uint64_t()> now)
+    : fetch_(std::move(fetch)), now_(std::move(now)), head_(std::move(head)) {
+  restart();
+}
+
+void DirStream::restart() {
+  pages_.clear();
+  cursor_ = {};
+  next_ = head_.size();
+  page_size_ = kFirstPage;
+  bookmarks_.clear();
+  bookmark_every_ = 1;
+  since_bookmark_ = 0;
+}
+
+// Remembers where the next page begins. When there are too many bookmarks, every second one goes.
+void DirStream::bookmark() {
+  if (!bookmarks_.empty() && (next_ <= bookmarks_.back().offset || ++since_bookmark_ < bookmark_every_)) return;
+  since_bookmark_ = 0;
+  bookmarks_.push_back({next_, cursor_});
+  if (bookmarks_.size() < kMaxBookmarks) return;
+  size_t kept = 0;
+  for (size_t i = 0; i < bookmarks_.size(); i += 2) bookmarks_[kept++] = std::move(bookmarks_[i]);
+  bookmarks_.resize(kept);
+  bookmark_every_ *= 2;
+}
+
+Status DirStream::fetch_page(bool with_attrs) {
+  bookmark();
+  Page page{.first = next_, .moment = now_()};
+  page.entries = TRY(fetch_(&cursor_, page_size_, with_attrs));
+  page_size_ = std::min(page_size_ * 4, kPage);
+  next_ = page.end();
+  if (!page.entries.empty()) pages_.push_back(std::move(page));
+  if (pages_.size() > 2) pages_.pop_front();
+  return {};
+}
+
+Status DirStream::seek(uint64_t off, bool with_attrs) {
+  if (!pages_.empty() && off < pages_.front().first) {
+    const auto after = std::ranges::upper_bound(bookmarks_, off, {}, &Bookmark::offset);
+    pages_.clear();
+    if (after == bookmarks_.begin()) {
+      restart();
+    } else {
+      cursor_ = std::prev(after)->cursor;
+      next_ = std::prev(after)->offset;
+    }
+  }
+  while (off >= next_ && !cursor_.at_end) TRY(fetch_page(with_attrs));
+  return {};
+}
+
+Status DirStream::list(uint64_t off, bool with_attrs, const std::function<bool(const Item&)>& sink) {
+  std::lock_guard lock(mutex_);
+  if (off == 0) restart();
+  for (; off < head_.size(); ++off) {
+    if (!sink({&head_[off], off + 1, now_()})) return {};
+  }
+  for (;;) {
+    TRY(seek(off, with_attrs));
+    const auto page = std::ranges::find_if(pages_, [&](const Page& p) { return off >= p.first && off < p.end(); });
+    if (page == pages_.end()) return {};
+    for (; off < page->end(); ++off) {
+      if (!sink({&page->entries[off - page->first], off + 1, page->moment})) return {};
+    }
+  }
+}
+
+}  // namespace cider::vfs

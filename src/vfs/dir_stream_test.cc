@@ -1,0 +1,138 @@
+#include "vfs/dir_stream.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+namespace cider::vfs {
+namespace {
+
+using meta::ListedEntry;
+
+// A directory sorted by name, with a cursor that is the last name given out.
+struct Directory {
+  std::map<std::string, Ino> entries;
+  size_t fetches = 0;
+  size_t largest_page = 0;
+
+  DirStream::Fetch fetch() {
+    return [this](meta::DirCursor* cursor, size_t limit, bool) -> Result<std::vector<ListedEntry>> {
+      ++fetches;
+      std::vector<ListedEntry> out;
+      auto it = entries.upper_bound(cursor->position);
+      for (; it != entries.end() && out.size() < limit; ++it) out.push_back({it->first, {it->second, {}}, {}});
+      if (!out.empty()) cursor->position = out.back().name;
+      cursor->at_end = it == entries.end();
+      largest_page = std::max(largest_page, out.size());
+      return out;
+    };
+  }
+};
+
+Directory numbered(int count) {
+  Directory d;
+  for (int i = 0; i < count; ++i) {
+    char name[16];
+    snprintf(name, sizeof name, "f%07d", i);
+    d.entries[name] = 100 + static_cast<Ino>(i);
+  }
+  return d;
+}
+
+DirStream stream(Directory& d) {
+  return DirStream({{".", {1, meta::FileType::directory}, {}}, {"..", {1, meta::FileType::directory}, {}}}, d.fetch(),
+                   [] { return 0; });
+}
+
+// Up to `limit` names from *off, which moves on.
+std::vector<std::string> take(DirStream& s, uint64_t* off, size_t limit) {
+  std::vector<std::string> names;
+  EXPECT_TRUE(s.list(*off, false, [&](const DirStream::Item& item) {
+    if (names.size() == limit) return false;
+    names.push_back(item.entry->name);
+    *off = item.next_offset;
+    return true;
+  }));
+  return names;
+}
+
+TEST(DirStream, HundredThousandEntriesOnceEachInSmallPages) {
+  Directory d = numbered(100'000);
+  DirStream s = stream(d);
+  std::set<std::string> seen;
+  uint64_t off = 0;
+  for (;;) {
+    const auto names = take(s, &off, 333);
+    if (names.empty()) break;
+    for (const auto& name : names) EXPECT_TRUE(seen.insert(name).second) << name;
+  }
+  EXPECT_EQ(seen.size(), 100'002u);
+  EXPECT_LE(d.largest_page, 4096u);
+}
+
+TEST(DirStream, StepBackWithinTheLastReplyIsExactUnderRemovals) {
+  Directory d = numbered(5000);
+  DirStream s = stream(d);
+  uint64_t off = 0;
+  const auto first = take(s, &off, 1000);
+  for (int i = 0; i < 500; ++i) d.entries.erase(first[static_cast<size_t>(i) + 2]);
+  uint64_t back = 600;   // what the caller's buffer had no room for
+  EXPECT_EQ(take(s, &back, 1).front(), first[600]);
+}
+
+TEST(DirStream, RemovingWhatWasListedLosesNothing) {
+  Directory d = numbered(20'000);
+  DirStream s = stream(d);
+  uint64_t off = 0;
+  size_t seen = 0;
+  for (;;) {
+    const auto names = take(s, &off, 500);
+    if (names.empty()) break;
+    seen += names.size();
+    for (const auto& name : names) d.entries.erase(name);
+  }
+  EXPECT_EQ(seen, 20'002u);
+  EXPECT_TRUE(d.entries.empty());
+}
+
+TEST(DirStream, RewindSeesWhatIsThereNow) {
+  Directory d = numbered(10);
+  DirStream s = stream(d);
+  uint64_t off = 0;
+  EXPECT_EQ(take(s, &off, 100).size(), 12u);
+  d.entries["new"] = 7;
+  EXPECT_TRUE(take(s, &off, 100).empty());   // the end stays the end
+  off = 0;
+  EXPECT_EQ(take(s, &off, 100).size(), 13u);
+}
+
+TEST(DirStream, SeekFarBackUsesABookmark) {
+  Directory d = numbered(300'000);
+  DirStream s = stream(d);
+  uint64_t off = 0;
+  while (!take(s, &off, 4000).empty()) {
+  }
+  const size_t before = d.fetches;
+  uint64_t back = 150'002;
+  EXPECT_EQ(take(s, &back, 1).front(), "f0150000");
+  EXPECT_LE(d.fetches - before, 10u);
+  back = 5;
+  EXPECT_EQ(take(s, &back, 1).front(), "f0000003");
+}
+
+TEST(DirStream, OffsetBeyondTheEndIsTheEnd) {
+  Directory d = numbered(10);
+  DirStream s = stream(d);
+  uint64_t off = 1'000'000;
+  EXPECT_TRUE(take(s, &off, 10).empty());
+}
+
+TEST(DirStream, ErrorOfTheEngineIsTold) {
+  DirStream s({}, [](meta::DirCursor*, size_t, bool) -> Result<std::vector<ListedEntry>> { return fail(EIO); },
+              [] { return 0; });
+  EXPECT_EQ(code_of(s.list(0, false, [](const DirStream::Item&) { return true; })), EIO);
+}
+
+}  // namespace
+}  // namespace cider::vfs

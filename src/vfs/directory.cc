@@ -1,0 +1,65 @@
+// Open directories and their listings.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "vfs/volume_file_system.h"
+
+namespace cider::vfs {
+
+std::unique_ptr<DirStream> VolumeFileSystem::list_directory(Ino ino, Ino parent) {
+  std::vector<meta::ListedEntry> head;
+  head.push_back({.name = ".", .entry = {ino, FileType::directory}, .attr = {}});
+  head.push_back({.name = "..", .entry = {parent, FileType::directory}, .attr = {}});
+  if (ino == options_.root && !options_.hide_internal) {
+    for (const InternalNode& node : internal_.listed()) {
+      head.push_back({.name = node.name, .entry = {node.ino, node.attr.type}, .attr = node.attr});
+    }
+  }
+  return std::make_unique<DirStream>(
+      std::move(head),
+      [this, ino](meta::DirCursor* cursor, size_t limit, bool with_attrs) {
+        return meta_.list_dir(ino, cursor, limit, with_attrs);
+      },
+      [this] { return changes_.now(); });
+}
+
+Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int flags) {
+  if (is_internal(ino)) return fail(ENOTDIR);
+  const Ino at = inner(ino);
+  const uint64_t moment = changes_.now();
+  const Attr attr = TRY(meta_.getattr(at));
+  if (!attr.is_dir()) return fail(ENOTDIR);
+  if (caller.check_permission) TRY(meta_.access(caller, at, (flags & O_ACCMODE) == O_RDONLY ? R_OK : R_OK | W_OK));
+  learn(at, attr, moment);
+  const Ino parent = at == options_.root ? at : attr.parent;
+  const auto handle = handles_.add_directory(at, attr, list_directory(at, parent));
+  return OpenReply{.handle = handle->id, .cache_dir = options_.readdir_cache};
+}
+
+Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t off, bool plus,
+                                 const std::function<bool(const DirEntry&)>& sink) {
+  const Ino at = inner(ino);
+  const auto dir = TRY(handles_.find(handle, at));
+  if (!dir->listing) return fail(ENOTDIR);
+  return dir->listing->list(off, plus, [&](const DirStream::Item& item) {
+    const meta::ListedEntry& entry = *item.entry;
+    DirEntry out{.name = entry.name, .ino = outer(entry.entry.ino), .type = entry.entry.type, .next_offset = item.next_offset};
+    EntryReply reply;
+    // A name may be gone since the page was read: after a change in the directory the kernel looks names up itself.
+    if (plus && entry.attr && !changes_.since(at, item.moment)) {
+      reply = is_internal(entry.entry.ino)
+                  ? EntryReply{.ino = entry.entry.ino, .attr = *entry.attr, .entry_ttl = options_.entry_ttl,
+                               .attr_ttl = options_.attr_ttl}
+                  : entry_reply(at, entry.entry.ino, *entry.attr, item.moment, data_.pending(entry.entry.ino));
+      // An attribute that is out of date is better asked for than shown.
+      if (reply.attr_ttl != Duration{0} || options_.attr_ttl == Duration{0}) out.plus = &reply;
+    }
+    return sink(out);
+  });
+}
+
+Status VolumeFileSystem::fsyncdir(const Caller&, Ino, Handle) { return meta_.store().sync(); }
+
+void VolumeFileSystem::releasedir(const Caller&, Ino ino, Handle handle) { handles_.remove(handle, inner(ino)); }
+
+}  // namespace cider::vfs

@@ -1,0 +1,189 @@
+#include <gtest/gtest.h>
+#include <linux/fs.h>
+
+#include <set>
+#include <thread>
+
+#include "vfs/testing/mount.h"
+
+namespace cider::vfs {
+namespace {
+
+using testing::Mount;
+using testing::SharedVolume;
+using Names = std::vector<std::string>;
+
+TEST(Directory, TheRootShowsInternalFilesUnlessHidden) {
+  SharedVolume volume;
+  Mount plain(volume);
+  EXPECT_EQ(plain.list(kRootIno), (Names{".", "..", ".accesslog", ".stats", ".config", ".trash"}));
+  Mount hidden(volume, {.hide_internal = true});
+  EXPECT_EQ(hidden.list(kRootIno), (Names{".", ".."}));
+  EXPECT_TRUE(hidden.fs.lookup(hidden.root, kRootIno, ".stats"));
+  Mount prefixed(volume, {.prefix_internal = true});
+  EXPECT_EQ(prefixed.list(kRootIno), (Names{".", "..", ".jfs.accesslog", ".jfs.stats", ".jfs.config", ".jfs.trash"}));
+  EXPECT_EQ(code_of(prefixed.fs.lookup(prefixed.root, kRootIno, ".stats")), ENOENT);
+}
+
+TEST(Directory, HundredThousandEntriesWhileOthersComeAndGo) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino dir = m.mkdir(kRootIno, "d");
+  constexpr int kEntries = 100'000;
+  for (int i = 0; i < kEntries; ++i) {
+    ASSERT_TRUE(m.fs.mknod(m.root, dir, "stays" + std::to_string(i), S_IFREG | 0644, 0));
+  }
+  std::jthread others([&](std::stop_token stop) {
+    for (int i = 0; !stop.stop_requested(); ++i) {
+      const std::string name = "comes" + std::to_string(i % 100);
+      (void)m.fs.mknod(m.root, dir, name, S_IFREG | 0644, 0);
+      (void)m.fs.unlink(m.root, dir, name);
+    }
+  });
+  std::set<std::string> seen;
+  for (const std::string& name : m.list(dir, 400)) {
+    EXPECT_TRUE(seen.insert(name).second) << name;
+    if (name.starts_with("comes")) seen.erase(name);
+  }
+  EXPECT_EQ(seen.size(), kEntries + 2u);
+}
+
+TEST(Directory, ListingGivesAttributesThatAreStillTrue) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino dir = m.mkdir(kRootIno, "d");
+  const Ino a = m.make(dir, "a", "12345");
+  const Ino b = m.make(dir, "b");
+  const Handle hb = m.open(b, O_RDWR).handle;
+  ASSERT_TRUE(m.write(b, hb, 0, "pending"));
+  const Handle h = m.fs.opendir(m.root, dir, O_RDONLY).value().handle;
+  const auto attrs = [&](uint64_t off) {
+    std::map<std::string, std::optional<Attr>> out;
+    EXPECT_TRUE(m.fs.readdir(m.root, dir, h, off, true, [&](const DirEntry& e) {
+      out[std::string(e.name)] = e.plus ? std::optional(e.plus->attr) : std::nullopt;
+      return true;
+    }));
+    return out;
+  };
+  auto first = attrs(0);
+  EXPECT_FALSE(first["."]);
+  EXPECT_EQ(first["a"]->length, 5u);
+  EXPECT_EQ(first["b"]->length, 7u);
+  // From the same page, after a change: what was read before is not given out.
+  ASSERT_TRUE(m.fs.setattr(m.root, a, {.size = 0}, {}));
+  EXPECT_FALSE(attrs(2)["a"]);
+  // A removed name must not come back into the kernel's cache.
+  ASSERT_TRUE(m.fs.unlink(m.root, dir, "b"));
+  EXPECT_FALSE(attrs(2)["b"]);
+  m.fs.releasedir(m.root, dir, h);
+  m.close(b, hb);
+}
+
+TEST(Directory, ARemovedOpenDirectoryStillAnswers) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino dir = m.mkdir(kRootIno, "d");
+  const Handle h = m.fs.opendir(m.root, dir, O_RDONLY).value().handle;
+  ASSERT_TRUE(m.fs.rmdir(m.root, kRootIno, "d"));
+  // With a trash the directory lives on there until it is purged.
+  ASSERT_TRUE(m.fs.getattr(m.root, dir, {}));
+  m.fs.releasedir(m.root, dir, h);
+
+  SharedVolume no_trash({.trash_days = 0});
+  Mount n(no_trash);
+  const Ino gone = n.mkdir(kRootIno, "d");
+  const Handle open = n.fs.opendir(n.root, gone, O_RDONLY).value().handle;
+  ASSERT_TRUE(n.fs.rmdir(n.root, kRootIno, "d"));
+  EXPECT_EQ(n.fs.getattr(n.root, gone, {}).value().attr.nlink, 0u);
+  n.fs.releasedir(n.root, gone, open);
+  EXPECT_EQ(code_of(n.fs.getattr(n.root, gone, {})), ENOENT);
+}
+
+TEST(Directory, SubdirIsTheRoot) {
+  SharedVolume volume;
+  Ino sub = 0;
+  Ino file = 0;
+  {
+    Mount m(volume);
+    sub = m.mkdir(kRootIno, "sub");
+    file = m.make(sub, "f", "inside");
+    m.make(kRootIno, "outside");
+  }
+  Mount m(volume, {.root = sub, .subdir = "/sub"});
+  EXPECT_EQ(m.list(kRootIno), (Names{".", "..", ".accesslog", ".stats", ".config", "f"}));
+  EXPECT_EQ(m.fs.getattr(m.root, kRootIno, {}).value().ino, kRootIno);
+  EXPECT_EQ(m.fs.lookup(m.root, kRootIno, "f").value().ino, file);
+  EXPECT_EQ(code_of(m.fs.lookup(m.root, kRootIno, "outside")), ENOENT);
+  EXPECT_EQ(code_of(m.fs.lookup(m.root, kRootIno, ".trash")), ENOENT);
+  EXPECT_EQ(m.fs.lookup(m.root, kRootIno, "..").value().ino, kRootIno);
+  const Ino deep = m.mkdir(kRootIno, "deep");
+  EXPECT_EQ(m.fs.lookup(m.root, deep, "..").value().ino, kRootIno);
+  EXPECT_EQ(m.fs.rename(m.root, kRootIno, "f", deep, "g", 0).has_value(), true);
+  EXPECT_EQ(m.content(file), "inside");
+}
+
+TEST(Directory, NegativeEntriesAreToldOnlyWhenAsked) {
+  SharedVolume volume;
+  Mount m(volume);
+  EXPECT_EQ(code_of(m.fs.lookup(m.root, kRootIno, "none")), ENOENT);
+  Mount caching(volume, {.negative_ttl = std::chrono::seconds(3)});
+  const EntryReply reply = caching.fs.lookup(caching.root, kRootIno, "none").value();
+  EXPECT_EQ(reply.ino, 0u);
+  EXPECT_EQ(reply.entry_ttl, std::chrono::seconds(3));
+}
+
+TEST(Xattrs, OnlyWhatTheMountServes) {
+  SharedVolume volume;
+  Mount off(volume);
+  const Ino ino = off.make(kRootIno, "f");
+  EXPECT_EQ(code_of(off.fs.setxattr(off.root, ino, "user.a", "1", {})), ENOTSUP);
+  Mount on(volume, {.enable_xattr = true});
+  ASSERT_TRUE(on.fs.setxattr(on.root, ino, "user.a", "1", {.create = true}));
+  EXPECT_EQ(code_of(on.fs.setxattr(on.root, ino, "user.a", "1", {.create = true})), EEXIST);
+  EXPECT_EQ(code_of(on.fs.setxattr(on.root, ino, "user.b", "1", {.replace = true})), ENODATA);
+  EXPECT_EQ(on.fs.getxattr(on.root, ino, "user.a").value(), "1");
+  EXPECT_EQ(on.fs.listxattr(on.root, ino).value(), Names{"user.a"});
+  EXPECT_EQ(code_of(on.fs.setxattr(on.root, ino, "security.capability", "1", {})), ENOTSUP);
+  EXPECT_EQ(code_of(on.fs.setxattr(on.root, ino, "system.posix_acl_access", "1", {})), ENOTSUP);
+  EXPECT_EQ(code_of(on.fs.getxattr(on.root, ino, std::string(256, 'x'))), ERANGE);
+  EXPECT_EQ(code_of(on.fs.setxattr(on.root, ino, "user.big", std::string(65537, 'x'), {})), E2BIG);
+  ASSERT_TRUE(on.fs.removexattr(on.root, ino, "user.a"));
+  EXPECT_EQ(code_of(on.fs.removexattr(on.root, ino, "user.a")), ENODATA);
+}
+
+TEST(Xattrs, AclsAreRulesUnderneath) {
+  SharedVolume volume({.enable_acl = true});
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "f");
+  meta::AclRule rule{.owner = 6, .group = 4, .mask = 6, .other = 0, .users = {{1000, 6}}};
+  const std::string value = meta::acl_to_xattr(rule);
+  ASSERT_TRUE(m.fs.setxattr(m.root, ino, "system.posix_acl_access", value, {}));
+  EXPECT_EQ(m.stat(ino).mode, 0660);
+  EXPECT_EQ(m.fs.getxattr(m.root, ino, "system.posix_acl_access").value(), value);
+  EXPECT_EQ(m.fs.listxattr(m.root, ino).value(), Names{"system.posix_acl_access"});
+  EXPECT_EQ(code_of(m.fs.setxattr(m.root, ino, "system.posix_acl_access", "junk!", {})), EINVAL);
+  ASSERT_TRUE(m.fs.removexattr(m.root, ino, "system.posix_acl_access"));
+  EXPECT_EQ(code_of(m.fs.getxattr(m.root, ino, "system.posix_acl_access")), ENODATA);
+}
+
+TEST(Ioctl, InodeFlags) {
+  SharedVolume volume;
+  Mount off(volume);
+  const Ino ino = off.make(kRootIno, "f");
+  EXPECT_EQ(code_of(off.fs.ioctl(off.root, ino, 0, FS_IOC_GETFLAGS, "", 4)), ENOTTY);
+  Mount m(volume, {.enable_ioctl = true});
+  const auto bytes = [](uint32_t v) { return std::string(reinterpret_cast<const char*>(&v), 4); };
+  EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_GETFLAGS, "", 4).value(), bytes(0));
+  ASSERT_TRUE(m.fs.ioctl(m.root, ino, 0, FS_IOC_SETFLAGS, bytes(FS_IMMUTABLE_FL), 0));
+  EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_GETFLAGS, "", 4).value(), bytes(FS_IMMUTABLE_FL));
+  EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_GETFLAGS, "", 8).value().size(), 8u);
+  EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_FSGETXATTR, "", 28).value().substr(0, 4), bytes(FS_XFLAG_IMMUTABLE));
+  EXPECT_EQ(code_of(m.fs.open(m.root, ino, O_RDWR, false)), EPERM);
+  EXPECT_EQ(code_of(m.fs.ioctl(m.root, ino, 0, FS_IOC_SETFLAGS, bytes(FS_NODUMP_FL), 0)), EOPNOTSUPP);
+  EXPECT_EQ(code_of(m.fs.ioctl(m.root, ino, 0, FS_IOC_SETFLAGS, "abc", 0)), EINVAL);
+  EXPECT_EQ(code_of(m.fs.ioctl({.uid = 5, .pid = 1}, ino, 0, FS_IOC_SETFLAGS, bytes(0), 0)), EPERM);
+  EXPECT_EQ(code_of(m.fs.ioctl(m.root, ino, 0, 0x1234, "", 4)), ENOTTY);
+}
+
+}  // namespace
+}  // namespace cider::vfs

@@ -1,0 +1,321 @@
+// Files as one client and two clients see them.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "vfs/testing/mount.h"
+
+namespace cider::vfs {
+namespace {
+
+using testing::Mount;
+using testing::SharedVolume;
+
+TEST(File, WhatIsWrittenIsSeenAtOnceAndAfterRemount) {
+  SharedVolume volume;
+  Ino ino = 0;
+  {
+    Mount m(volume);
+    const auto made = m.fs.create(m.root, kRootIno, "a", 0644, O_RDWR).value();
+    ino = made.entry.ino;
+    EXPECT_TRUE(S_ISREG(meta::type_bits(made.entry.attr.type)));
+    ASSERT_TRUE(m.write(ino, made.open.handle, 5, "hello"));
+    EXPECT_EQ(m.stat(ino).length, 10u);                                   // not committed yet
+    EXPECT_EQ(m.fs.lookup(m.root, kRootIno, "a").value().attr.length, 10u);
+    EXPECT_GE(m.stat(ino).mtime, made.entry.attr.mtime);
+    EXPECT_EQ(m.read(ino, made.open.handle), std::string("\0\0\0\0\0hello", 10));
+    m.close(ino, made.open.handle);
+    EXPECT_EQ(m.stat(ino).length, 10u);
+  }
+  Mount again(volume);
+  EXPECT_EQ(again.content(ino), std::string("\0\0\0\0\0hello", 10));
+}
+
+TEST(File, ManyBlocksAcrossChunks) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "big");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  std::string piece(1 << 20, 'x');
+  const uint64_t base = kChunkSize - (piece.size() / 2);
+  for (size_t i = 0; i < piece.size(); ++i) piece[i] = static_cast<char>(i * 31 + i / 7);
+  ASSERT_TRUE(m.write(ino, h, base, piece));
+  ASSERT_TRUE(m.fs.fsync(m.root, ino, h, false));
+  EXPECT_EQ(m.stat(ino).length, base + piece.size());
+  EXPECT_EQ(m.read(ino, h, base, 1 << 20), piece);
+  EXPECT_EQ(m.read(ino, h, base + piece.size(), 10), "");
+  m.close(ino, h);
+}
+
+TEST(File, TruncateStandsInOrderWithWrites) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, h, 0, std::string(100'000, 'a')));
+  EXPECT_EQ(m.fs.setattr(m.root, ino, {.size = 10}, h).value().attr.length, 10u);
+  EXPECT_EQ(m.stat(ino).length, 10u);
+  ASSERT_TRUE(m.write(ino, h, 20, "b"));
+  EXPECT_EQ(m.read(ino, h), std::string(10, 'a') + std::string(10, '\0') + "b");
+  EXPECT_EQ(m.fs.setattr(m.root, ino, {.size = 30}, {}).value().attr.length, 30u);
+  m.close(ino, h);
+  EXPECT_EQ(m.content(ino), std::string(10, 'a') + std::string(10, '\0') + "b" + std::string(9, '\0'));
+}
+
+TEST(File, OpenWithTruncDropsWhatWasBuffered) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "old content");
+  const Handle first = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, first, 0, "buffered"));
+  const Handle second = m.open(ino, O_WRONLY | O_TRUNC).handle;
+  EXPECT_EQ(m.stat(ino).length, 0u);
+  ASSERT_TRUE(m.write(ino, second, 0, "new"));
+  EXPECT_EQ(m.read(ino, first), "new");
+  m.close(ino, first);
+  m.close(ino, second);
+}
+
+TEST(File, CreateOfAnExistingNameOpensAndTruncates) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "content");
+  const auto again = m.fs.create(m.root, kRootIno, "a", 0600, O_RDWR | O_TRUNC).value();
+  EXPECT_EQ(again.entry.ino, ino);
+  EXPECT_EQ(again.entry.attr.length, 0u);
+  EXPECT_EQ(again.entry.attr.mode, 0644);
+  m.close(ino, again.open.handle);
+  EXPECT_EQ(code_of(m.fs.create(m.root, kRootIno, "a", 0600, O_RDWR | O_EXCL)), EEXIST);
+}
+
+TEST(File, TimesThatAreSetStayAfterBufferedWritesAreCommitted) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, h, 0, "data"));
+  const Time then{.sec = 1000, .nsec = 5};
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mtime = then}, {}));
+  m.close(ino, h);
+  EXPECT_EQ(m.stat(ino).mtime, then);
+  EXPECT_EQ(m.stat(ino).length, 4u);
+}
+
+TEST(File, HandlesKeepTheirMode) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "abc");
+  const Handle reader = m.open(ino, O_RDONLY).handle;
+  const Handle writer = m.open(ino, O_WRONLY).handle;
+  EXPECT_EQ(code_of(m.write(ino, reader, 0, "x")), EBADF);
+  EXPECT_EQ(code_of(m.fs.read(m.root, ino, writer, 0, 10)), EBADF);
+  EXPECT_EQ(code_of(m.fs.setattr(m.root, ino, {.size = 0}, reader)), EINVAL);
+  EXPECT_EQ(code_of(m.fs.fallocate(m.root, ino, reader, 0, 0, 10)), EBADF);
+  EXPECT_EQ(code_of(m.fs.read(m.root, ino + 1, reader, 0, 10)), EBADF);
+  EXPECT_EQ(code_of(m.write(ino, writer, UINT64_MAX - 1, "x")), EFBIG);
+  EXPECT_EQ(code_of(m.write(ino, writer, kChunkSize << 31, "x")), EFBIG);
+  m.close(ino, reader);
+  m.close(ino, writer);
+  EXPECT_EQ(code_of(m.fs.read(m.root, ino, reader, 0, 10)), EBADF);
+}
+
+TEST(File, AnUnlinkedOpenFileLives) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "abc");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.fs.unlink(m.root, kRootIno, "a"));
+  ASSERT_TRUE(m.write(ino, h, 3, "def"));
+  EXPECT_EQ(m.read(ino, h), "abcdef");
+  EXPECT_EQ(m.fs.getattr(m.root, ino, h).value().attr.length, 6u);
+  m.close(ino, h);
+}
+
+TEST(File, CopyTakesUncommittedDataOfTheSource) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino a = m.make(kRootIno, "a");
+  const Ino b = m.make(kRootIno, "b", "0123456789");
+  const Handle ha = m.open(a, O_RDWR).handle;
+  const Handle hb = m.open(b, O_RDWR).handle;
+  ASSERT_TRUE(m.write(a, ha, 0, "abcdef"));
+  ASSERT_TRUE(m.write(b, hb, 0, "XY"));
+  EXPECT_EQ(m.fs.copy_file_range(m.root, a, ha, 0, b, hb, 4, 6).value(), 6u);
+  EXPECT_EQ(m.read(b, hb), "XY23abcdef");
+  // Opposite copies at once must not block each other.
+  std::jthread there([&] {
+    for (int i = 0; i < 50; ++i) EXPECT_TRUE(m.fs.copy_file_range(m.root, a, ha, 0, b, hb, 0, 4));
+  });
+  for (int i = 0; i < 50; ++i) EXPECT_TRUE(m.fs.copy_file_range(m.root, b, hb, 4, a, ha, 0, 4));
+  there.join();
+  m.close(a, ha);
+  m.close(b, hb);
+}
+
+TEST(File, FallocateAndHoles) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", std::string(200'000, 'x'));
+  const Handle h = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.fs.fallocate(m.root, ino, h, 0, 0, 300'000));
+  EXPECT_EQ(m.stat(ino).length, 300'000u);
+  EXPECT_EQ(m.read(ino, h, 199'999, 3), std::string("x\0\0", 3));
+  EXPECT_EQ(m.fs.lseek(m.root, ino, h, 0, SEEK_HOLE).value(), 200'000u);
+  EXPECT_EQ(m.fs.lseek(m.root, ino, h, 10, SEEK_DATA).value(), 10u);
+  EXPECT_EQ(code_of(m.fs.lseek(m.root, ino, h, 250'000, SEEK_DATA)), ENXIO);
+  m.close(ino, h);
+}
+
+TEST(File, WritingTakesSuidWhenAsked) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "x");
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 06755}, {}));
+  const Handle h = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, h, 0, "y"));
+  EXPECT_EQ(m.stat(ino).mode, 06755);
+  ASSERT_TRUE(m.write(ino, h, 0, "y", {.uid = 7, .gid = 7, .pid = 9}, true));
+  EXPECT_EQ(m.stat(ino).mode, 0755);
+  m.close(ino, h);
+}
+
+TEST(File, AFullVolumeIsToldAtCloseAndThenAtWrite) {
+  SharedVolume volume({.capacity = 1 << 20});
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, h, 0, std::string(2 << 20, 'x')));
+  EXPECT_EQ(code_of(m.fs.flush(m.root, ino, h, 0)), ENOSPC);
+  EXPECT_EQ(code_of(m.write(ino, h, 4 << 20, "more")), ENOSPC);
+  m.fs.release(m.root, ino, h, {});
+  ASSERT_TRUE(m.fs.unlink(m.root, kRootIno, "a"));
+}
+
+TEST(TwoClients, CloseToOpen) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  EXPECT_EQ(b.content(ino), "first");
+  const Handle h = a.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(a.write(ino, h, 0, "second version"));
+  a.close(ino, h);
+  EXPECT_EQ(b.content(ino), "second version");
+}
+
+TEST(TwoClients, PagesAreKeptOnlyWhileNobodyElseWrites) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  const auto opened = [&](Mount& m) {
+    const OpenReply reply = m.open(ino, O_RDONLY);
+    m.close(ino, reply.handle);
+    return reply;
+  };
+  EXPECT_FALSE(opened(b).keep_cache);   // never read here
+  EXPECT_TRUE(opened(b).keep_cache);
+  EXPECT_TRUE(opened(a).keep_cache);    // a's own writes went through its pages
+
+  const Handle h = a.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(a.write(ino, h, 0, "FIRST"));
+  a.close(ino, h);
+  ASSERT_TRUE(a.fs.setattr(a.root, ino, {.mode = 0600}, {}));
+  EXPECT_TRUE(opened(a).keep_cache);
+  const OpenReply changed = opened(b);
+  EXPECT_FALSE(changed.keep_cache);
+  EXPECT_TRUE(changed.stale_attr);
+
+  // A rewrite whose author sets the time back is noticed by ctime.
+  const Attr before = b.stat(ino);
+  EXPECT_TRUE(opened(b).keep_cache);
+  const Handle again = a.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(a.write(ino, again, 0, "other"));
+  a.close(ino, again);
+  ASSERT_TRUE(a.fs.setattr(a.root, ino, {.mtime = before.mtime}, {}));
+  EXPECT_EQ(a.stat(ino).mtime, before.mtime);
+  EXPECT_FALSE(opened(b).keep_cache);
+  EXPECT_EQ(b.content(ino), "other");
+}
+
+TEST(TwoClients, AttributesThatTheKernelWasJustToldAreNotStale) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "f", "x");
+  ASSERT_TRUE(m.fs.lookup(m.root, kRootIno, "f"));
+  const OpenReply reply = m.open(ino, O_RDONLY);
+  EXPECT_FALSE(reply.stale_attr);
+  m.close(ino, reply.handle);
+}
+
+TEST(TwoClients, AnOpenFileLearnsOfForeignChanges) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  const Handle hb = b.open(ino, O_RDONLY).handle;
+  EXPECT_EQ(b.read(ino, hb), "first");
+  const Handle ha = a.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(a.write(ino, ha, 0, "longer than before"));
+  a.close(ino, ha);
+  EXPECT_EQ(b.stat(ino).length, 18u);
+  EXPECT_EQ(b.told_of(ino, true), 1u);
+  EXPECT_EQ(b.read(ino, hb), "longer than before");
+  EXPECT_EQ(a.told_of(ino, true), 0u);
+  b.close(ino, hb);
+}
+
+TEST(Locks, UnlockCommitsWhatWasWritten) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f");
+  const Handle ha = a.open(ino, O_RDWR).handle;
+  const Handle hb = b.open(ino, O_RDWR).handle;
+  const auto flock = [&](Mount& m, Handle h, LockType type) {
+    std::promise<Status> answer;
+    m.fs.flock(m.root, ino, h, 5, type, true, [&](Status s) { answer.set_value(std::move(s)); });
+    return answer.get_future().get();
+  };
+  ASSERT_TRUE(flock(a, ha, LockType::write));
+  ASSERT_TRUE(a.write(ino, ha, 0, "under lock"));
+  ASSERT_TRUE(flock(a, ha, LockType::unlock));
+  ASSERT_TRUE(flock(b, hb, LockType::write));
+  EXPECT_EQ(b.stat(ino).length, 10u);
+  EXPECT_EQ(b.read(ino, hb), "under lock");
+  ASSERT_TRUE(flock(b, hb, LockType::unlock));
+  a.close(ino, ha);
+  b.close(ino, hb);
+}
+
+TEST(Locks, CloseReleasesTheOwnersRecordLocksByWhateverHandle) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "f", "x");
+  const Handle h1 = m.open(ino, O_RDWR).handle;
+  const Handle h2 = m.open(ino, O_RDWR).handle;
+  const FileLock all{.type = LockType::write, .start = 0, .end = INT64_MAX, .pid = 10};
+  const auto lock = [&](Handle h, uint64_t owner) {
+    std::promise<Status> answer;
+    m.fs.setlk(m.root, ino, h, owner, all, false, [&](Status s) { answer.set_value(std::move(s)); });
+    return answer.get_future().get();
+  };
+  const auto holder = [&](uint64_t asking) { return m.fs.getlk(m.root, ino, h2, asking, all).value().type; };
+  ASSERT_TRUE(lock(h1, 100));
+  EXPECT_EQ(code_of(lock(h2, 200)), EAGAIN);
+  EXPECT_EQ(holder(200), LockType::write);
+  ASSERT_TRUE(m.fs.flush(m.root, ino, h2, 200));   // another owner's close
+  EXPECT_EQ(holder(200), LockType::write);
+  ASSERT_TRUE(m.fs.flush(m.root, ino, h2, 100));   // the owner closes another handle of the file
+  EXPECT_EQ(holder(200), LockType::unlock);
+  // What no FLUSH names (open file description locks) goes with the handle.
+  ASSERT_TRUE(lock(h1, 300));
+  m.fs.release(m.root, ino, h1, {});
+  EXPECT_EQ(holder(200), LockType::unlock);
+  m.close(ino, h2);
+}
+
+}  // namespace
+}  // namespace cider::vfs

@@ -1,0 +1,89 @@
+#include "vfs/kernel_view.h"
+
+#include <algorithm>
+
+namespace cider::vfs {
+namespace {
+
+uint64_t fold(Time t) { return static_cast<uint64_t>(t.sec) * 1'000'000'007ull + t.nsec; }
+
+}  // namespace
+
+KernelView::KernelView() : sets_(kSets) {}
+
+KernelView::Version KernelView::version_of(const meta::Attr& attr) {
+  return {fold(attr.mtime), fold(attr.ctime), attr.length};
+}
+
+KernelView::Known* KernelView::find(Ino ino) {
+  Set& set = sets_[set_of(ino)];
+  const auto it = std::ranges::find(set, ino, &Known::ino);
+  if (it == set.end()) return nullptr;
+  std::rotate(set.begin(), it, it + 1);
+  return &set.front();
+}
+
+KernelView::Known* KernelView::find_or_add(Ino ino) {
+  if (Known* known = find(ino)) return known;
+  Set& set = sets_[set_of(ino)];
+  std::rotate(set.begin(), set.end() - 1, set.end());
+  set.front() = Known{.ino = ino};
+  return &set.front();
+}
+
+void KernelView::told(Ino ino, const meta::Attr& attr) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find_or_add(ino);
+  known->has_attr = true;
+  known->attr = version_of(attr);
+}
+
+bool KernelView::knows(Ino ino, const meta::Attr& attr) {
+  std::lock_guard lock(mutex_of(ino));
+  const Known* known = find(ino);
+  return known != nullptr && known->has_attr && known->attr == version_of(attr);
+}
+
+bool KernelView::opened(Ino ino, const meta::Attr& attr) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find_or_add(ino);
+  const Version version = version_of(attr);
+  const bool keep = known->has_pages && known->pages == version;
+  known->has_pages = true;
+  known->pages = version;
+  return keep;
+}
+
+void KernelView::moved(Ino ino, const meta::Attr& after) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find(ino);
+  if (known != nullptr) known->attr = known->pages = version_of(after);
+}
+
+void KernelView::moved_by_write(Ino ino, const meta::Attr& after, uint64_t end) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find(ino);
+  if (known == nullptr) return;
+  if (known->has_pages && after.length != std::max(known->pages.length, end)) {
+    known->has_attr = known->has_pages = false;
+    return;
+  }
+  known->attr = known->pages = version_of(after);
+}
+
+void KernelView::moved_ctime(Ino ino, const meta::Attr& after) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find(ino);
+  if (known == nullptr) return;
+  const Version version = version_of(after);
+  for (Version* seen : {&known->attr, &known->pages}) {
+    if (seen->mtime == version.mtime && seen->length == version.length) seen->ctime = version.ctime;
+  }
+}
+
+void KernelView::distrust(Ino ino) {
+  std::lock_guard lock(mutex_of(ino));
+  if (Known* known = find(ino)) known->has_pages = false;
+}
+
+}  // namespace cider::vfs

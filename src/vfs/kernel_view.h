@@ -1,0 +1,71 @@
+// What the kernel holds of inodes: the attributes it was told last, and the version of the file that its cached pages show.
+// A bounded memory: for an inode that fell out, it answers that it does not know. Thread-safe.
+//
+// A version is (mtime, ctime, length): mtime alone misses a rewrite whose author set the time back.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "meta/model/attr.h"
+
+namespace cider::vfs {
+
+class KernelView {
+ public:
+  KernelView();
+
+  // Attributes went out in a reply.
+  void told(Ino ino, const meta::Attr& attr);
+
+  // True if the kernel was last told just these.
+  bool knows(Ino ino, const meta::Attr& attr);
+
+  // The file is being opened with these attributes. True if the kernel's pages show this version; otherwise it drops
+  // them now and fills them with this one.
+  bool opened(Ino ino, const meta::Attr& attr);
+
+  // This client changed the file and the kernel's pages followed; the file is `after` now.
+  void moved(Ino ino, const meta::Attr& after);
+  // As moved, for a commit of data that reached to `end`. Where the length shows that somebody else changed the file too,
+  // the pages are not trusted any more.
+  void moved_by_write(Ino ino, const meta::Attr& after, uint64_t end);
+  // As moved, for a change that touches neither content nor mtime (chmod, rename): holds only if those are as they were.
+  void moved_ctime(Ino ino, const meta::Attr& after);
+
+  // The pages may be wrong: the next open drops them.
+  void distrust(Ino ino);
+
+ private:
+  struct Version {
+    uint64_t mtime = 0;    // folded to 64 bits
+    uint64_t ctime = 0;
+    uint64_t length = 0;
+    bool operator==(const Version&) const = default;
+  };
+  struct Known {
+    Ino ino = 0;
+    bool has_attr = false;
+    bool has_pages = false;
+    Version attr;
+    Version pages;
+  };
+  static constexpr size_t kWays = 4;
+  using Set = std::array<Known, kWays>;   // most recently used first
+  static constexpr size_t kSets = 4096;
+  static constexpr size_t kLocks = 64;
+
+  static Version version_of(const meta::Attr& attr);
+  static size_t set_of(Ino ino) { return (ino * 0x9E3779B97F4A7C15ull) >> 52; }
+  std::mutex& mutex_of(Ino ino) { return mutexes_[set_of(ino) % kLocks]; }
+  // The inode's entry moved to the front of its set; null if unknown.
+  Known* find(Ino ino);
+  Known* find_or_add(Ino ino);
+
+  std::vector<Set> sets_;
+  std::array<std::mutex, kLocks> mutexes_;
+};
+
+}  // namespace cider::vfs

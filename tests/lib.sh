@@ -1,0 +1,95 @@
+# Sourced by the black-box tests. Gives a temporary directory, a volume and a mount point of its own to each run, and
+# removes them at the end, however it ends.
+#
+#   BIN         the client to test (default build/release/ciderfs); any with JuiceFS's command line works
+#   MOUNT_OPTS  options for every mount, FORMAT_OPTS for format
+#   KEEP=1      leave the temporary directory
+#
+# Sets ROOT (the source tree), W (temporary directory), META (URL), MNT (mount point), BUCKET.
+set -u
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BIN=${BIN:-$ROOT/build/release/ciderfs}
+BIN=$(command -v "$BIN") || { echo "there is no program $BIN; build it first" >&2; exit 2; }
+W=$(mktemp -d "${TMPDIR:-/tmp}/ciderfs-test.XXXXXX")
+MNT=$W/mnt
+BUCKET=$W/data
+META=sqlite3://$W/meta.db
+VOLUME=test-vol
+mkdir "$MNT"
+
+PASSED=0
+FAILED=0
+
+mounted() { grep -q " $MNT " /proc/self/mounts; }
+
+# The process that serves the mount; several lines for a client with a supervisor.
+mount_pids() { pgrep -f "^$BIN mount .*$MNT"; }
+
+# shellcheck disable=SC2086
+format_volume() { "$BIN" format --storage file --bucket "$BUCKET" --trash-days 0 ${FORMAT_OPTS:-} "$@" "$META" $VOLUME >>"$W/log" 2>&1; }
+
+# shellcheck disable=SC2086
+mount_volume() { "$BIN" mount -d --log "$W/mount.log" --no-syslog ${MOUNT_OPTS:-} "$@" "$META" "$MNT" >>"$W/log" 2>&1; }
+
+# Unmounts and waits until the process has stored everything and gone.
+unmount_volume() {
+  local i
+  for i in $(seq 50); do
+    umount "$MNT" 2>/dev/null || fusermount3 -u "$MNT" 2>/dev/null
+    mounted || break
+    sleep 0.1
+  done
+  for i in $(seq 300); do
+    [ -z "$(mount_pids)" ] && return 0
+    sleep 0.1
+  done
+  echo "the mount's process did not end" >&2
+  return 1
+}
+
+# As a crash would: the process is gone, the dead mount is taken away.
+crash_mount() {
+  local pids
+  pids=$(mount_pids)
+  # shellcheck disable=SC2086
+  [ -n "$pids" ] && kill -9 $pids
+  while [ -n "$(mount_pids)" ]; do sleep 0.02; done
+  while mounted; do umount -l "$MNT" 2>/dev/null || sleep 0.05; done
+}
+
+remount_volume() { unmount_volume && mount_volume "$@"; }
+
+cleanup() {
+  local status=$?
+  trap - EXIT
+  if mounted; then crash_mount; fi
+  if [ "${KEEP:-}" = 1 ] || { [ $status != 0 ] && [ "${KEEP:-}" != 0 ]; }; then
+    echo "left for a look: $W" >&2
+  else
+    rm -rf "$W"
+  fi
+  exit $status
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# check NAME COMMAND...: counts a case; shows what the command printed if it fails.
+check() {
+  local name=$1
+  shift
+  if "$@" >"$W/case.out" 2>&1; then
+    PASSED=$((PASSED + 1))
+    echo "ok    $name"
+  else
+    FAILED=$((FAILED + 1))
+    echo "FAIL  $name ($*)"
+    sed 's/^/        /' "$W/case.out" | tail -20
+  fi
+}
+
+# Prints the line that scripts/test.sh adds up; the exit code tells whether all passed.
+finish() {
+  echo "$(basename "$0"): $PASSED passed, $FAILED failed"
+  [ "$FAILED" = 0 ]
+}

@@ -98,7 +98,8 @@ TEST(Memory, ReadersWaitForMemoryAndGetTheirShare) {
   for (uint64_t i = 0; i < 64; i++) ASSERT_TRUE(write_and_wait(h, 1, i << 20, piece));
   ASSERT_TRUE(h.data.flush(1, {}));
   // Writers take all they may; the store stalls for writes and is slow for reads.
-  h.store.set_rule([](const Call& call) { return StoreVerdict{.delay = Millis(20), .hang = call.op == Op::put}; });
+  h.store.set_rule(
+      [](const Call& call) { return StoreVerdict{.delay = Millis(20), .hang = call.op == Op::put}; });
   for (uint64_t i = 0; i < 25; i++) ASSERT_TRUE(h.write(2, i << 20, piece));
   std::atomic<size_t> highest{0};
   std::vector<std::jthread> readers;
@@ -138,7 +139,8 @@ TEST(Memory, PressureSendsOffWhatIsStillGathered) {
   Harness h(HarnessOptions{.budget = 32 << 20, .block_size = 16 << 20});
   // 24 files of 1 MiB each: no block is full, and no time has passed, but half the budget is taken.
   for (Ino ino = 1; ino <= 24; ino++) ASSERT_TRUE(h.write(ino, 0, pattern(1 << 20)));
-  for (int i = 0; i < 180 && h.store.calls(Op::put) < 8; i++) std::this_thread::sleep_for(5ms);  // less than the idle time
+  for (int i = 0; i < 180 && h.store.calls(Op::put) < 8; i++)
+    std::this_thread::sleep_for(5ms);  // less than the idle time
   EXPECT_GE(h.store.calls(Op::put), 8);
 }
 

@@ -7,62 +7,6 @@
 namespace cider {
 namespace {
 
-// One cell per byte: which slice byte is seen there.
-struct Cell {
-  bool covered = false;
-  uint64_t id = 0;
-  uint32_t at = 0;
-  bool operator==(const Cell&) const = default;
-};
-
-void paint(std::vector<Cell>* cells, const Slice& part) {
-  for (uint32_t i = 0; i < part.len; ++i) {
-    (*cells)[part.pos + i] = Cell{true, part.id, part.id == 0 ? 0 : part.off + i};
-  }
-}
-
-TEST(Overlay, EqualsPaintingByteByByte) {
-  constexpr uint32_t kLength = 64;
-  std::mt19937 random(1);
-  for (int round = 0; round < 5000; ++round) {
-    std::vector<Slice> records;
-    std::vector<Cell> expected(kLength);
-    for (int n = random() % 12; n > 0; --n) {
-      uint32_t pos = random() % kLength;
-      uint32_t len = random() % (kLength - pos + 1);
-      uint64_t id = random() % 4;
-      records.push_back(Slice{pos, id, 1000, id == 0 ? 0 : static_cast<uint32_t>(random() % 100), len});
-      paint(&expected, records.back());
-    }
-    std::vector<Slice> parts = visible_parts(records);
-    std::vector<Cell> seen(kLength);
-    uint32_t end = 0;
-    for (const Slice& part : parts) {
-      ASSERT_GE(part.pos, end);
-      ASSERT_GT(part.len, 0u);
-      end = part.pos + part.len;
-      paint(&seen, part);
-    }
-    ASSERT_EQ(seen, expected);
-  }
-}
-
-TEST(Overlay, FilledPartsCoverTheRangeExactly) {
-  std::vector<Slice> records{{10, 7, 20, 0, 20}, {15, 8, 4, 0, 4}};
-  std::vector<Slice> parts = filled_parts(records, 0, 40);
-  uint32_t at = 0;
-  for (const Slice& part : parts) {
-    EXPECT_EQ(part.pos, at);
-    at += part.len;
-  }
-  EXPECT_EQ(at, 40u);
-  ASSERT_EQ(parts.size(), 5u);
-  EXPECT_EQ(parts[0].id, 0u);
-  EXPECT_EQ(parts[1], (Slice{10, 7, 20, 0, 5}));
-  EXPECT_EQ(parts[2], (Slice{15, 8, 4, 0, 4}));
-  EXPECT_EQ(parts[3], (Slice{19, 7, 20, 9, 11}));
-}
-
 TEST(Overlay, GapsAndHolesAreZeros) {
   std::vector<Slice> records = {{.pos = 10, .id = 1, .size = 20, .off = 0, .len = 20}, {.pos = 15, .len = 5}};
   auto extents = Overlay(records).extents(0, 40);

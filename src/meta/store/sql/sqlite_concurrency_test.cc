@@ -158,6 +158,31 @@ TEST(SqliteConcurrency, listing_while_others_change) {
   stop = true;
 }
 
+// A name that moves to and fro is in one of two directories at every instant.
+TEST(SqliteConcurrency, a_fetch_of_several_questions_is_one_instant) {
+  TestVolume volume;
+  ASSERT_TRUE(write(*volume.store, InsertEntry{1, "x", {7, FileType::file}}));
+  std::atomic<bool> stop = false;
+  std::jthread other([&] {
+    for (Ino from = 1, to = 2; !stop; std::swap(from, to)) {
+      Entry entry{7, FileType::file};
+      ASSERT_TRUE(write(*volume.store, DeleteEntry{from, "x", entry}, InsertEntry{to, "x", entry}));
+    }
+  });
+  for (int i = 0; i < 3000; ++i) {
+    Status status = volume.store->read([&](Transaction& transaction) -> Status {
+      EntryRead& one = transaction.entry(1, "x");
+      for (int between = 0; between < 10; ++between) transaction.attr(1, field::all);
+      EntryRead& two = transaction.entry(2, "x");
+      TRY(transaction.fetch());
+      EXPECT_NE(one.value.has_value(), two.value.has_value());
+      return {};
+    });
+    ASSERT_TRUE(status);
+  }
+  stop = true;
+}
+
 // A work that fails after its first write is undone alone; its neighbours in the group are not.
 TEST(SqliteConcurrency, a_failure_undoes_only_its_own_writes) {
   TestVolume volume;

@@ -27,7 +27,7 @@ using sqlite::Writer;
 
 constexpr int kWriterCacheKib = 8 << 10;
 constexpr int kReaderCacheKib = 1 << 10;
-constexpr int kCheckpointPages = 4000;
+constexpr int kCheckpointPages = 8000;
 
 // Answers within the group's transaction: everything read stays true until its commit.
 class WriterFetcher final : public Fetcher {

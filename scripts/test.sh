@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 
 STEPS=${*:-layers unit tsan smoke interop fsx posix crash}
 OUT=build/test-logs
+# With ccache, clones in different places share what they compile.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 PJDFSTEST_VERSION=0.2.2
 FSX_VERSION=0.3.2
 FSX_OPS=${FSX_OPS:-10000}

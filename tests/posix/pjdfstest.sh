@@ -47,7 +47,7 @@ mount_volume $OPTIONS || { cat "$W/log"; exit 1; }
 mkdir "$MNT/suite" "$W/other-fs"
 chmod 755 "$W"
 mount -t tmpfs -o size=16m tmpfs "$W/other-fs"
-trap 'umount "$W/other-fs"; cleanup' EXIT
+trap 'status=$?; umount "$W/other-fs"; (exit $status); cleanup' EXIT
 
 suite() { NO_COLOR=1 PATH=$W/bin:$PATH "$PJDFSTEST" -c "$W/pjdfstest.toml" -s "$W/other-fs" -p "$MNT/suite" "$@"; }
 

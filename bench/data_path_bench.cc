@@ -42,8 +42,9 @@ struct Bench {
     double cpu = static_cast<double>(cpu_after.tv_sec - cpu_before.tv_sec) +
                  static_cast<double>(cpu_after.tv_nsec - cpu_before.tv_nsec) * 1e-9;
     double mib = static_cast<double>(total) / (1 << 20);
-    std::printf("%-8s %-24s %9.0f MiB/s  %6.2f CPU s/GiB  %8.0f op/s of 4 KiB\n", store.name().substr(0, 8).c_str(), what,
-                mib / seconds, cpu / (mib / 1024), static_cast<double>(total) / 4096 / seconds);
+    std::printf("%-8s %-24s %9.0f MiB/s  %6.2f CPU s/GiB  %8.0f op/s of 4 KiB\n",
+                store.name().substr(0, 8).c_str(), what, mib / seconds, cpu / (mib / 1024),
+                static_cast<double>(total) / 4096 / seconds);
   }
 
   Ino ino(int thread) const { return 10 + static_cast<Ino>(thread); }
@@ -97,7 +98,8 @@ struct Bench {
       }
     });
     uint64_t count = 100'000;
-    run("random read 4 KiB", count * 4096, [&](int t) { read_random(data, t, count / static_cast<uint64_t>(threads)); });
+    run("random read 4 KiB", count * 4096,
+        [&](int t) { read_random(data, t, count / static_cast<uint64_t>(threads)); });
     run("write 4 KiB", bytes / 16, [&](int t) {
       for (uint64_t off = 0; off < each() / 16; off += 4096) {
         Buffer buffer = Buffer::allocate(4096, &budget);

@@ -1,10 +1,14 @@
 # cider_module(name [DEPENDS module...] [LINK library...])
 #
 # One folder below src/ is one static library. Every .cc in it (and below it) belongs to it, except X_test.cc, which
-# go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's.
+# go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's. What stands in a
+# folder testing/ is a library for tests alone, cider_<name>_testing.
 function(cider_module name)
   cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
+  set(helpers ${all})
+  list(FILTER helpers INCLUDE REGEX "/testing/[^/]*\\.cc$")
+  list(FILTER all EXCLUDE REGEX "/testing/[^/]*\\.cc$")
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "(_(test|fuzz)|/main)\\.cc$")
   set(tests ${all})
@@ -23,9 +27,16 @@ function(cider_module name)
   target_include_directories(cider_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(cider_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_LINK} Threads::Threads)
 
+  if(CIDER_TESTS AND helpers)
+    add_library(cider_${name}_testing STATIC ${helpers})
+    target_link_libraries(cider_${name}_testing PUBLIC cider_${name} PRIVATE ${ARG_LINK})
+  endif()
   if(CIDER_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE cider_${name} ${ARG_LINK} GTest::gtest_main)
+    if(helpers)
+      target_link_libraries(${name}_test PRIVATE cider_${name}_testing)
+    endif()
     target_compile_definitions(${name}_test PRIVATE CIDER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
   endif()

@@ -2,7 +2,8 @@
 
 namespace cider {
 
-MemoryBudget::MemoryBudget(size_t limit, MemoryBudget* parent) : limit_(limit), parent_(parent), slabs_(limit / 8) {}
+MemoryBudget::MemoryBudget(size_t limit, MemoryBudget* parent)
+    : limit_(limit), parent_(parent), slabs_(limit / 8) {}
 
 void MemoryBudget::charge(size_t bytes) {
   used_.fetch_add(bytes);

@@ -13,11 +13,11 @@
 
 namespace cider {
 
-// Charging never blocks, so that no receive thread waits for memory. Who produces data looks at the pressure instead:
-// writers answer late, readers read ahead less or wait, caches give way.
+// Charging never blocks, so that no receive thread waits for memory. Who produces data looks at the pressure
+// instead: writers answer late, readers read ahead less or wait, caches give way.
 //
-// A budget with a parent counts one kind of use (reads, say) and charges the parent too. A budget outlives its children and
-// every Buffer allocated from it.
+// A budget with a parent counts one kind of use (reads, say) and charges the parent too. A budget outlives
+// its children and every Buffer allocated from it.
 class MemoryBudget {
  public:
   explicit MemoryBudget(size_t limit, MemoryBudget* parent = nullptr);

@@ -10,7 +10,9 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
-size_t round_up(size_t n) { return (n + kPage - 1) / kPage * kPage; }
+size_t round_up(size_t n) {
+  return (n + kPage - 1) / kPage * kPage;
+}
 
 }  // namespace
 
@@ -48,7 +50,9 @@ Buffer Buffer::slice(size_t off, size_t len) const {
   return piece;
 }
 
-size_t Buffer::footprint() const { return slab_ ? slab_->size : 0; }
+size_t Buffer::footprint() const {
+  return slab_ ? slab_->size : 0;
+}
 
 size_t total_size(const BufferChain& chain) {
   size_t total = 0;

@@ -1,4 +1,5 @@
-// Shared byte buffers for file data: allocated in slabs, charged to a memory budget, handed on without copying.
+// Shared byte buffers for file data: allocated in slabs, charged to a memory budget, handed on without
+// copying.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +13,15 @@ namespace cider {
 
 class MemoryBudget;
 
-// A piece of a reference-counted allocation. Copying a Buffer copies the reference, not the bytes. The bytes may be written
-// only by the owner that allocated them, before it shares them. Thread-safe as a shared_ptr is.
+// A piece of a reference-counted allocation. Copying a Buffer copies the reference, not the bytes. The bytes
+// may be written only by the owner that allocated them, before it shares them. Thread-safe as a shared_ptr
+// is.
 class Buffer {
  public:
   Buffer() = default;
 
-  // Page-aligned memory of `size` bytes, not zeroed, charged to `budget` (which may be null) until the last reference goes.
-  // Never waits: whoever must stay below the limit asks the budget before.
+  // Page-aligned memory of `size` bytes, not zeroed, charged to `budget` (which may be null) until the last
+  // reference goes. Never waits: whoever must stay below the limit asks the budget before.
   static Buffer allocate(size_t size, MemoryBudget* budget);
 
   size_t size() const { return size_; }

@@ -6,7 +6,9 @@
 
 namespace cider {
 
-double Histogram::upper_bound(size_t index) const { return first_ * std::exp2(static_cast<double>(index)); }
+double Histogram::upper_bound(size_t index) const {
+  return first_ * std::exp2(static_cast<double>(index));
+}
 
 void Histogram::observe(double value) {
   count_.fetch_add(1, std::memory_order_relaxed);
@@ -53,7 +55,8 @@ MetricSet& metrics() {
 
 std::string format_metric(double value) {
   std::string out = std::to_string(value);
-  if (std::floor(value) == value && std::abs(value) < 1e15) return std::to_string(static_cast<int64_t>(value));
+  if (std::floor(value) == value && std::abs(value) < 1e15)
+    return std::to_string(static_cast<int64_t>(value));
   while (out.ends_with('0')) out.pop_back();
   if (out.ends_with('.')) out.pop_back();
   return out;

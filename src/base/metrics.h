@@ -45,7 +45,8 @@ class Histogram {
   std::array<std::atomic<uint64_t>, kBuckets> buckets_{};
 };
 
-// Named metrics. References stay valid as long as the set lives; asking for a name again answers the same metric.
+// Named metrics. References stay valid as long as the set lives; asking for a name again answers the same
+// metric.
 class MetricSet {
  public:
   Counter& counter(std::string_view name);

@@ -18,9 +18,9 @@ TEST(Metrics, TextHasOneLinePerValue) {
 TEST(Metrics, BucketsDouble) {
   Histogram h(1);
   for (double v : {0.5, 1.0, 1.5, 2.0, 3.0, 1e300}) h.observe(v);
-  EXPECT_EQ(h.bucket(0), 2u);   // up to 1
-  EXPECT_EQ(h.bucket(1), 2u);   // up to 2
-  EXPECT_EQ(h.bucket(2), 1u);   // up to 4
+  EXPECT_EQ(h.bucket(0), 2u);  // up to 1
+  EXPECT_EQ(h.bucket(1), 2u);  // up to 2
+  EXPECT_EQ(h.bucket(2), 1u);  // up to 4
   EXPECT_EQ(h.bucket(Histogram::kBuckets - 1), 1u);
   EXPECT_DOUBLE_EQ(h.upper_bound(2), 4);
 }

@@ -63,5 +63,27 @@ TEST(Overlay, FilledPartsCoverTheRangeExactly) {
   EXPECT_EQ(parts[3], (Slice{19, 7, 20, 9, 11}));
 }
 
+TEST(Overlay, RecordsThatMakeNoSenseAreCut) {
+  std::vector<Slice> records = {
+      {.pos = static_cast<uint32_t>(kChunkSize) - 5,
+       .id = 1,
+       .size = 100,
+       .off = 0,
+       .len = 100},                                           // beyond the chunk
+      {.pos = 0, .id = 2, .size = 10, .off = 4, .len = 100},  // beyond the slice
+      {.pos = 50, .id = 3, .size = 10, .off = 11, .len = 1},
+      {.pos = 60, .id = 4, .size = 10, .off = 0, .len = 0},
+      {.pos = 0xffffffff, .id = 5, .size = 10, .off = 0, .len = 10},
+  };
+  Overlay overlay(records);
+  EXPECT_EQ(overlay.records(), 5u);
+  auto head = overlay.extents(0, 100);
+  std::vector<Slice> expected = {{0, 2, 10, 4, 6}, {6, 0, 0, 0, 94}};
+  EXPECT_EQ(head, expected);
+  auto tail = overlay.extents(kChunkSize - 5, kChunkSize);
+  ASSERT_EQ(tail.size(), 1u);
+  EXPECT_EQ(tail[0].len, 5u);
+}
+
 }  // namespace
 }  // namespace cider

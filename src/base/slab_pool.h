@@ -1,5 +1,5 @@
-// Memory for buffers: large pieces come from mmap and are kept for reuse for a while, because the page faults of fresh memory
-// cost as much as filling it; small ones come from the heap. Thread-safe.
+// Memory for buffers: large pieces come from mmap and are kept for reuse for a while, because the page faults
+// of fresh memory cost as much as filling it; small ones come from the heap. Thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -10,10 +10,11 @@ std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_in
   char key[96];
   unsigned long long id = slice_id;
   if (layout.hash_prefix) {
-    std::snprintf(key, sizeof key, "chunks/%02X/%llu/%llu_%u_%u", static_cast<unsigned>(id % 256), id / 1000000, id,
-                  block_index, block_bytes);
+    std::snprintf(key, sizeof key, "chunks/%02X/%llu/%llu_%u_%u", static_cast<unsigned>(id % 256),
+                  id / 1000000, id, block_index, block_bytes);
   } else {
-    std::snprintf(key, sizeof key, "chunks/%llu/%llu/%llu_%u_%u", id / 1000000, id / 1000, id, block_index, block_bytes);
+    std::snprintf(key, sizeof key, "chunks/%llu/%llu/%llu_%u_%u", id / 1000000, id / 1000, id, block_index,
+                  block_bytes);
   }
   return key;
 }
@@ -26,10 +27,11 @@ uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_
 
 BlockStore::BlockStore(object::ObjectStore& store, Layout layout) : store_(store), layout_(layout) {}
 
-Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out, std::stop_token stop) {
+Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out,
+                        std::stop_token stop) {
   if (uint64_t{off} + out.size() > size) {
-    return fail(EIO, "slice " + std::to_string(slice_id) + " of " + std::to_string(size) + " bytes is read up to " +
-                         std::to_string(off + out.size()));
+    return fail(EIO, "slice " + std::to_string(slice_id) + " of " + std::to_string(size) +
+                         " bytes is read up to " + std::to_string(off + out.size()));
   }
   while (!out.empty()) {
     uint32_t index = off / layout_.block_size;
@@ -43,7 +45,8 @@ Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::spa
   return {};
 }
 
-Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop) {
+Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
+                               std::stop_token stop) {
   auto length = static_cast<uint32_t>(total_size(data));
   return store_.put(block_key(layout_, slice_id, block_index, length), data, std::move(stop));
 }

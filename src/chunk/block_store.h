@@ -15,12 +15,13 @@ namespace cider::chunk {
 
 // What the volume's setting fixes about its objects.
 struct Layout {
-  uint32_t block_size = 4 << 20;   // bytes, 64 KiB to 16 MiB
+  uint32_t block_size = 4 << 20;  // bytes, 64 KiB to 16 MiB
   bool hash_prefix = false;
 };
 
-// `chunks/<id/1e6>/<id/1e3>/<id>_<index>_<bytes>`, or with hash prefix `chunks/<id%256 as %02X>/<id/1e6>/<id>_<index>_<bytes>`
-// (without the volume's name: the store handed in carries it as prefix). `bytes` is the block's plain length.
+// `chunks/<id/1e6>/<id/1e3>/<id>_<index>_<bytes>`, or with hash prefix `chunks/<id%256 as
+// %02X>/<id/1e6>/<id>_<index>_<bytes>` (without the volume's name: the store handed in carries it as prefix).
+// `bytes` is the block's plain length.
 std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_index, uint32_t block_bytes);
 
 // Length of block `index` of a slice of `size` bytes.
@@ -39,7 +40,8 @@ class BlockStore {
   // Stores one block. The data's length must be the block's length.
   Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
 
-  // True if the block at `off` is there but not as long as its name says, so that reading it again won't help.
+  // True if the block at `off` is there but not as long as its name says, so that reading it again won't
+  // help.
   bool is_damaged(uint64_t slice_id, uint32_t size, uint32_t off);
 
   // Removes all blocks of a slice; a missing block is no error.

@@ -58,7 +58,8 @@ TEST(BlockKey, NamesOfObjectsInTheFixtures) {
     EXPECT_EQ(block_key(layout, id, index, bytes), key) << path;
     seen++;
     hashed += layout.hash_prefix;
-    bool plain = path.find("/main-") != path.npos || path.find("/small-bs64k/") != path.npos || layout.hash_prefix;
+    bool plain =
+        path.find("/main-") != path.npos || path.find("/small-bs64k/") != path.npos || layout.hash_prefix;
     if (plain) {
       EXPECT_EQ(entry.file_size(), bytes) << path;
     }
@@ -69,7 +70,8 @@ TEST(BlockKey, NamesOfObjectsInTheFixtures) {
 
 class BlockStoreTest : public ::testing::Test {
  protected:
-  BlockStoreTest() : store_(std::move(*object::open_store("mem", ""))), blocks_(store_, Layout{.block_size = 100}) {}
+  BlockStoreTest()
+      : store_(std::move(*object::open_store("mem", ""))), blocks_(store_, Layout{.block_size = 100}) {}
 
   BufferChain chain(const std::string& bytes) {
     Buffer buffer = Buffer::allocate(bytes.size(), nullptr);
@@ -89,11 +91,12 @@ class BlockStoreTest : public ::testing::Test {
 TEST_F(BlockStoreTest, ReadsAcrossBlocks) {
   std::string bytes;
   for (int i = 0; i < 250; i++) bytes += static_cast<char>(i);
-  for (uint32_t i = 0; i < 3; i++) ASSERT_TRUE(blocks_.write_block(5, i, chain(bytes.substr(i * 100, 100)), {}));
+  for (uint32_t i = 0; i < 3; i++)
+    ASSERT_TRUE(blocks_.write_block(5, i, chain(bytes.substr(i * 100, 100)), {}));
   EXPECT_EQ(read(0, 250), bytes);
   EXPECT_EQ(read(95, 110), bytes.substr(95, 110));
   EXPECT_EQ(read(249, 1), bytes.substr(249));
-  EXPECT_EQ(read(200, 51), "error " + std::to_string(EIO));  // beyond the slice
+  EXPECT_EQ(read(200, 51), "error " + std::to_string(EIO));      // beyond the slice
   EXPECT_EQ(read(0, 1, 50), "error " + std::to_string(ENOENT));  // another size names other objects
   EXPECT_FALSE(blocks_.is_damaged(5, 250, 240));
 

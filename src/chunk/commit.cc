@@ -1,4 +1,5 @@
-// Working off the commit logs: slices whose blocks are stored leave in order, as many as are ready in one transaction.
+// Working off the commit logs: slices whose blocks are stored leave in order, as many as are ready in one
+// transaction.
 #include <algorithm>
 
 #include "base/log.h"
@@ -9,13 +10,25 @@ namespace {
 
 constexpr size_t kMostSlices = 1000;  // in one transaction
 constexpr Millis kPause{500};
-constexpr size_t kCrowded = 100;      // records of a chunk
+constexpr size_t kCrowded = 100;  // records of a chunk
 
-// Errors after which the commit may or may not have happened, or may yet succeed. All others mean that it has not and will not.
+// Errors after which the commit may or may not have happened, or may yet succeed. All others mean that it has
+// not and will not.
 bool is_unclear(int code) {
   switch (code) {
-    case EIO: case ETIMEDOUT: case EAGAIN: case EBUSY: case EINTR: case ENOMEM: case EPIPE: case ECONNRESET:
-    case ECONNREFUSED: case ECONNABORTED: case EHOSTUNREACH: case ENETUNREACH: case ENOTCONN:
+    case EIO:
+    case ETIMEDOUT:
+    case EAGAIN:
+    case EBUSY:
+    case EINTR:
+    case ENOMEM:
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNREFUSED:
+    case ECONNABORTED:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ENOTCONN:
       return true;
     default:
       return false;
@@ -44,7 +57,8 @@ size_t Writer::batch_size(const FileState& file) const {
   size_t slices = 0;
   for (const LogEntry& entry : file.log) {
     slices += entry.slices.size();
-    if (entry.is_change || !entry.ready() || (entries > 0 && (slices > kMostSlices || file.one_by_one))) break;
+    if (entry.is_change || !entry.ready() || (entries > 0 && (slices > kMostSlices || file.one_by_one)))
+      break;
     entries++;
   }
   return entries;
@@ -79,7 +93,8 @@ void Writer::commit(const FilePtr& file) {
     } else if (!is_unclear(status.error().code)) {
       commit_failed(file, batch, status.error());
     } else {
-      log::warning("inode " + std::to_string(file->ino) + ": commit failed, will try again: " + status.error().to_string());
+      log::warning("inode " + std::to_string(file->ino) +
+                   ": commit failed, will try again: " + status.error().to_string());
       std::lock_guard lock(file->mutex);
       file->repeat = batch;
       for (size_t i = 0; i < batch; i++) file->log[i].unclear = true;
@@ -165,13 +180,15 @@ void Writer::remove_objects(std::vector<BlockStore::SliceRef> slices) {
   commits_.submit([this, slices = std::move(slices)] {
     for (auto [id, size] : slices) {
       if (Status status = blocks_.remove_slice(id, size); !status) {
-        log::warning("slice " + std::to_string(id) + " is left over in the store: " + status.error().to_string());
+        log::warning("slice " + std::to_string(id) +
+                     " is left over in the store: " + status.error().to_string());
       }
     }
   });
 }
 
-// Too many slices wait for an fsync that may never come: they are synced now, and need not be remembered any more.
+// Too many slices wait for an fsync that may never come: they are synced now, and need not be remembered any
+// more.
 void Writer::sync_overflow() {
   while (true) {
     auto [ino, slices] = unsynced_.take_overflow();

@@ -63,7 +63,9 @@ class DataPath::Impl {
 DataPath::DataPath(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, DataOptions options)
     : impl_(std::make_unique<Impl>(blocks, catalog, budget, options)) {}
 
-DataPath::~DataPath() { stop(); }
+DataPath::~DataPath() {
+  stop();
+}
 
 Result<BufferChain> DataPath::read(Ino ino, uint64_t stream, uint64_t length, uint64_t off, uint32_t size,
                                    std::stop_token stop) {
@@ -85,13 +87,17 @@ Status DataPath::flush(Ino ino, std::stop_token stop) {
   return impl_->writer.flush(file, std::move(stop), impl_->writer.flush_deadline());
 }
 
-Status DataPath::fsync(Ino ino, std::stop_token stop) { return impl_->writer.fsync(impl_->file(ino), std::move(stop)); }
+Status DataPath::fsync(Ino ino, std::stop_token stop) {
+  return impl_->writer.fsync(impl_->file(ino), std::move(stop));
+}
 
 void DataPath::flush_in_background(Ino ino) {
   if (auto file = impl_->files.find(ino)) impl_->writer.flush_in_background(file);
 }
 
-bool DataPath::has_pending(Ino ino) const { return pending(ino).has_value(); }
+bool DataPath::has_pending(Ino ino) const {
+  return pending(ino).has_value();
+}
 
 std::optional<Pending> DataPath::pending(Ino ino) const {
   auto file = impl_->files.find(ino);
@@ -128,7 +134,8 @@ Status DataPath::flush_all(std::chrono::milliseconds deadline) {
   for (const auto& file : files) {
     Status status = impl_->writer.flush(file, {}, until);
     if (!status && first) {
-      first = fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
+      first =
+          fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
     }
   }
   return first;

@@ -1,11 +1,13 @@
-// File data of one mount: what vfs/ sees of chunk/. Reads and writes by inode and offset; buffering, read-ahead, upload and
-// commit order are behind it. Thread-safe.
+// File data of one mount: what vfs/ sees of chunk/. Reads and writes by inode and offset; buffering,
+// read-ahead, upload and commit order are behind it. Thread-safe.
 //
 // Promises:
 // - a read on this client sees every write that write() has accepted on this client, committed or not;
 // - the file's length is never committed before the data below it;
-// - flush() and fsync() return when what was written before is committed (fsync: and survives a power loss), or with the error;
-// - data that could not be committed is kept and retried; an error is told once per waiting flush, then the file works again;
+// - flush() and fsync() return when what was written before is committed (fsync: and survives a power loss),
+// or with the error;
+// - data that could not be committed is kept and retried; an error is told once per waiting flush, then the
+// file works again;
 // - memory stays within the budget plus what callers are waiting with.
 //
 // Buffers that read() returned must be gone before the DataPath is.
@@ -34,13 +36,14 @@ struct DataOptions {
   uint64_t max_readahead = 32 << 20;  // bytes per stream
   uint32_t fetch_size = 1 << 20;      // bytes of one GET, at most
   int io_retries = 10;                // tries of a GET, with growing pauses
-  std::chrono::seconds flush_timeout{300};  // a flush that waits longer answers EIO (the data is kept and retried)
+  std::chrono::seconds flush_timeout{
+      300};  // a flush that waits longer answers EIO (the data is kept and retried)
 };
 
 // Data accepted but not yet committed for an inode.
 struct Pending {
-  uint64_t length = 0;   // the end of the last accepted write; the file is at least this long for this client
-  Time mtime;            // of the last accepted write
+  uint64_t length = 0;  // the end of the last accepted write; the file is at least this long for this client
+  Time mtime;           // of the last accepted write
 };
 
 class DataPath {
@@ -48,20 +51,24 @@ class DataPath {
   DataPath(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, DataOptions options);
   ~DataPath();  // stop() must have been called
 
-  // Reads up to `size` bytes at `off` of a file that is `length` bytes long (as the caller knows it; pending writes of this
-  // client count in addition. A caller that looks up the length asks pending() first and takes the larger, as a commit may
-  // come in between). Shorter only at the end of file. Holes read as zeros. `stream` tells handles apart for
-  // read-ahead. ENOENT of a block is retried with a fresh slice list once, then EIO.
-  Result<BufferChain> read(Ino ino, uint64_t stream, uint64_t length, uint64_t off, uint32_t size, std::stop_token stop);
+  // Reads up to `size` bytes at `off` of a file that is `length` bytes long (as the caller knows it; pending
+  // writes of this client count in addition. A caller that looks up the length asks pending() first and takes
+  // the larger, as a commit may come in between). Shorter only at the end of file. Holes read as zeros.
+  // `stream` tells handles apart for read-ahead. ENOENT of a block is retried with a fresh slice list once,
+  // then EIO.
+  Result<BufferChain> read(Ino ino, uint64_t stream, uint64_t length, uint64_t off, uint32_t size,
+                           std::stop_token stop);
 
   // Takes over `data` for [off, off+size). Never waits for memory or the store.
   Status write(Ino ino, uint64_t off, Buffer data, Time now);
 
-  // Calls `done` when writers should go on: at once while dirty data is below its share of the budget, later otherwise; or
-  // when `stop` is requested. From any thread, exactly once. The reply to a WRITE is held until then.
+  // Calls `done` when writers should go on: at once while dirty data is below its share of the budget, later
+  // otherwise; or when `stop` is requested. From any thread, exactly once. The reply to a WRITE is held until
+  // then.
   void when_writable(std::stop_token stop, std::move_only_function<void()> done);
 
-  // Waits until everything accepted before for `ino` is committed. EINTR leaves the work going on in the background.
+  // Waits until everything accepted before for `ino` is committed. EINTR leaves the work going on in the
+  // background.
   Status flush(Ino ino, std::stop_token stop);
   Status fsync(Ino ino, std::stop_token stop);
   // Starts committing what is left of `ino`, without waiting (RELEASE).
@@ -69,16 +76,17 @@ class DataPath {
   bool has_pending(Ino ino) const;
   std::optional<Pending> pending(Ino ino) const;
 
-  // Runs `change` (a truncate, fallocate or copy_file_range in metadata) at its place in the inode's commit order: after
-  // everything accepted before, with later commits held back until it returns.
+  // Runs `change` (a truncate, fallocate or copy_file_range in metadata) at its place in the inode's commit
+  // order: after everything accepted before, with later commits held back until it returns.
   Status ordered(Ino ino, std::stop_token stop, std::move_only_function<Status()> change);
 
-  // Forgets cached slice lists and read-ahead of `ino`: after truncate, copy, compaction, or a change by another client.
+  // Forgets cached slice lists and read-ahead of `ino`: after truncate, copy, compaction, or a change by
+  // another client.
   void invalidate(Ino ino);
 
-  // The data of slices as one run of bytes, for compaction: reads `parts` in order and writes them as a new slice.
-  // Returns the new slice (pos 0, off 0), which survives a power loss, as what it replaces may have been fsynced. Nothing is
-  // committed.
+  // The data of slices as one run of bytes, for compaction: reads `parts` in order and writes them as a new
+  // slice. Returns the new slice (pos 0, off 0), which survives a power loss, as what it replaces may have
+  // been fsynced. Nothing is committed.
   Result<Slice> rewrite(std::span<const Slice> parts, std::stop_token stop);
 
   // Commits everything of all inodes; the first error, with the inode's number, if something could not be.

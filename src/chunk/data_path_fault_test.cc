@@ -33,7 +33,9 @@ HarnessOptions impatient() {
   return options;
 }
 
-size_t objects(Harness& h) { return h.store.list("", "", 10'000)->size(); }
+size_t objects(Harness& h) {
+  return h.store.list("", "", 10'000)->size();
+}
 
 TEST(DataPathFault, FlushFailsInTimeAndTheNextSucceedsWhenTheStoreIsBack) {
   Harness h(impatient());
@@ -44,7 +46,6 @@ TEST(DataPathFault, FlushFailsInTimeAndTheNextSucceedsWhenTheStoreIsBack) {
   EXPECT_EQ(*h.read(kIno, 0, text.size()), text);  // kept
   EXPECT_EQ(h.catalog.commits(), 0);
   h.store.release();
-  Status status;
   ASSERT_TRUE(eventually([&] { return !!h.data.flush(kIno, {}); }));
   EXPECT_EQ(*h.read_committed(kIno, 0, text.size()), text);
   EXPECT_TRUE(h.data.flush(kIno, {}));
@@ -75,7 +76,8 @@ TEST(DataPathFault, FullStoreIsToldAsSuchAndTheDataIsKept) {
   EXPECT_EQ(code_of(h.data.flush(kIno, {})), ENOSPC);
   // With much unwritten data the writer is told, instead of being held for ever.
   Status status;
-  for (int i = 0; i < 200 && status; i++) status = h.write(kIno + 1, static_cast<uint64_t>(i) << 20, pattern(1 << 20));
+  for (int i = 0; i < 200 && status; i++)
+    status = h.write(kIno + 1, static_cast<uint64_t>(i) << 20, pattern(1 << 20));
   EXPECT_EQ(code_of(status), ENOSPC);
   std::atomic<bool> called{false};
   h.data.when_writable({}, [&] { called = true; });
@@ -136,7 +138,7 @@ TEST(DataPathFault, UnclearCommitIsRepeatedAndItsObjectsStay) {
   std::atomic<int> tries{0};
   h.catalog.set_rule([&](Ino, auto) {
     int n = tries++;
-    if (n == 0) return MemoryCatalog::Verdict{EIO, true};   // the reply was lost
+    if (n == 0) return MemoryCatalog::Verdict{EIO, true};  // the reply was lost
     if (n == 1) return MemoryCatalog::Verdict{ETIMEDOUT};
     return MemoryCatalog::Verdict{};
   });
@@ -149,7 +151,9 @@ TEST(DataPathFault, UnclearCommitIsRepeatedAndItsObjectsStay) {
 
   // Unclear first, refused then: it may be committed, so the objects stay.
   tries = 0;
-  h.catalog.set_rule([&](Ino, auto) { return tries++ == 0 ? MemoryCatalog::Verdict{EIO, true} : MemoryCatalog::Verdict{EDQUOT}; });
+  h.catalog.set_rule([&](Ino, auto) {
+    return tries++ == 0 ? MemoryCatalog::Verdict{EIO, true} : MemoryCatalog::Verdict{EDQUOT};
+  });
   ASSERT_TRUE(h.write(kIno, 0, "over"));
   EXPECT_EQ(code_of(h.data.flush(kIno, {})), EDQUOT);
   std::this_thread::sleep_for(50ms);
@@ -181,7 +185,8 @@ TEST(DataPathFault, ReadsAreTriedAgain) {
   std::string text = pattern(kBlock);
   ASSERT_TRUE(h.write(kIno, 0, text));
   ASSERT_TRUE(h.data.flush(kIno, {}));
-  h.store.set_rule([](const Call& call) { return StoreVerdict{.code = call.op == Op::get && call.n < 3 ? EIO : 0}; });
+  h.store.set_rule(
+      [](const Call& call) { return StoreVerdict{.code = call.op == Op::get && call.n < 3 ? EIO : 0}; });
   EXPECT_EQ(*h.read(kIno, 100, 1000), text.substr(100, 1000));
   EXPECT_GE(h.store.calls(Op::get), 4);
 }
@@ -206,7 +211,8 @@ TEST(DataPathFault, EqualFetchesAreOneAndSurviveTheInterruptOfTheFirst) {
   h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::get}; });
   std::stop_source stop;
   std::atomic<int> interrupted{-1};
-  std::jthread first([&] { interrupted = code_of(h.data.read(kIno, 1, kBlock, 4096, kBlock - 4096, stop.get_token())); });
+  std::jthread first(
+      [&] { interrupted = code_of(h.data.read(kIno, 1, kBlock, 4096, kBlock - 4096, stop.get_token())); });
   ASSERT_TRUE(eventually([&] { return h.store.hanging() == 1; }));
   std::vector<std::jthread> others;
   std::atomic<int> right{0};
@@ -269,7 +275,12 @@ TEST(DataPathFault, OrderedGivesUpItsPlaceWhenInterrupted) {
     stop.request_stop();
   });
   bool ran = false;
-  EXPECT_EQ(code_of(h.data.ordered(kIno, stop.get_token(), [&] { ran = true; return Status(); })), EINTR);
+  EXPECT_EQ(code_of(h.data.ordered(kIno, stop.get_token(),
+                                   [&] {
+                                     ran = true;
+                                     return Status();
+                                   })),
+            EINTR);
   h.store.release();
   EXPECT_TRUE(h.data.flush(kIno, {}));
   EXPECT_FALSE(ran);
@@ -279,7 +290,8 @@ TEST(DataPathFault, OrderedGivesUpItsPlaceWhenInterrupted) {
 TEST(DataPathFault, FsyncSyncsEachSliceOnceAndAgainAfterAFailure) {
   Harness h;
   ASSERT_TRUE(h.write(kIno, 0, pattern(2 * kBlock)));
-  h.store.set_rule([](const Call& call) { return StoreVerdict{.code = call.op == Op::sync && call.n == 0 ? EIO : 0}; });
+  h.store.set_rule(
+      [](const Call& call) { return StoreVerdict{.code = call.op == Op::sync && call.n == 0 ? EIO : 0}; });
   EXPECT_EQ(code_of(h.data.fsync(kIno, {})), EIO);
   EXPECT_TRUE(h.data.fsync(kIno, {}));
   EXPECT_EQ(h.store.calls(Op::sync), 3);
@@ -293,7 +305,8 @@ TEST(DataPathFault, RewriteJoinsPartsAndCleansUpAfterAFailure) {
   ASSERT_TRUE(h.write(kIno, 0, text));
   ASSERT_TRUE(h.data.flush(kIno, {}));
   Slice whole = h.catalog.slices(kIno, 0, true)->at(0);
-  std::vector<Slice> parts = {{0, whole.id, whole.size, 100, 70'000}, {0, 0, 0, 0, 1000}, {0, whole.id, whole.size, 5, 10}};
+  std::vector<Slice> parts = {
+      {0, whole.id, whole.size, 100, 70'000}, {0, 0, 0, 0, 1000}, {0, whole.id, whole.size, 5, 10}};
   Slice made = *h.data.rewrite(parts, {});
   EXPECT_EQ(made.len, 71'010u);
   EXPECT_EQ(made.size, made.len);
@@ -302,7 +315,9 @@ TEST(DataPathFault, RewriteJoinsPartsAndCleansUpAfterAFailure) {
   EXPECT_EQ(bytes, text.substr(100, 70'000) + std::string(1000, '\0') + text.substr(5, 10));
   EXPECT_GT(h.store.calls(Op::sync), 0);
   size_t before = objects(h);
-  h.store.set_rule([](const Call& call) { return StoreVerdict{.code = call.op == Op::put && call.key.find("_1_") != call.key.npos ? EIO : 0}; });
+  h.store.set_rule([](const Call& call) {
+    return StoreVerdict{.code = call.op == Op::put && call.key.find("_1_") != call.key.npos ? EIO : 0};
+  });
   EXPECT_EQ(code_of(h.data.rewrite(parts, {})), EIO);
   EXPECT_EQ(objects(h), before);
   EXPECT_EQ(code_of(h.data.rewrite({}, {})), EINVAL);
@@ -314,9 +329,17 @@ TEST(DataPathFault, CompactionIsSuggestedForCrowdedChunks) {
     ASSERT_TRUE(h.write(kIno, static_cast<uint64_t>(i) * 100, "x"));
     ASSERT_TRUE(h.data.flush(kIno, {}));
   }
-  EXPECT_EQ(h.catalog.suggested().size(), 1u);
+  ASSERT_TRUE(eventually([&] { return h.catalog.suggested().size() == 1; }));
   ASSERT_TRUE(h.read_committed(kIno, 0, 100));
   EXPECT_EQ(h.catalog.suggested().size(), 2u);  // a reader that loads many records says so too
+}
+
+TEST(DataPathFault, LowerChunksAreCommittedFirst) {
+  Harness h;
+  ASSERT_TRUE(h.write(kIno, 10, "low"));
+  ASSERT_TRUE(h.write(kIno, 2 * kChunkSize - kBlock, pattern(kBlock)));  // the chunk's end: sent off at once
+  ASSERT_TRUE(eventually([&] { return h.catalog.length(kIno) == 2 * kChunkSize; }));
+  EXPECT_EQ(*h.read_committed(kIno, 10, 3), "low");
 }
 
 // Another client never sees zeros below the length, however the store reorders and fails.
@@ -352,7 +375,8 @@ TEST(DataPathFault, LengthNeverComesBeforeData) {
       for (uint64_t off = seen; off < length; off += 1 << 20) {
         auto chain = other.read(kIno, 1, length, off, 1 << 20, {});
         ASSERT_TRUE(chain) << chain.error().to_string();
-        for (const Buffer& piece : *chain) ASSERT_EQ(piece.text().find('\0'), std::string_view::npos) << "at " << off;
+        for (const Buffer& piece : *chain)
+          ASSERT_EQ(piece.text().find('\0'), std::string_view::npos) << "at " << off;
       }
       seen = length;
     }

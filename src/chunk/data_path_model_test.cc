@@ -1,5 +1,6 @@
-// Random reads, writes, truncates and flushes from several threads against an array of bytes, with a store and a catalog that
-// fail and dawdle. A failure names its seed; CIDER_SEED=n runs that one, CIDER_SEEDS=n so many.
+// Random reads, writes, truncates and flushes from several threads against an array of bytes, with a store
+// and a catalog that fail and dawdle. A failure names its seed; CIDER_SEED=n runs that one, CIDER_SEEDS=n so
+// many.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,8 +23,8 @@ unsigned number_from(const char* variable, unsigned otherwise) {
   return set ? static_cast<unsigned>(std::atoi(set)) : otherwise;
 }
 
-// One file as it must look. Each thread works on files of its own, so that it always knows what to expect; the threads meet in
-// the pools, the budget and the fetcher.
+// One file as it must look. Each thread works on files of its own, so that it always knows what to expect;
+// the threads meet in the pools, the budget and the fetcher.
 class Actor {
  public:
   Actor(Harness& h, Ino ino, unsigned seed) : h_(h), ino_(ino), random_(seed) {
@@ -34,14 +35,37 @@ class Actor {
 
   void step() {
     switch (random_() % 20) {
-      case 0: flush(); break;
-      case 1: truncate(); break;
-      case 2: h_.data.flush_in_background(ino_); break;
-      case 3: h_.data.invalidate(ino_); break;
-      case 4: ASSERT_TRUE(h_.data.fsync(ino_, {})); break;
-      case 5: case 6: case 7: case 8: case 9: append(); break;
-      case 10: case 11: case 12: case 13: overwrite(); break;
-      default: read(); break;
+      case 0:
+        flush();
+        break;
+      case 1:
+        truncate();
+        break;
+      case 2:
+        h_.data.flush_in_background(ino_);
+        break;
+      case 3:
+        h_.data.invalidate(ino_);
+        break;
+      case 4:
+        ASSERT_TRUE(h_.data.fsync(ino_, {}));
+        break;
+      case 5:
+      case 6:
+      case 7:
+      case 8:
+      case 9:
+        append();
+        break;
+      case 10:
+      case 11:
+      case 12:
+      case 13:
+        overwrite();
+        break;
+      default:
+        read();
+        break;
     }
   }
 
@@ -90,7 +114,8 @@ class Actor {
     std::string_view expected = std::string_view(model_).substr(std::min(at, model_.size()), bytes.size());
     auto [got, want] = std::mismatch(bytes.begin(), bytes.end(), expected.begin(), expected.end());
     ASSERT_TRUE(got == bytes.end() && want == expected.end())
-        << what << " of inode " << ino_ << " differs at " << base_ + at + static_cast<size_t>(got - bytes.begin());
+        << what << " of inode " << ino_ << " differs at "
+        << base_ + at + static_cast<size_t>(got - bytes.begin());
   }
 
   Harness& h_;
@@ -103,7 +128,8 @@ class Actor {
 void run(unsigned seed) {
   SCOPED_TRACE("CIDER_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
-  Harness h(HarnessOptions{.budget = size_t{4} << (20 + random() % 4), .block_size = random() % 2 ? 64u << 10 : 256u << 10});
+  Harness h(HarnessOptions{.budget = size_t{4} << (20 + random() % 4),
+                           .block_size = random() % 2 ? 64u << 10 : 256u << 10});
   std::mutex mutex;
   auto dice = [&] {
     std::lock_guard lock(mutex);
@@ -140,7 +166,8 @@ TEST(DataPathModel, BehavesLikeAnArrayOfBytes) {
   }
 }
 
-// Several threads on one file: each writes its own stripes, all read everything. A stripe shows its owner's writes, whole.
+// Several threads on one file: each writes its own stripes, all read everything. A stripe shows its owner's
+// writes, whole.
 TEST(DataPathModel, OneFileManyWriters) {
   Harness h(HarnessOptions{.budget = 8 << 20});
   constexpr size_t kStripe = 10'000;
@@ -157,7 +184,9 @@ TEST(DataPathModel, OneFileManyWriters) {
           uint64_t off = (row * kThreads + t) * kStripe;
           mine[row] = pattern(kStripe, random());
           ASSERT_TRUE(h.write(kIno, off, mine[row]));
-          if (random() % 10 == 0) ASSERT_TRUE(h.data.flush(kIno, {}));
+          if (random() % 10 == 0) {
+            ASSERT_TRUE(h.data.flush(kIno, {}));
+          }
           row = random() % mine.size();
           if (mine[row].empty()) continue;
           ASSERT_EQ(*h.read(kIno, (row * kThreads + t) * kStripe, kStripe, t), mine[row]);

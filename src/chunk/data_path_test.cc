@@ -42,7 +42,8 @@ TEST(DataPath, ReadsWhatWasWrittenBeforeAndAfterFlush) {
 TEST(DataPath, SequentialWritesMakeOneSlice) {
   Harness h;
   std::string text = pattern(256 << 10);
-  for (size_t off = 0; off < text.size(); off += 4096) ASSERT_TRUE(h.write(kIno, off, text.substr(off, 4096)));
+  for (size_t off = 0; off < text.size(); off += 4096)
+    ASSERT_TRUE(h.write(kIno, off, text.substr(off, 4096)));
   ASSERT_TRUE(h.data.flush(kIno, {}));
   auto slices = *h.catalog.slices(kIno, 0, true);
   ASSERT_EQ(slices.size(), 1u);

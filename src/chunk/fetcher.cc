@@ -16,7 +16,8 @@ constexpr size_t kMostCached = 8 << 20;
 
 }  // namespace
 
-// A range that is being or has been fetched. All but `range` and the bytes of a running fetch is guarded by the mutex.
+// A range that is being or has been fetched. All but `range` and the bytes of a running fetch is guarded by
+// the mutex.
 struct Fetcher::Fetch {
   enum class State { queued, running, done, failed };
 
@@ -24,9 +25,9 @@ struct Fetcher::Fetch {
   Buffer buffer;
   State state = State::queued;
   Error error;
-  bool ahead = false;      // nobody waited for it when it began
+  bool ahead = false;  // nobody waited for it when it began
   bool in_table = true;
-  uint32_t read = 0;       // bytes handed out
+  uint32_t read = 0;  // bytes handed out
   int waiters = 0;
   uint64_t age = 0;
   std::list<FetchPtr>* list = nullptr;
@@ -44,14 +45,17 @@ Fetcher::Fetcher(BlockStore& blocks, MemoryBudget& budget, Options options)
       cache_limit_(std::min(budget.limit() / 16, kMostCached)),
       pool_("cider-fetch", options.threads) {}
 
-Fetcher::~Fetcher() { stop(); }
+Fetcher::~Fetcher() {
+  stop();
+}
 
 Status Fetcher::read(std::span<const SliceRange> wanted, BufferChain& out, bool& late, std::stop_token stop) {
   while (true) {
     std::vector<Use> uses;
     std::vector<FetchPtr> mine;
     TRY(plan(wanted, uses, mine, late, stop));
-    // The first of mine runs here, the others at the same time on other threads, unless this one comes to them first.
+    // The first of mine runs here, the others at the same time on other threads, unless this one comes to
+    // them first.
     for (size_t i = 1; i < mine.size(); i++) submit_fetch(mine[i]);
     Status status;
     bool again = false;
@@ -79,8 +83,8 @@ Status Fetcher::read(std::span<const SliceRange> wanted, BufferChain& out, bool&
   }
 }
 
-// Finds who fetches what, and begins fetches for the rest with memory taken all at once, so that nobody waits for more
-// memory while holding some.
+// Finds who fetches what, and begins fetches for the rest with memory taken all at once, so that nobody waits
+// for more memory while holding some.
 Status Fetcher::plan(std::span<const SliceRange> wanted, std::vector<Use>& uses, std::vector<FetchPtr>& mine,
                      bool& late, std::stop_token stop) {
   std::unique_lock lock(mutex_);
@@ -96,7 +100,8 @@ Status Fetcher::plan(std::span<const SliceRange> wanted, std::vector<Use>& uses,
     while (bytes > 0 && !may_take(bytes) && evict_one()) {
     }
     if (bytes == 0 || may_take(bytes)) {
-      // Asked again, as one read may want the same bytes of a slice twice (copies within a file share slices).
+      // Asked again, as one read may want the same bytes of a slice twice (copies within a file share
+      // slices).
       for (const SliceRange& gap : gaps) {
         for (const SliceRange& piece : missing(gap)) mine.push_back(create(piece, false));
       }
@@ -135,7 +140,8 @@ std::vector<SliceRange> Fetcher::missing(const SliceRange& range) const {
     uint32_t gap_end = follows ? it->first.second : end;
     while (at < gap_end) {
       uint32_t in_block = at % block;
-      uint64_t border = uint64_t{at} - in_block + std::min<uint64_t>(block, (in_block / options_.step + 1) * uint64_t{options_.step});
+      uint64_t border = uint64_t{at} - in_block +
+                        std::min<uint64_t>(block, (in_block / options_.step + 1) * uint64_t{options_.step});
       // A short read across a border of steps, but not of blocks, stays in one piece.
       if (gap_end - at <= options_.step) border = uint64_t{at} - in_block + block;
       auto to = static_cast<uint32_t>(std::min<uint64_t>(gap_end, border));

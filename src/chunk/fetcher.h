@@ -1,5 +1,5 @@
-// Reads ranges of slices from the store: each byte once however many ask for it, ahead of readers where asked, with a small
-// cache of what was read. All of it counts in the memory budget.
+// Reads ranges of slices from the store: each byte once however many ask for it, ahead of readers where
+// asked, with a small cache of what was read. All of it counts in the memory budget.
 #pragma once
 
 #include <condition_variable>
@@ -33,16 +33,17 @@ class Fetcher {
  public:
   struct Options {
     int threads = 200;
-    int tries = 10;             // per range, with growing pauses
-    uint32_t step = 1 << 20;    // bytes of one GET, at most
+    int tries = 10;           // per range, with growing pauses
+    uint32_t step = 1 << 20;  // bytes of one GET, at most
   };
 
   Fetcher(BlockStore& blocks, MemoryBudget& budget, Options options);
   ~Fetcher();
 
-  // Reads `wanted`, whose bytes go to the end of `out` in order. Waits for memory, for fetches of others, and for the store,
-  // which it asks on the calling thread where nobody else has. `late` is set if data that was asked for ahead was not there.
-  // ENOENT if a block is not there, EINTR on `stop`, ENODATA if a block is damaged, EIO for the rest.
+  // Reads `wanted`, whose bytes go to the end of `out` in order. Waits for memory, for fetches of others, and
+  // for the store, which it asks on the calling thread where nobody else has. `late` is set if data that was
+  // asked for ahead was not there. ENOENT if a block is not there, EINTR on `stop`, ENODATA if a block is
+  // damaged, EIO for the rest.
   Status read(std::span<const SliceRange> wanted, BufferChain& out, bool& late, std::stop_token stop);
 
   // Begins to fetch what is missing of `ranges`, as far as memory is free. Never waits.
@@ -53,7 +54,8 @@ class Fetcher {
 
   // Gives back up to `bytes` of memory that holds cached data.
   void evict(size_t bytes);
-  // Called from time to time: forgets what has not been asked for since the last call. False if nothing is left.
+  // Called from time to time: forgets what has not been asked for since the last call. False if nothing is
+  // left.
   bool age();
 
   size_t memory_used() const { return memory_.used(); }
@@ -73,8 +75,8 @@ class Fetcher {
   void add_uses(const SliceRange& range, std::vector<Use>& uses) const;
   FetchPtr create(const SliceRange& range, bool ahead);
   bool may_take(size_t bytes) const;
-  Status plan(std::span<const SliceRange> wanted, std::vector<Use>& uses, std::vector<FetchPtr>& mine, bool& late,
-              std::stop_token stop);
+  Status plan(std::span<const SliceRange> wanted, std::vector<Use>& uses, std::vector<FetchPtr>& mine,
+              bool& late, std::stop_token stop);
   Status finish(const FetchPtr& fetch, std::stop_token stop);
   void run(const FetchPtr& fetch, std::stop_token stop);
   Status get(const Fetch& fetch, std::span<std::byte> out, std::stop_token stop);
@@ -91,12 +93,12 @@ class Fetcher {
   const size_t cache_limit_;
 
   mutable std::mutex mutex_;
-  std::map<Key, FetchPtr> table_;     // ranges do not overlap
-  std::list<FetchPtr> ahead_;         // fetched, not wholly read; oldest first
-  std::list<FetchPtr> cached_;        // wholly read; oldest first
+  std::map<Key, FetchPtr> table_;  // ranges do not overlap
+  std::list<FetchPtr> ahead_;      // fetched, not wholly read; oldest first
+  std::list<FetchPtr> cached_;     // wholly read; oldest first
   size_t cached_bytes_ = 0;
   uint64_t age_ = 0;
-  int starving_ = 0;                  // demand reads that wait for memory
+  int starving_ = 0;  // demand reads that wait for memory
   std::stop_source stop_;
   WorkerPool pool_;
 };

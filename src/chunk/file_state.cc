@@ -59,7 +59,8 @@ bool FileTable::sweep(Monotonic::time_point now) {
     std::lock_guard lock(home.mutex);
     auto keep = home.files.size() > kManyPerShard ? Monotonic::duration(kKeepWhenMany) : kKeep;
     std::erase_if(home.files, [&](auto& entry) {
-      if (entry.second.use_count() > 1) return false;  // with the shard locked nobody can take a new reference
+      if (entry.second.use_count() > 1)
+        return false;  // with the shard locked nobody can take a new reference
       FileState& file = *entry.second;
       std::lock_guard file_lock(file.mutex);
       if (file.has_pending()) return false;

@@ -1,4 +1,5 @@
-// What the data path knows of one inode: buffered writes, the log of commits to come, cached slice records, read streams.
+// What the data path knows of one inode: buffered writes, the log of commits to come, cached slice records,
+// read streams.
 #pragma once
 
 #include <condition_variable>
@@ -12,10 +13,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/overlay.h"
 #include "base/result.h"
 #include "base/types.h"
 #include "chunk/open_chunk.h"
-#include "base/overlay.h"
 #include "chunk/read_ahead.h"
 
 namespace cider::chunk {
@@ -26,11 +27,11 @@ struct LogEntry {
   bool is_change = false;  // a metadata change of ordered(), else slices of one chunk
   uint32_t index = 0;
   std::vector<std::shared_ptr<PendingSlice>> slices;
-  Time mtime;              // of the last write in it
-  bool unclear = false;    // a commit was tried and may have happened: its objects must stay
+  Time mtime;            // of the last write in it
+  bool unclear = false;  // a commit was tried and may have happened: its objects must stay
 
-  bool ready() const;      // all blocks are in the store
-  uint64_t end() const;    // in the file
+  bool ready() const;    // all blocks are in the store
+  uint64_t end() const;  // in the file
 };
 
 // A flush that waits for the log up to `target`.
@@ -57,19 +58,19 @@ struct FileState {
   std::map<uint32_t, OpenChunk> open;
   std::deque<LogEntry> log;
   uint64_t last_seq = 0;
-  Time mtime;                       // of the last accepted write
-  bool committing = false;          // a commit of the log's head is under way or will be tried again
-  size_t repeat = 0;                // that many entries were in a commit with unclear outcome; they go again together
-  bool one_by_one = false;          // a joint commit met a limit: the entries alone may fit
-  uint64_t failed_uploads = 0;      // ever
+  Time mtime;               // of the last accepted write
+  bool committing = false;  // a commit of the log's head is under way or will be tried again
+  size_t repeat = 0;        // that many entries were in a commit with unclear outcome; they go again together
+  bool one_by_one = false;  // a joint commit met a limit: the entries alone may fit
+  uint64_t failed_uploads = 0;  // ever
   int failed_in_row = 0;
-  Error upload_error;               // the last one
+  Error upload_error;  // the last one
   std::vector<FlushWaiter*> waiters;
   std::optional<Error> untold_error;  // data was lost while nobody waited; told to the next flush
 
   // Reads.
   std::unordered_map<uint32_t, ChunkRecords> records;
-  uint64_t records_version = 0;     // moves when cached records change or become doubtful
+  uint64_t records_version = 0;  // moves when cached records change or become doubtful
   StreamTable streams;
 
   bool has_pending() const { return !open.empty() || !log.empty(); }
@@ -79,8 +80,8 @@ struct FileState {
 // All inodes in use. Thread-safe.
 class FileTable {
  public:
-  std::shared_ptr<FileState> get(Ino ino);             // makes it
-  std::shared_ptr<FileState> find(Ino ino) const;      // null if unknown
+  std::shared_ptr<FileState> get(Ino ino);         // makes it
+  std::shared_ptr<FileState> find(Ino ino) const;  // null if unknown
   std::vector<std::shared_ptr<FileState>> all() const;
   // Forgets inodes without pending data that were not used for a while. False when none is left.
   bool sweep(Monotonic::time_point now);

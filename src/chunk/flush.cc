@@ -28,8 +28,8 @@ Status Writer::flush(const FilePtr& file, std::stop_token stop, Monotonic::time_
 }
 
 // Waits until no entry up to the waiter's target is left.
-Status Writer::wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter, std::stop_token stop,
-                            Monotonic::time_point deadline) {
+Status Writer::wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter,
+                            std::stop_token stop, Monotonic::time_point deadline) {
   auto done = [&] { return file.log.empty() || file.log.front().seq > waiter.target; };
   const uint64_t failures_before = file.failed_uploads;
   while (!done()) {
@@ -80,7 +80,8 @@ Status Writer::ordered(const FilePtr& file, std::stop_token stop, std::move_only
     FlushWaiter waiter{.target = seq - 1};
     Status status = wait_for_log(*file, lock, waiter, std::move(stop), flush_deadline());
     if (!status) {
-      auto own = std::find_if(file->log.begin(), file->log.end(), [&](const LogEntry& entry) { return entry.seq == seq; });
+      auto own = std::find_if(file->log.begin(), file->log.end(),
+                              [&](const LogEntry& entry) { return entry.seq == seq; });
       file->log.erase(own);
       file->changed.notify_all();
       lock.unlock();

@@ -41,7 +41,8 @@ Buffer CopyPages::joined(const Buffer& left, const Buffer& right) const {
 OpenChunk::OpenChunk(uint32_t block_size, MemoryBudget* budget, Monotonic::time_point now)
     : block_size_(block_size), pages_(budget), first_write_(now), last_write_(now) {}
 
-uint32_t OpenChunk::write(uint32_t pos, Buffer data, Monotonic::time_point now, std::vector<BlockUpload>& full) {
+uint32_t OpenChunk::write(uint32_t pos, Buffer data, Monotonic::time_point now,
+                          std::vector<BlockUpload>& full) {
   last_write_ = now;
   uint32_t end = pos + static_cast<uint32_t>(data.size());
   uint32_t covered = pieces_.erase(pos, end);
@@ -117,12 +118,14 @@ std::shared_ptr<PendingSlice> OpenChunk::begin_slice(uint32_t pos) {
 }
 
 // Moves the bytes from the slice's end to `end`, which are a part of one run, to the slice.
-void OpenChunk::append(const std::shared_ptr<PendingSlice>& slice, uint32_t end, std::vector<BlockUpload>& uploads) {
+void OpenChunk::append(const std::shared_ptr<PendingSlice>& slice, uint32_t end,
+                       std::vector<BlockUpload>& uploads) {
   while (slice->end() < end) {
     uint32_t from = slice->end();
     uint32_t to = std::min(end, from + block_size_);
     PendingSlice::Block block;
-    pieces_.each(from, to, [&](uint32_t, uint32_t, Piece piece) { block.data.push_back(std::move(piece.data)); });
+    pieces_.each(from, to,
+                 [&](uint32_t, uint32_t, Piece piece) { block.data.push_back(std::move(piece.data)); });
     pieces_.erase(from, to);
     erase_run(from, to);
     block.bytes = to - from;
@@ -146,7 +149,8 @@ void OpenChunk::cut_blocks(uint32_t begin, uint32_t end, std::vector<BlockUpload
     cut_blocks(whole, end, full);
     return;
   }
-  if (end - begin >= block_size_) append(begin_slice(begin), begin + (end - begin) / block_size_ * block_size_, full);
+  if (end - begin >= block_size_)
+    append(begin_slice(begin), begin + (end - begin) / block_size_ * block_size_, full);
 }
 
 std::vector<std::shared_ptr<PendingSlice>> OpenChunk::freeze(std::vector<BlockUpload>& rest) {
@@ -166,7 +170,7 @@ std::vector<std::shared_ptr<PendingSlice>> OpenChunk::freeze(std::vector<BlockUp
 }
 
 bool OpenChunk::is_complete() const {
-  return runs_.size() >= kMaxRuns || (cut_bytes_ >= kChunkSize && pieces_.empty()) || cut_bytes_ >= 2 * kChunkSize;
+  return runs_.size() >= kMaxRuns || cut_bytes_ >= kChunkSize || end() == kChunkSize;
 }
 
 uint32_t OpenChunk::end() const {

@@ -1,4 +1,5 @@
-// The writes to one chunk that are not yet cut into slices, and the slices that grow from them block by block.
+// The writes to one chunk that are not yet cut into slices, and the slices that grow from them block by
+// block.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +11,8 @@
 #include "base/budget.h"
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "base/types.h"
 #include "base/interval_map.h"
+#include "base/types.h"
 
 namespace cider::chunk {
 
@@ -43,8 +44,8 @@ struct Piece {
   Piece part(uint32_t off, uint32_t len) const { return {data.slice(off, len)}; }
 };
 
-// Small writes are copied into these, one after the other, so that 4 KiB do not hold on to a buffer of 1 MiB. The pages grow
-// from 4 to 64 KiB: a tiny file costs a tiny page. Bytes handed out are never written again.
+// Small writes are copied into these, one after the other, so that 4 KiB do not hold on to a buffer of 1 MiB.
+// The pages grow from 4 to 64 KiB: a tiny file costs a tiny page. Bytes handed out are never written again.
 class CopyPages {
  public:
   explicit CopyPages(MemoryBudget* budget) : budget_(budget) {}
@@ -60,19 +61,23 @@ class CopyPages {
 
 // Not thread-safe. Positions are in the chunk.
 //
-// All slices of an OpenChunk are committed together, in the order of freeze(), so what covers what is decided by that order:
-// a growing slice never extends over one that was begun later, and what is still in pieces at the end comes last.
+// All slices of an OpenChunk are committed together, in the order of freeze(), so what covers what is decided
+// by that order: a growing slice never extends over one that was begun later, and what is still in pieces at
+// the end comes last.
 class OpenChunk {
  public:
   OpenChunk(uint32_t block_size, MemoryBudget* budget, Monotonic::time_point now);
 
-  // Takes over `data`; whole blocks that came about are appended to `full`. Returns how many buffered bytes it replaced.
+  // Takes over `data`; whole blocks that came about are appended to `full`. Returns how many buffered bytes
+  // it replaced.
   uint32_t write(uint32_t pos, Buffer data, Monotonic::time_point now, std::vector<BlockUpload>& full);
 
-  // Cuts everything that is left: the slices in commit order; blocks still to be stored are appended to `rest`.
+  // Cuts everything that is left: the slices in commit order; blocks still to be stored are appended to
+  // `rest`.
   std::vector<std::shared_ptr<PendingSlice>> freeze(std::vector<BlockUpload>& rest);
 
-  // No more writes should be added: a whole chunk has been cut, or there are very many runs.
+  // No more writes should be added: the chunk's end is reached, as much as a chunk has been cut, or there are
+  // very many runs.
   bool is_complete() const;
 
   uint32_t end() const;

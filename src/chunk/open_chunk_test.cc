@@ -81,8 +81,8 @@ TEST(OpenChunk, WhatIsLeftOfACoveredBufferDoesNotHoldAllOfIt) {
   EXPECT_LE(held(chunk), 100u * (64 << 10) + (2 << 20));
 }
 
-// Whatever the order of writes, painting the slices in commit order gives what the writes gave, and blocks have the sizes
-// that the format wants.
+// Whatever the order of writes, painting the slices in commit order gives what the writes gave, and blocks
+// have the sizes that the format wants.
 TEST(OpenChunk, SlicesInOrderShowTheWrites) {
   constexpr uint32_t kSize = 12'000;
   for (unsigned seed = 0; seed < 500; seed++) {
@@ -99,7 +99,8 @@ TEST(OpenChunk, SlicesInOrderShowTheWrites) {
       size_t cut_before = uploads.size();
       uint32_t replaced = chunk.write(pos, bytes(len, c), {}, uploads);
       buffered += len - replaced;
-      for (size_t u = cut_before; u < uploads.size(); u++) buffered -= uploads[u].slice->blocks[uploads[u].index].bytes;
+      for (size_t u = cut_before; u < uploads.size(); u++)
+        buffered -= uploads[u].slice->blocks[uploads[u].index].bytes;
       ASSERT_EQ(buffered, chunk.open_bytes());
       model.replace(pos, len, len, c);
       sequential = pos + len;
@@ -114,7 +115,8 @@ TEST(OpenChunk, SlicesInOrderShowTheWrites) {
       ASSERT_EQ(slice->unstored, static_cast<int>(slice->blocks.size()));
       for (size_t b = 0; b < slice->blocks.size(); b++) {
         bool last = b + 1 == slice->blocks.size();
-        ASSERT_TRUE(slice->blocks[b].bytes == kBlock || (last && slice->blocks[b].bytes < kBlock)) << "seed " << seed;
+        ASSERT_TRUE(slice->blocks[b].bytes == kBlock || (last && slice->blocks[b].bytes < kBlock))
+            << "seed " << seed;
       }
       blocks += slice->blocks.size();
       shown.replace(slice->pos, text.size(), text);

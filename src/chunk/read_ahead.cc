@@ -31,7 +31,8 @@ ReadStream::Range ReadStream::on_read(uint64_t off, uint32_t size, const ReadAhe
 
   if (window_ == 0) {
     window_ = kFirstWindow;
-  } else if (window_ < limits.step ? next_ + window_ / 2 >= ahead_ : late_ && next_ >= grown_at_ + window_ / 2) {
+  } else if (window_ < limits.step ? next_ + window_ / 2 >= ahead_
+                                   : late_ && next_ >= grown_at_ + window_ / 2) {
     window_ *= 2;
     grown_at_ = next_;
     late_ = false;
@@ -57,7 +58,8 @@ ReadStream& StreamTable::at(uint64_t id, uint64_t off, uint32_t size) {
   if (!chosen && streams_.size() < kMax) {
     chosen = &streams_.emplace_back();
   } else if (!chosen) {
-    chosen = &*std::min_element(streams_.begin(), streams_.end(), [](auto& a, auto& b) { return a.tick < b.tick; });
+    chosen = &*std::min_element(streams_.begin(), streams_.end(),
+                                [](auto& a, auto& b) { return a.tick < b.tick; });
     *chosen = ReadStream{};
   }
   chosen->id = id;

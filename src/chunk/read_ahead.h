@@ -8,12 +8,12 @@
 namespace cider::chunk {
 
 struct ReadAheadLimits {
-  uint64_t max_window = 32 << 20;   // bytes
-  uint32_t step = 1 << 20;          // once the window is large, fetch at least this much at a time
+  uint64_t max_window = 32 << 20;  // bytes
+  uint32_t step = 1 << 20;         // once the window is large, fetch at least this much at a time
 };
 
-// One reader that goes forward through a file. A window begins at 128 KiB and doubles while the reader keeps up with it,
-// beyond `step` only when what was read ahead came too late: a near store needs no large window.
+// One reader that goes forward through a file. A window begins at 128 KiB and doubles while the reader keeps
+// up with it, beyond `step` only when what was read ahead came too late: a near store needs no large window.
 class ReadStream {
  public:
   struct Range {
@@ -21,7 +21,8 @@ class ReadStream {
     uint64_t end = 0;
   };
 
-  // True if a read at `off` goes on where this stream stands; reads of one stream may overtake each other a little.
+  // True if a read at `off` goes on where this stream stands; reads of one stream may overtake each other a
+  // little.
   bool continues(uint64_t off, uint32_t size) const;
 
   // Notes a read of [off, off+size) and answers what to fetch ahead now (nothing: begin == end).
@@ -34,11 +35,11 @@ class ReadStream {
   uint64_t window() const { return window_; }
 
  private:
-  uint64_t next_ = 0;    // the end of the furthest read
-  uint64_t ahead_ = 0;   // fetched or being fetched up to here
+  uint64_t next_ = 0;   // the end of the furthest read
+  uint64_t ahead_ = 0;  // fetched or being fetched up to here
   uint64_t window_ = 0;
   uint64_t grown_at_ = 0;  // next_ when the window last grew
-  uint32_t run_ = 0;     // adjoining reads
+  uint32_t run_ = 0;       // adjoining reads
   bool late_ = false;
 };
 

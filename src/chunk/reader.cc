@@ -9,10 +9,10 @@ namespace cider::chunk {
 namespace {
 
 constexpr size_t kZeros = 128 << 10;
-constexpr size_t kMostPieces = 256;         // more are copied into one: writev takes 1024
-constexpr size_t kWorthCompacting = 5;      // records of a chunk that a read meets
+constexpr size_t kMostPieces = 256;     // more are copied into one: writev takes 1024
+constexpr size_t kWorthCompacting = 5;  // records of a chunk that a read meets
 constexpr uint64_t kLeastWindow = 256 << 10;
-constexpr double kAheadShare = 0.75;        // of the budget
+constexpr double kAheadShare = 0.75;  // of the budget
 constexpr int kLoads = 3;
 
 Buffer make_zeros() {
@@ -25,10 +25,15 @@ Buffer make_zeros() {
 
 Reader::Reader(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, Fetcher& fetcher,
                const DataOptions& options)
-    : blocks_(blocks), catalog_(catalog), budget_(budget), fetcher_(fetcher), options_(options), zeros_(make_zeros()) {}
+    : blocks_(blocks),
+      catalog_(catalog),
+      budget_(budget),
+      fetcher_(fetcher),
+      options_(options),
+      zeros_(make_zeros()) {}
 
-Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t length, uint64_t off, uint32_t size,
-                                 std::stop_token stop) {
+Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t length, uint64_t off,
+                                 uint32_t size, std::stop_token stop) {
   ReadStream::Range ahead;
   uint64_t end;
   {
@@ -57,8 +62,8 @@ Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t 
   return chain;
 }
 
-Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh, bool& late,
-                                       std::stop_token stop) {
+Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh,
+                                       bool& late, std::stop_token stop) {
   std::vector<Extent> extents;
   while (off < end) {
     auto index = static_cast<uint32_t>(off / kChunkSize);
@@ -95,8 +100,8 @@ Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64
   return merged(std::move(out));
 }
 
-// What [begin, end) of a chunk shows now: committed records with pending writes over them. A write that is committed in between
-// shows up in one of the two, or in both.
+// What [begin, end) of a chunk shows now: committed records with pending writes over them. A write that is
+// committed in between shows up in one of the two, or in both.
 Result<std::vector<Extent>> Reader::visible(const FilePtr& file, uint32_t index, uint32_t begin, uint32_t end,
                                             bool fresh) {
   IntervalMap<Source> view;
@@ -127,13 +132,15 @@ Result<std::vector<Extent>> Reader::visible(const FilePtr& file, uint32_t index,
     {
       std::lock_guard lock(file->mutex);
       unchanged = version == file->records_version && !file->committing;
-      compact = list.size() >= kWorthCompacting && !file->has_pending();
-      if (unchanged) file->records[index].overlay = overlay;
+      std::optional<Overlay>& known = file->records[index].overlay;
+      compact = list.size() >= kWorthCompacting && !file->has_pending() && !known;
+      if (unchanged) known = overlay;
     }
     if (unchanged && compact) catalog_.suggest_compaction(file->ino, index);
     if (!unchanged && load < kLoads) continue;
     paint_records(overlay);
-    pending.each(begin, end, [&](uint32_t from, uint32_t to, Source source) { view.paint(from, to, std::move(source)); });
+    pending.each(begin, end,
+                 [&](uint32_t from, uint32_t to, Source source) { view.paint(from, to, std::move(source)); });
     break;
   }
 

@@ -34,18 +34,20 @@ struct Extent {
 // Thread-safe. Holds no lock while the catalog or the store is called.
 class Reader {
  public:
-  Reader(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, Fetcher& fetcher, const DataOptions& options);
+  Reader(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, Fetcher& fetcher,
+         const DataOptions& options);
 
   // As DataPath::read.
-  Result<BufferChain> read(const std::shared_ptr<FileState>& file, uint64_t stream, uint64_t length, uint64_t off,
-                           uint32_t size, std::stop_token stop);
+  Result<BufferChain> read(const std::shared_ptr<FileState>& file, uint64_t stream, uint64_t length,
+                           uint64_t off, uint32_t size, std::stop_token stop);
 
  private:
   using FilePtr = std::shared_ptr<FileState>;
 
   Result<BufferChain> read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh, bool& late,
                                  std::stop_token stop);
-  Result<std::vector<Extent>> visible(const FilePtr& file, uint32_t index, uint32_t begin, uint32_t end, bool fresh);
+  Result<std::vector<Extent>> visible(const FilePtr& file, uint32_t index, uint32_t begin, uint32_t end,
+                                      bool fresh);
   void read_ahead(const FilePtr& file, uint64_t begin, uint64_t end);
   void prefetch(const FilePtr& file, uint64_t begin, uint64_t end);
   uint64_t window_limit() const;

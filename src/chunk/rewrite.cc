@@ -41,8 +41,8 @@ class PartReader {
   const std::stop_token stop_;
 };
 
-Status write_slice(BlockStore& blocks, MemoryBudget& budget, uint64_t id, uint32_t size, std::span<const Slice> parts,
-                   const std::stop_token& stop) {
+Status write_slice(BlockStore& blocks, MemoryBudget& budget, uint64_t id, uint32_t size,
+                   std::span<const Slice> parts, const std::stop_token& stop) {
   PartReader reader(blocks, parts, stop);
   for (uint32_t index = 0; uint32_t length = block_length(blocks.layout(), size, index); index++) {
     if (stop.stop_requested()) return fail(EINTR);
@@ -68,7 +68,8 @@ Result<Slice> rewrite_slices(BlockStore& blocks, SliceCatalog& catalog, MemoryBu
   Status status = write_slice(blocks, budget, id, size, parts, stop);
   if (!status) {
     if (Status removed = blocks.remove_slice(id, size); !removed) {
-      log::warning("slice " + std::to_string(id) + " is left over in the store: " + removed.error().to_string());
+      log::warning("slice " + std::to_string(id) +
+                   " is left over in the store: " + removed.error().to_string());
     }
     return fail(std::move(status).error());
   }

@@ -1,5 +1,5 @@
-// What the data path needs from metadata. vfs/ implements it with meta::Meta; tests with a map. chunk/ knows no more of meta/.
-// Thread-safe.
+// What the data path needs from metadata. vfs/ implements it with meta::Meta; tests with a map. chunk/ knows
+// no more of meta/. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,8 @@
 
 namespace cider::chunk {
 
-// A slice whose blocks are in the store, to be appended to chunk `index` of a file. `at.off` is 0 and `at.len == at.size`.
+// A slice whose blocks are in the store, to be appended to chunk `index` of a file. `at.off` is 0 and `at.len
+// == at.size`.
 struct NewSlice {
   uint32_t index = 0;
   Slice at;
@@ -24,13 +25,15 @@ class SliceCatalog {
   // A slice id that no client of the volume has had. Cheap: ids are reserved in batches.
   virtual Result<uint64_t> next_slice_id() = 0;
 
-  // The records of chunk `index`, oldest first (later ones cover earlier ones). `fresh` asks the engine, past every cache.
+  // The records of chunk `index`, oldest first (later ones cover earlier ones). `fresh` asks the engine, past
+  // every cache.
   virtual Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh) = 0;
 
-  // Appends slices in order, in one transaction, and makes the file at least as long as they reach. ENOENT if the inode
-  // is gone (its data is then unwanted), ENOSPC/EDQUOT when the volume or a quota is full; these and other errors mean that
-  // nothing was and will be committed. EIO, ETIMEDOUT, EAGAIN, EBUSY, EINTR, ENOMEM and network errors mean that it is unclear:
-  // the same slices are committed again later, and the catalog must then not append them twice.
+  // Appends slices in order, in one transaction, and makes the file at least as long as they reach. ENOENT if
+  // the inode is gone (its data is then unwanted), ENOSPC/EDQUOT when the volume or a quota is full; these
+  // and other errors mean that nothing was and will be committed. EIO, ETIMEDOUT, EAGAIN, EBUSY, EINTR,
+  // ENOMEM and network errors mean that it is unclear: the same slices are committed again later, and the
+  // catalog must then not append them twice.
   virtual Status commit(Ino ino, std::span<const NewSlice> slices, Time mtime) = 0;
 
   // Tells that the chunk has many records, so that somebody compacts it in the background.

@@ -84,7 +84,8 @@ Status Writer::store_block(const FilePtr& file, const BlockUpload& block) {
 }
 
 void Writer::note_failed_upload(const FilePtr& file, const Error& error) {
-  log::warning("inode " + std::to_string(file->ino) + ": upload failed, will try again: " + error.to_string());
+  log::warning("inode " + std::to_string(file->ino) +
+               ": upload failed, will try again: " + error.to_string());
   bool report;
   {
     std::lock_guard lock(file->mutex);

@@ -24,7 +24,8 @@ struct WritePressure::Parked {
 WritePressure::WritePressure(MemoryBudget& budget, Timer& timer, std::function<size_t()> other_use)
     : budget_(budget), timer_(timer), other_use_(std::move(other_use)) {}
 
-// Which share of the budget writers use. Data may hold on to more memory than its own size, so both are looked at.
+// Which share of the budget writers use. Data may hold on to more memory than its own size, so both are
+// looked at.
 double WritePressure::level() const {
   auto limit = static_cast<double>(budget_.limit());
   double dirty_share = static_cast<double>(dirty()) / limit;

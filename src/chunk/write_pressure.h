@@ -16,8 +16,8 @@
 
 namespace cider::chunk {
 
-// Nobody blocks here: who should wait leaves a completion. From 60 % of the budget on completions come late, from 75 % on
-// not before data has been stored. Thread-safe; completions are called without a lock.
+// Nobody blocks here: who should wait leaves a completion. From 60 % of the budget on completions come late,
+// from 75 % on not before data has been stored. Thread-safe; completions are called without a lock.
 class WritePressure {
  public:
   // `other_use` tells the part of the budget that is not writers' (reads).
@@ -32,7 +32,8 @@ class WritePressure {
 
   void when_writable(std::stop_token stop, std::move_only_function<void()> done);
 
-  // Lets everybody go at once from now on: waiting for memory would be in vain (the store takes nothing any more).
+  // Lets everybody go at once from now on: waiting for memory would be in vain (the store takes nothing any
+  // more).
   void set_open(bool open);
   // Calls what is still held.
   void stop() { set_open(true); }

@@ -14,8 +14,8 @@ constexpr uint64_t kMaxFileSize = uint64_t{1} << 57;  // chunk numbers have 32 b
 
 }  // namespace
 
-Writer::Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, WritePressure& pressure, Timer& timer,
-               const DataOptions& options)
+Writer::Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, WritePressure& pressure,
+               Timer& timer, const DataOptions& options)
     : blocks_(blocks),
       catalog_(catalog),
       budget_(budget),
@@ -30,7 +30,8 @@ Status Writer::write(const FilePtr& file, uint64_t off, Buffer data, Time now) {
   const size_t size = data.size();
   if (off > kMaxFileSize || size > kMaxFileSize - off) return fail(EFBIG);
   // A store that is full takes nothing; telling the writer is better than holding its data for ever.
-  if (int code = full_store_.load(); code != 0 && pressure_.is_high()) return fail(code, "the object store takes no more data");
+  if (int code = full_store_.load(); code != 0 && pressure_.is_high())
+    return fail(code, "the object store takes no more data");
 
   pressure_.add(size);
   size_t replaced = 0;
@@ -63,8 +64,8 @@ Status Writer::write(const FilePtr& file, uint64_t off, Buffer data, Time now) {
   return {};
 }
 
-// Moves the open chunks up to `index` to the log. Those below go too: a commit makes the file longer, and nothing
-// below its end may then be missing.
+// Moves the open chunks up to `index` to the log. Those below go too: a commit makes the file longer, and
+// nothing below its end may then be missing.
 void Writer::freeze_up_to(FileState& file, uint32_t index, Uploads& uploads) {
   while (!file.open.empty() && file.open.begin()->first <= index) {
     auto node = file.open.extract(file.open.begin());
@@ -80,7 +81,9 @@ void Writer::freeze_up_to(FileState& file, uint32_t index, Uploads& uploads) {
   }
 }
 
-void Writer::freeze_all(FileState& file, Uploads& uploads) { freeze_up_to(file, UINT32_MAX, uploads); }
+void Writer::freeze_all(FileState& file, Uploads& uploads) {
+  freeze_up_to(file, UINT32_MAX, uploads);
+}
 
 // What was frozen may have been stored already, so the log is looked at too.
 void Writer::send_off(const FilePtr& file, Uploads uploads) {
@@ -126,7 +129,8 @@ void Writer::tick() {
   if (ticking_) timer_.after(kTick, [this] { tick(); });
 }
 
-// Under pressure: freezes what holds the most memory, until most of the dirty data is on its way to the store.
+// Under pressure: freezes what holds the most memory, until most of the dirty data is on its way to the
+// store.
 void Writer::relieve() {
   struct Candidate {
     FilePtr file;

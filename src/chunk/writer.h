@@ -4,7 +4,8 @@
 //                │ freeze                          v
 //                └────────────> commit log ── head is stored ──> commit ──> flush wakes
 //
-// One file per idea: writer.cc accepts and freezes, upload.cc stores blocks, commit.cc works off the logs, flush.cc waits.
+// One file per idea: writer.cc accepts and freezes, upload.cc stores blocks, commit.cc works off the logs,
+// flush.cc waits.
 #pragma once
 
 #include <atomic>
@@ -29,12 +30,12 @@ namespace cider::chunk {
 
 using FilePtr = std::shared_ptr<FileState>;
 
-// Thread-safe. Lock order: FileState::mutex before Writer::dirty_mutex_, before those inside pools, timer and pressure.
-// No lock is held while the store, the catalog or a completion is called.
+// Thread-safe. Lock order: FileState::mutex before Writer::dirty_mutex_, before those inside pools, timer and
+// pressure. No lock is held while the store, the catalog or a completion is called.
 class Writer {
  public:
-  Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, WritePressure& pressure, Timer& timer,
-         const DataOptions& options);
+  Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, WritePressure& pressure,
+         Timer& timer, const DataOptions& options);
   ~Writer() { stop(); }
 
   Status write(const FilePtr& file, uint64_t off, Buffer data, Time now);
@@ -79,8 +80,8 @@ class Writer {
   void sync_overflow();
 
   // flush.cc
-  Status wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter, std::stop_token stop,
-                      Monotonic::time_point deadline);
+  Status wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter,
+                      std::stop_token stop, Monotonic::time_point deadline);
 
   BlockStore& blocks_;
   SliceCatalog& catalog_;
@@ -93,7 +94,8 @@ class Writer {
   std::unordered_map<Ino, FilePtr> dirty_;  // with open chunks
   bool ticking_ = false;
   std::atomic<bool> relieving_{false};
-  std::atomic<int> full_store_{0};  // the store's errno while it takes nothing more (ENOSPC, EROFS ...), else 0
+  std::atomic<int> full_store_{
+      0};  // the store's errno while it takes nothing more (ENOSPC, EROFS ...), else 0
 
   UnsyncedSlices unsynced_;
   std::stop_source stop_;

@@ -112,7 +112,9 @@ TEST(Commands, AreDeclaredConsistently) {
     for (const Option& option : global_options()) names.insert(option.name);
     for (const Option& option : command->options) {
       EXPECT_TRUE(names.insert(option.name).second) << command->name << " --" << option.name;
-      if (!option.alias.empty()) EXPECT_TRUE(names.insert(option.alias).second) << command->name << " -" << option.alias;
+      if (!option.alias.empty()) {
+        EXPECT_TRUE(names.insert(option.alias).second) << command->name << " -" << option.alias;
+      }
       EXPECT_FALSE(option.help.empty()) << command->name << " --" << option.name;
       if (option.fallback.empty() || option.type == OptionType::flag) continue;
       std::string word = "--" + std::string(option.name) + "=" + std::string(option.fallback);

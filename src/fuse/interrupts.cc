@@ -17,21 +17,23 @@ namespace {
 
 constexpr auto kWatchPeriod = std::chrono::milliseconds(50);
 
-bool ends_on_any_signal(uint32_t opcode) {
+// How long a request goes on after a signal that does not kill its caller.
+std::chrono::steady_clock::duration patience(uint32_t opcode) {
   switch (opcode) {
+    case FUSE_SETLK:
+    case FUSE_SETLKW:
+      return {};
     case FUSE_READ:
     case FUSE_WRITE:
     case FUSE_FSYNC:
     case FUSE_FSYNCDIR:
-    case FUSE_SETLK:
-    case FUSE_SETLKW:
     case FUSE_FALLOCATE:
     case FUSE_COPY_FILE_RANGE:
     case kOpCopyFileRange64:
     case FUSE_IOCTL:
-      return true;
+      return std::chrono::seconds(1);
     default:
-      return false;
+      return std::chrono::steady_clock::duration::max();
   }
 }
 
@@ -118,10 +120,13 @@ void InterruptTable::interrupt(uint64_t unique) {
 }
 
 void InterruptTable::apply(std::stop_source stop, uint64_t unique, uint32_t opcode, uint32_t pid) {
-  if (ends_on_any_signal(opcode) || is_being_killed(pid)) {
+  const auto wait = patience(opcode);
+  if (wait.count() == 0 || is_being_killed(pid)) {
     stop.request_stop();
   } else {
-    watch(unique, pid);
+    constexpr auto never = std::chrono::steady_clock::time_point::max();
+    const bool forever = wait == std::chrono::steady_clock::duration::max();
+    watch({unique, pid, forever ? never : std::chrono::steady_clock::now() + wait});
   }
 }
 
@@ -134,9 +139,9 @@ std::stop_source InterruptTable::find(uint64_t unique) {
   return std::stop_source(std::nostopstate);
 }
 
-void InterruptTable::watch(uint64_t unique, uint32_t pid) {
+void InterruptTable::watch(const Watched& request) {
   std::lock_guard lock(watch_mutex_);
-  watched_.push_back({unique, pid});
+  watched_.push_back(request);
   if (!watcher_.joinable()) watcher_ = std::jthread([this](std::stop_token stop) { watch_loop(stop); });
   watch_changed_.notify_all();
 }
@@ -149,7 +154,8 @@ void InterruptTable::watch_loop(std::stop_token stop) {
     std::erase_if(round, [&](const Watched& request) {
       std::stop_source source = find(request.unique);
       if (!source.stop_possible()) return true;  // answered
-      return is_being_killed(request.pid) && source.request_stop();
+      const bool ends = std::chrono::steady_clock::now() >= request.until || is_being_killed(request.pid);
+      return ends && source.request_stop();
     });
     lock.lock();
     watched_.insert(watched_.end(), round.begin(), round.end());

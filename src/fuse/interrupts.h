@@ -1,14 +1,16 @@
 // The requests in flight that may wait, and how the kernel's INTERRUPT reaches them.
 //
 // An INTERRUPT names a request by its unique number, may overtake it, and comes once per request for the
-// first signal the caller gets, whatever the signal. Reads, writes, syncs and locks end with EINTR on any
-// signal. Everything else (open, rename, close ...) ends only when the caller is being killed, as on a local
-// file system: programs don't expect EINTR there, and a close cut short would hide a lost write. Those are
-// watched from their INTERRUPT on, because no second comes.
+// first signal the caller gets, whatever the signal. Waits for locks end with EINTR on any signal. Reads,
+// writes and syncs do so only when they still wait a second after it: on a local disk they never answer EINTR,
+// and programs with handlers for SIGCHLD or SIGALRM don't expect it, but a stalled store must be escapable.
+// Everything else (open, rename, close ...) ends only when the caller is being killed; a close cut short would
+// hide a lost write. Those are watched from their INTERRUPT on, because no second comes.
 #pragma once
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
@@ -66,12 +68,13 @@ class InterruptTable {
   struct Watched {
     uint64_t unique;
     uint32_t pid;
+    std::chrono::steady_clock::time_point until;  // ends by then, killed or not
   };
 
   Shard& shard_of(uint64_t unique) { return shards_[(unique >> 1) % shards_.size()]; }
   std::stop_source find(uint64_t unique);
   void apply(std::stop_source stop, uint64_t unique, uint32_t opcode, uint32_t pid);
-  void watch(uint64_t unique, uint32_t pid);
+  void watch(const Watched& request);
   void watch_loop(std::stop_token stop);
 
   std::array<Shard, 64> shards_;

@@ -52,7 +52,7 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   constexpr int kMaxRounds = 20;   // each brings one missing input; more means that something is wrong
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, removal, {}, sid_, 0, {}, {}};
+  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, sid_, 0, {}, {}};
   for (int round = 0; round < kMaxRounds; ++round) {
     if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
     Status done = store_->run(
@@ -76,7 +76,7 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
 Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, removal, clock_.now(), sid_, 0, {}, {}};
+  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, clock_.now(), sid_, 0, {}, {}};
   while (true) {
     Status done = check(env);
     if (done) return {};
@@ -100,9 +100,9 @@ Status Meta::provide(const OpEnv& env, Error error) {
 void Meta::settle(const Aftermath& after) {
   if (after.delete_data) {
     file_deleted(after.ino, after.length);
-  } else if (after.kept_open && !open_files_.set_unlinked(after.ino, true)) {
+  } else if (after.kept_open && !open_files_.set_unlinked(after.ino)) {
     // The last handle was closed while the commit was under way.
-    if (auto gone = delete_sustained(sid_, after.ino); !gone) {
+    if (auto gone = delete_sustained(sid_, after.ino, Keeper::closed); !gone) {
       log::warning("inode " + std::to_string(after.ino) + " stays until the session ends: " + gone.error().to_string());
     }
   }

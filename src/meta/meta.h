@@ -231,7 +231,10 @@ class Meta {
   void settle(const Aftermath& after);
   // A file's last name and handle are gone and its data may go: starts deletion in the background.
   void file_deleted(Ino ino, uint64_t length);
-  Status delete_sustained(uint64_t sid, Ino ino);
+  // A session no longer keeps an unlinked file, because: its last handle was closed; the session ends; it is dead (asked again
+  // in the same commit). The file goes unless it has a name or another keeper.
+  enum class Keeper { closed, leaving, dead };
+  Status delete_sustained(uint64_t sid, Ino ino, Keeper keeper);
   Status delete_files_data(std::span<const DeletedFile> files);
   void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
   Status check_writable() const;

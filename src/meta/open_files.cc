@@ -27,11 +27,11 @@ bool OpenFiles::is_open(Ino ino) const {
   return it != inodes_.end() && it->second.handles > 0;
 }
 
-bool OpenFiles::set_unlinked(Ino ino, bool unlinked) {
+bool OpenFiles::set_unlinked(Ino ino) {
   std::lock_guard lock(mutex_);
   auto it = inodes_.find(ino);
   if (it == inodes_.end() || it->second.handles == 0) return false;
-  it->second.unlinked = unlinked;
+  it->second.unlinked = true;
   return true;
 }
 

@@ -18,12 +18,13 @@ class OpenFiles {
  public:
   // Counts a handle. Waits while the inode is marked by a Removal.
   void open(Ino ino);
-  // Counts one less. True when it was the last and the file was unlinked meanwhile: its data is now unwanted.
+  // Counts one less. True when it was the last and the file was unlinked meanwhile: unless a link gave it a name again,
+  // its data is now unwanted.
   bool close(Ino ino);
   bool is_open(Ino ino) const;
-  // The file has lost its last name (or, by link, got one again) but lives on until its last close. False where that has
-  // come already: then nobody else will remove it.
-  bool set_unlinked(Ino ino, bool unlinked);
+  // The file has lost its last name but lives on until its last close. False where that has come already: then nobody else
+  // will remove it.
+  bool set_unlinked(Ino ino);
   std::vector<Ino> open_inodes() const;
 
   // The inodes that one operation may remove. Sampling marks an inode until the Removal is gone.

@@ -8,13 +8,18 @@
 namespace cider::object {
 namespace {
 
-// What every device takes. Below the sizes the page cache's read-ahead and write-behind are worth more than what they cost.
+// What every device takes. Below the sizes the page cache's read-ahead and write-behind are worth more than
+// what they cost.
 constexpr size_t kAlignment = 4096;
 constexpr size_t kSmallestWrite = 1 << 20;
 constexpr size_t kSmallestRead = 256 << 10;
 
-bool aligned(const void* address) { return reinterpret_cast<uintptr_t>(address) % kAlignment == 0; }
-size_t aligned_part(size_t size) { return size / kAlignment * kAlignment; }
+bool aligned(const void* address) {
+  return reinterpret_cast<uintptr_t>(address) % kAlignment == 0;
+}
+size_t aligned_part(size_t size) {
+  return size / kAlignment * kAlignment;
+}
 
 // False where the file system knows no direct I/O.
 bool set_direct(const Fd& file, bool on) {
@@ -63,7 +68,8 @@ Status write_large(const Fd& file, const BufferChain& data, const std::string& p
   Status direct = write_all(file, cut(data, 0, prefix), path);
   set_direct(file, false);
   if (!direct && direct.error().code != EINVAL) return direct;
-  off_t written = ::lseek(file.get(), 0, SEEK_CUR);   // EINVAL: the device wants more alignment, perhaps half-way
+  off_t written =
+      ::lseek(file.get(), 0, SEEK_CUR);  // EINVAL: the device wants more alignment, perhaps half-way
   if (written < 0) return fail_errno("seek in " + path);
   return write_all(file, cut(data, static_cast<size_t>(written), total_size(data)), path);
 }
@@ -72,7 +78,8 @@ Result<size_t> read_large(const Fd& file, uint64_t offset, std::span<std::byte> 
   size_t done = 0;
   while (done < out.size()) {
     std::span<std::byte> rest = out.subspan(done);
-    bool may_be_direct = aligned(rest.data()) && (offset + done) % kAlignment == 0 && rest.size() >= kSmallestRead;
+    bool may_be_direct =
+        aligned(rest.data()) && (offset + done) % kAlignment == 0 && rest.size() >= kSmallestRead;
     auto n = read_some(file, offset + done, rest, may_be_direct ? RWF_NOWAIT : 0);
     if (!n && (n.error().code == EAGAIN || n.error().code == EOPNOTSUPP)) {
       bool direct = set_direct(file, true);

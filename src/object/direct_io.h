@@ -1,6 +1,6 @@
-// Large transfers to and from the store's disk without its page cache: the kernel caches the files of the mount already, so
-// caching their blocks a second time costs memory and a copy. Where the file system or the buffers don't allow it, and for what is
-// in the page cache anyhow, ordinary reads and writes are used.
+// Large transfers to and from the store's disk without its page cache: the kernel caches the files of the
+// mount already, so caching their blocks a second time costs memory and a copy. Where the file system or the
+// buffers don't allow it, and for what is in the page cache anyhow, ordinary reads and writes are used.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,8 @@
 namespace cider::object {
 namespace {
 
-// A chain of `size` random bytes in pieces of at most `piece`, the first of which begins `skew` bytes behind a page.
+// A chain of `size` random bytes in pieces of at most `piece`, the first of which begins `skew` bytes behind
+// a page.
 BufferChain make_chain(size_t size, size_t piece, size_t skew, std::mt19937& random) {
   BufferChain chain;
   while (size > 0) {
@@ -34,8 +35,9 @@ class DirectIo : public ::testing::TestWithParam<std::tuple<size_t, size_t, size
 TEST_P(DirectIo, ReadsBackWhatItWrote) {
   auto [size, piece, skew] = GetParam();
   std::mt19937 random(7);
-  std::string path = std::filesystem::temp_directory_path() / ("cider-direct-" + std::to_string(getpid()) + "-" +
-                                                               std::to_string(size) + "-" + std::to_string(skew));
+  std::string path =
+      std::filesystem::temp_directory_path() /
+      ("cider-direct-" + std::to_string(getpid()) + "-" + std::to_string(size) + "-" + std::to_string(skew));
   BufferChain chain = make_chain(size, piece, skew, random);
   {
     Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -54,10 +56,11 @@ TEST_P(DirectIo, ReadsBackWhatItWrote) {
   std::filesystem::remove(path);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, DirectIo,
-                         ::testing::Values(std::tuple{0, 4096, 0}, std::tuple{100, 4096, 0}, std::tuple{4 << 20, 1 << 20, 0},
-                                           std::tuple{(4 << 20) + 5, 1 << 20, 0}, std::tuple{3 << 20, 1 << 20, 80},
-                                           std::tuple{(2 << 20) - 1, 65536, 0}, std::tuple{2 << 20, 5000, 0}));
+INSTANTIATE_TEST_SUITE_P(
+    Sizes, DirectIo,
+    ::testing::Values(std::tuple{0, 4096, 0}, std::tuple{100, 4096, 0}, std::tuple{4 << 20, 1 << 20, 0},
+                      std::tuple{(4 << 20) + 5, 1 << 20, 0}, std::tuple{3 << 20, 1 << 20, 80},
+                      std::tuple{(2 << 20) - 1, 65536, 0}, std::tuple{2 << 20, 5000, 0}));
 
 }  // namespace
 }  // namespace cider::object

@@ -18,10 +18,13 @@ Status check_key(std::string_view key) {
   }
 }
 
-std::string no_object(std::string_view key) { return "object " + std::string(key) + " does not exist"; }
+std::string no_object(std::string_view key) {
+  return "object " + std::string(key) + " does not exist";
+}
 
 std::string short_object(std::string_view key, uint64_t has, uint64_t wanted) {
-  return "object " + std::string(key) + " has " + std::to_string(has) + " bytes, wanted " + std::to_string(wanted);
+  return "object " + std::string(key) + " has " + std::to_string(has) + " bytes, wanted " +
+         std::to_string(wanted);
 }
 
 std::string large_object(std::string_view key, uint64_t has, uint64_t limit) {

@@ -1,5 +1,5 @@
-// What the drivers of object/ share; not for other modules. A new driver adds its open function here and a line to the
-// table in open_store.cc.
+// What the drivers of object/ share; not for other modules. A new driver adds its open function here and a
+// line to the table in open_store.cc.
 #pragma once
 
 #include <memory>
@@ -14,8 +14,8 @@ namespace cider::object {
 Result<std::unique_ptr<ObjectStore>> open_file(std::string_view bucket);
 Result<std::unique_ptr<ObjectStore>> open_mem(std::string_view bucket);
 
-// EINVAL for a key that could leave the bucket or that stores disagree about: empty, absolute, with an empty, "." or ".."
-// part, or with a NUL byte.
+// EINVAL for a key that could leave the bucket or that stores disagree about: empty, absolute, with an empty,
+// "." or ".." part, or with a NUL byte.
 Status check_key(std::string_view key);
 
 // Messages that all drivers word alike.

@@ -1,7 +1,8 @@
 // Objects as files below a directory, laid out as JuiceFS's `file` storage does: the key is the path.
 //
-// put() writes a temporary file beside the object and renames it, without fsync; sync() makes objects survive a power loss.
-// The temporary name has JuiceFS's form (.jfs.<name>.tmp.<number>), so that either client's gc knows it as left over.
+// put() writes a temporary file beside the object and renames it, without fsync; sync() makes objects survive
+// a power loss. The temporary name has JuiceFS's form (.jfs.<name>.tmp.<number>), so that either client's gc
+// knows it as left over.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -81,7 +82,8 @@ class FileStore final : public ObjectStore {
     return ObjectInfo{std::string(key), static_cast<uint64_t>(st.st_size), mtime_of(st)};
   }
 
-  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
+                                       size_t limit) override {
     return list_files(root_, prefix, after, limit);
   }
 
@@ -103,7 +105,8 @@ class FileStore final : public ObjectStore {
     return file;
   }
 
-  static Status read_exactly(const Fd& file, std::string_view key, uint64_t offset, std::span<std::byte> out) {
+  static Status read_exactly(const Fd& file, std::string_view key, uint64_t offset,
+                             std::span<std::byte> out) {
     auto done = read_large(file, offset, out);
     if (!done) return fail(EIO, "read " + std::string(key) + ": " + done.error().to_string());
     if (*done == out.size()) return {};
@@ -130,7 +133,8 @@ class FileStore final : public ObjectStore {
     return status;
   }
 
-  // Directories below the root are made on demand. The root itself is not: it missing means an unmounted disk, say.
+  // Directories below the root are made on demand. The root itself is not: it missing means an unmounted
+  // disk, say.
   Status make_parents(const std::string& path) {
     if (::access(root_.c_str(), F_OK) != 0 && errno == ENOENT) {
       return fail(EIO, "the bucket directory " + root_ + " does not exist");
@@ -165,7 +169,8 @@ Status FileStore::sync(std::span<const std::string> keys) {
     folders.insert(parent_of(path));
   }
 
-  // The folder of an object must be synced each time; those above it only until their entry is known to be durable.
+  // The folder of an object must be synced each time; those above it only until their entry is known to be
+  // durable.
   std::vector<std::string> made_durable;
   for (const std::string& folder : std::set(folders)) {
     std::string child = folder;

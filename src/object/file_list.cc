@@ -29,7 +29,8 @@ class Walk {
 
  private:
   struct Entry {
-    std::string name;  // with '/' at the end for a directory, which makes names sort as the keys below them do
+    std::string
+        name;  // with '/' at the end for a directory, which makes names sort as the keys below them do
     struct stat st;
   };
 
@@ -53,7 +54,8 @@ Result<std::vector<std::string>> Walk::names(const std::string& folder) {
   std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(path.c_str()), &::closedir);
   std::vector<std::string> names;
   if (!dir) {
-    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP) return names;  // gone meanwhile, or nothing there yet
+    if (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)
+      return names;  // gone meanwhile, or nothing there yet
     return fail_errno("list " + path);
   }
   for (errno = 0; dirent* entry = ::readdir(dir.get()); errno = 0) {
@@ -92,13 +94,14 @@ Status Walk::visit(const std::string& folder, int depth) {
 
 }  // namespace
 
-Result<std::vector<ObjectInfo>> list_files(const std::string& root, std::string_view prefix, std::string_view after,
-                                           size_t limit) {
+Result<std::vector<ObjectInfo>> list_files(const std::string& root, std::string_view prefix,
+                                           std::string_view after, size_t limit) {
   Walk walk(root, prefix, after, limit);
   size_t slash = prefix.rfind('/');
   std::string start(slash == prefix.npos ? "" : prefix.substr(0, slash + 1));
   // A prefix with ".." would leave the bucket; no key has one.
-  if (("/" + start).find("/../") != std::string::npos || start.starts_with('/')) return std::vector<ObjectInfo>();
+  if (("/" + start).find("/../") != std::string::npos || start.starts_with('/'))
+    return std::vector<ObjectInfo>();
   TRY(walk.visit(start, 0));
   return walk.take();
 }

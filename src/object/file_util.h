@@ -33,12 +33,15 @@ class Fd {
   int fd_ = -1;
 };
 
-inline Time mtime_of(const struct stat& st) { return {st.st_mtim.tv_sec, static_cast<uint32_t>(st.st_mtim.tv_nsec)}; }
+inline Time mtime_of(const struct stat& st) {
+  return {st.st_mtim.tv_sec, static_cast<uint32_t>(st.st_mtim.tv_nsec)};
+}
 
 // "/a/b" of "/a/b/c"; "/" of "/a".
 std::string parent_of(const std::string& path);
 
-// Makes `path` and what is missing above it, mode 0777 less the umask. The first `existing` bytes are taken to be there.
+// Makes `path` and what is missing above it, mode 0777 less the umask. The first `existing` bytes are taken
+// to be there.
 Status make_directories(const std::string& path, size_t existing);
 
 Status sync_directory(const std::string& path);

@@ -54,7 +54,8 @@ class MemStore final : public ObjectStore {
     return ObjectInfo{std::string(key), object.bytes->size(), object.mtime};
   }
 
-  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
+                                       size_t limit) override {
     std::lock_guard lock(mutex_);
     std::vector<ObjectInfo> found;
     auto it = after < prefix ? objects_.lower_bound(prefix) : objects_.upper_bound(after);
@@ -84,6 +85,8 @@ class MemStore final : public ObjectStore {
 
 }  // namespace
 
-Result<std::unique_ptr<ObjectStore>> open_mem(std::string_view) { return std::make_unique<MemStore>(); }
+Result<std::unique_ptr<ObjectStore>> open_mem(std::string_view) {
+  return std::make_unique<MemStore>();
+}
 
 }  // namespace cider::object

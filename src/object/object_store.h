@@ -1,9 +1,10 @@
-// The seam to object stores: immutable objects under string keys. Drivers stand beside this file, one each; decorators
-// (prefix, retry, rate limit, checksum ...) wrap a store and are stores themselves. Drivers carry no retry logic.
+// The seam to object stores: immutable objects under string keys. Drivers stand beside this file, one each;
+// decorators (prefix, retry, rate limit, checksum ...) wrap a store and are stores themselves. Drivers carry
+// no retry logic.
 //
-// Thread-safe: every method may be called from many threads at once. Calls block; each ends with EINTR soon after `stop` is
-// requested, where it can wait. Errors: ENOENT for an object that is not there, EACCES/EROFS/ENOSPC as the store says,
-// EIO for the rest, with a message that names the key.
+// Thread-safe: every method may be called from many threads at once. Calls block; each ends with EINTR soon
+// after `stop` is requested, where it can wait. Errors: ENOENT for an object that is not there,
+// EACCES/EROFS/ENOSPC as the store says, EIO for the rest, with a message that names the key.
 #pragma once
 
 #include <cstddef>
@@ -38,13 +39,16 @@ class ObjectStore {
   // Makes the bucket or folder if it isn't there.
   virtual Status create() = 0;
 
-  // Reads exactly out.size() bytes from `offset` into `out`. A shorter object is EIO ("object K has n bytes, wanted m").
-  virtual Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) = 0;
+  // Reads exactly out.size() bytes from `offset` into `out`. A shorter object is EIO ("object K has n bytes,
+  // wanted m").
+  virtual Status get(std::string_view key, uint64_t offset, std::span<std::byte> out,
+                     std::stop_token stop) = 0;
 
   // Reads a whole object; refuses one larger than `limit` (EFBIG).
   virtual Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) = 0;
 
-  // Stores the pieces of `data`, in order, as one object; replaces an older one. Readers see all of it or nothing.
+  // Stores the pieces of `data`, in order, as one object; replaces an older one. Readers see all of it or
+  // nothing.
   virtual Status put(std::string_view key, const BufferChain& data, std::stop_token stop) = 0;
 
   // Deletes; no error if it isn't there.
@@ -53,13 +57,16 @@ class ObjectStore {
   virtual Result<ObjectInfo> head(std::string_view key) = 0;
 
   // Up to `limit` objects whose keys begin with `prefix` and are greater than `after`, sorted by key (bytes).
-  virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) = 0;
+  virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
+                                               size_t limit) = 0;
 
-  // Makes these objects, which put() has stored, survive a power loss. Remote stores acknowledge only durable objects: nothing to do.
+  // Makes these objects, which put() has stored, survive a power loss. Remote stores acknowledge only durable
+  // objects: nothing to do.
   virtual Status sync(std::span<const std::string> keys) { return keys.empty() ? Status{} : Status{}; }
 };
 
-// Opens a store by its storage name ("file", "mem") and bucket, as in the volume's setting. EINVAL names what is wrong with it.
+// Opens a store by its storage name ("file", "mem") and bucket, as in the volume's setting. EINVAL names what
+// is wrong with it.
 Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket);
 
 // `inner` with `prefix` put in front of every key (and cut off listings).

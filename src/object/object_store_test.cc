@@ -130,7 +130,8 @@ TEST_P(StoreTest, ShortObjectIsAnError) {
   std::string bytes(6, '?');
   Status status = store_->get("k", 0, std::as_writable_bytes(std::span(bytes)), {});
   EXPECT_EQ(code_of(status), EIO);
-  EXPECT_NE(status.error().message.find("has 5 bytes, wanted 6"), std::string::npos) << status.error().message;
+  EXPECT_NE(status.error().message.find("has 5 bytes, wanted 6"), std::string::npos)
+      << status.error().message;
   EXPECT_EQ(get("k", 10, 1), "error " + std::to_string(EIO));
   EXPECT_EQ(code_of(store_->get_all("k", 4, {})), EFBIG);
 }
@@ -146,8 +147,10 @@ TEST_P(StoreTest, RefusesKeysThatLeaveTheBucket) {
 }
 
 TEST_P(StoreTest, ListsInOrderOfKeyBytes) {
-  // '-' and '.' sort before '/', digits after it: a walk that sorts names of folders without the slash gets this wrong.
-  std::set<std::string> keys = {"a-b", "a.txt", "a/b", "a/c/d", "a0", "ab", "b/1", "b/10", "b/2", "c", "Z", "a/\xc3\xa9"};
+  // '-' and '.' sort before '/', digits after it: a walk that sorts names of folders without the slash gets
+  // this wrong.
+  std::set<std::string> keys = {"a-b", "a.txt", "a/b", "a/c/d", "a0", "ab",
+                                "b/1", "b/10",  "b/2", "c",     "Z",  "a/\xc3\xa9"};
   for (const std::string& key : keys) ASSERT_TRUE(store_->put(key, chain({key}), {}));
   EXPECT_EQ(keys_of(*store_->list("", "", 100)), std::vector<std::string>(keys.begin(), keys.end()));
   EXPECT_EQ(keys_of(*store_->list("a/", "", 100)), (std::vector<std::string>{"a/b", "a/c/d", "a/\xc3\xa9"}));
@@ -173,15 +176,18 @@ TEST_P(StoreTest, ListsRandomKeysLikeASet) {
   std::mt19937 random(1);
   auto part = [&] {
     std::string s;
-    do s += "-./0a_~"[random() % 7]; while (random() % 2);
-    for (char& c : s) if (c == '/') c = 'b';
+    do s += "-./0a_~"[random() % 7];
+    while (random() % 2);
+    for (char& c : s)
+      if (c == '/') c = 'b';
     return s == "." || s == ".." ? std::string("x") : s;
   };
   std::set<std::string> keys;
   for (int i = 0; i < 300; i++) {
     std::string key = part();
     for (unsigned depth = random() % 3; depth > 0; depth--) key += "/" + part();
-    if (store_->put(key, chain({"v"}), {})) keys.insert(key);  // not where a folder and a file would have one name
+    if (store_->put(key, chain({"v"}), {}))
+      keys.insert(key);  // not where a folder and a file would have one name
   }
   std::erase_if(keys, [&](const std::string& key) { return !store_->head(key); });
   for (std::string prefix : {"", "a", "0/", ".", "-/a"}) {
@@ -224,7 +230,8 @@ std::string test_name(const ::testing::TestParamInfo<const char*>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, StoreTest, ::testing::Values("mem", "file", "prefixed mem", "prefixed file"), test_name);
+INSTANTIATE_TEST_SUITE_P(All, StoreTest, ::testing::Values("mem", "file", "prefixed mem", "prefixed file"),
+                         test_name);
 
 TEST(OpenStore, UnknownStorageNamesThoseThatWork) {
   auto store = open_store("s3x", "bucket");

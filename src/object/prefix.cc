@@ -31,7 +31,8 @@ class PrefixStore final : public ObjectStore {
     return info;
   }
 
-  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
+                                       size_t limit) override {
     auto found = TRY(inner_->list(full(prefix), after.empty() ? std::string() : full(after), limit));
     for (ObjectInfo& info : found) info.key.erase(0, prefix_.size());
     return found;

@@ -74,15 +74,16 @@ std::unique_ptr<InternalFile> AccessLog::open() {
   return reader;
 }
 
-void AccessLog::write(const Caller& caller, std::string_view operation, int error, std::chrono::duration<double> took) {
+void AccessLog::write(const Caller& caller, std::string_view operation, int error,
+                      std::chrono::duration<double> took) {
   timeval now{};
   gettimeofday(&now, nullptr);
   tm local{};
   localtime_r(&now.tv_sec, &local);
   char head[128];
-  snprintf(head, sizeof head, "%04d.%02d.%02d %02d:%02d:%02d.%06ld [uid:%u,gid:%u,pid:%u] ", local.tm_year + 1900,
-           local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec, static_cast<long>(now.tv_usec),
-           caller.uid, caller.gid, caller.pid);
+  snprintf(head, sizeof head, "%04d.%02d.%02d %02d:%02d:%02d.%06ld [uid:%u,gid:%u,pid:%u] ",
+           local.tm_year + 1900, local.tm_mon + 1, local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
+           static_cast<long>(now.tv_usec), caller.uid, caller.gid, caller.pid);
   char tail[32];
   snprintf(tail, sizeof tail, " <%.6f>\n", took.count());
   std::string line = head;
@@ -108,14 +109,29 @@ std::string log_result(int error) {
 std::string log_mode(uint32_t mode) {
   char type = '?';
   switch (mode & S_IFMT) {
-    case S_IFREG: type = '-'; break;
-    case S_IFDIR: type = 'd'; break;
-    case S_IFLNK: type = 'l'; break;
-    case S_IFIFO: type = 'f'; break;
-    case S_IFSOCK: type = 's'; break;
-    case S_IFCHR: type = 'c'; break;
-    case S_IFBLK: type = 'b'; break;
-    default: break;
+    case S_IFREG:
+      type = '-';
+      break;
+    case S_IFDIR:
+      type = 'd';
+      break;
+    case S_IFLNK:
+      type = 'l';
+      break;
+    case S_IFIFO:
+      type = 'f';
+      break;
+    case S_IFSOCK:
+      type = 's';
+      break;
+    case S_IFCHR:
+      type = 'c';
+      break;
+    case S_IFBLK:
+      type = 'b';
+      break;
+    default:
+      break;
   }
   std::string out(1, type);
   const char* letters = "rwxrwxrwx";

@@ -1,5 +1,5 @@
-// One line per request, for whoever has `.accesslog` open and for the file of --access-log. Costs one atomic read when
-// nobody listens. Thread-safe.
+// One line per request, for whoever has `.accesslog` open and for the file of --access-log. Costs one atomic
+// read when nobody listens. Thread-safe.
 //
 //   2026.11.22 17:57:30.003330 [uid:0,gid:0,pid:4403] read (17669,8666,4993160,3): (8666) - OK <0.000010>
 #pragma once

@@ -79,7 +79,9 @@ TEST(AccessLog, Modes) {
   EXPECT_EQ(log_mode(0104644), "-rwSr--r--");
 }
 
-TEST(AccessLog, NamesCannotBreakALine) { EXPECT_EQ(log_text("a\nb\"c"), "a\\x0ab\\x22c"); }
+TEST(AccessLog, NamesCannotBreakALine) {
+  EXPECT_EQ(log_text("a\nb\"c"), "a\\x0ab\\x22c");
+}
 
 }  // namespace
 }  // namespace cider::vfs

@@ -1,13 +1,13 @@
-// Attributes, and the local view of them: an answer shows every write that this client has accepted, committed or not, and
-// the kernel is not told to trust an answer that was read before a local change.
+// Attributes, and the local view of them: an answer shows every write that this client has accepted,
+// committed or not, and the kernel is not told to trust an answer that was read before a local change.
 #include <algorithm>
 
 #include "vfs/volume_file_system.h"
 
 namespace cider::vfs {
 
-// `before` and `after`: what was pending before and after `attr` was read from the engine. What was pending before may be
-// committed now, so that `attr` may or may not show it.
+// `before` and `after`: what was pending before and after `attr` was read from the engine. What was pending
+// before may be committed now, so that `attr` may or may not show it.
 Attr VolumeFileSystem::with_pending(Attr attr, const Pending& before, const Pending& after) {
   if (!attr.is_file()) return attr;
   for (const Pending* pending : {&before, &after}) {
@@ -16,7 +16,7 @@ Attr VolumeFileSystem::with_pending(Attr attr, const Pending& before, const Pend
     attr.mtime = std::max(attr.mtime, (*pending)->mtime);
     attr.ctime = std::max(attr.ctime, (*pending)->mtime);
   }
-  if (before && after) attr.mtime = after->mtime;   // even where the engine's lies in the future
+  if (before && after) attr.mtime = after->mtime;  // even where the engine's lies in the future
   return attr;
 }
 
@@ -26,13 +26,16 @@ Duration VolumeFileSystem::entry_ttl(const Attr& attr) const {
 
 AttrReply VolumeFileSystem::attr_reply(Ino ino, const Attr& attr, uint64_t moment, const Pending& before) {
   learn(ino, attr, moment);
-  AttrReply reply{.ino = outer(ino), .attr = with_pending(attr, before, data_.pending(ino)), .attr_ttl = options_.attr_ttl};
+  AttrReply reply{.ino = outer(ino),
+                  .attr = with_pending(attr, before, data_.pending(ino)),
+                  .attr_ttl = options_.attr_ttl};
   if (changes_.since(ino, moment)) reply.attr_ttl = Duration{0};
   kernel_.told(ino, reply.attr);
   return reply;
 }
 
-EntryReply VolumeFileSystem::entry_reply(Ino parent, Ino ino, const Attr& attr, uint64_t moment, const Pending& before) {
+EntryReply VolumeFileSystem::entry_reply(Ino parent, Ino ino, const Attr& attr, uint64_t moment,
+                                         const Pending& before) {
   const AttrReply self = attr_reply(ino, attr, moment, before);
   const bool name_changed = changes_.since(parent, moment);
   return {.ino = self.ino,
@@ -43,14 +46,17 @@ EntryReply VolumeFileSystem::entry_reply(Ino parent, Ino ino, const Attr& attr, 
 
 EntryReply VolumeFileSystem::fresh_entry(const meta::Node& node) {
   kernel_.told(node.ino, node.attr);
-  return {.ino = outer(node.ino), .attr = node.attr, .entry_ttl = entry_ttl(node.attr), .attr_ttl = options_.attr_ttl};
+  return {.ino = outer(node.ino),
+          .attr = node.attr,
+          .entry_ttl = entry_ttl(node.attr),
+          .attr_ttl = options_.attr_ttl};
 }
 
 void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
   const auto inode = handles_.inode(ino);
   if (!inode) return;
   const bool foreign = inode->update([&](Attr& known) {
-    if (changes_.since(ino, moment)) return false;   // the answer may be older than what is known
+    if (changes_.since(ino, moment)) return false;  // the answer may be older than what is known
     const bool differs = attr.is_file() && (known.mtime != attr.mtime || known.length != attr.length);
     known = attr;
     return differs;
@@ -103,7 +109,7 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optiona
     const Pending before = data_.pending(at);
     Result<Attr> attr = meta_.getattr(at);
     if (!attr && attr.error().code == ENOENT) {
-      attr = attr_of_open_directory(at);   // removed, but a process still has it open
+      attr = attr_of_open_directory(at);  // removed, but a process still has it open
       if (attr) return AttrReply{.ino = ino, .attr = *attr};
     }
     if (!attr) return fail(attr.error());
@@ -111,7 +117,8 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optiona
   }
 }
 
-Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t size, bool by_handle, bool kill_suidgid) {
+Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t size, bool by_handle,
+                                        bool kill_suidgid) {
   if (size > kMaxFileSize) return fail(EFBIG);
   Attr after;
   TRY(data_.ordered(ino, caller.interrupt, [&]() -> Status {
@@ -124,7 +131,8 @@ Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t 
   return after;
 }
 
-Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const SetAttr& set, std::optional<Handle> handle) {
+Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const SetAttr& set,
+                                            std::optional<Handle> handle) {
   if (is_internal(ino)) return fail(EPERM);
   const Ino at = inner(ino);
   std::optional<Attr> after;
@@ -141,8 +149,8 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
                                 .atime_now = set.atime_now,
                                 .mtime_now = set.mtime_now,
                                 .kill_suidgid = set.kill_suidgid};
-  const bool sets_more = set.mode || set.uid || set.gid || set.atime || set.mtime || set.atime_now || set.mtime_now ||
-                         (!set.size && (set.ctime || set.kill_suidgid));
+  const bool sets_more = set.mode || set.uid || set.gid || set.atime || set.mtime || set.atime_now ||
+                         set.mtime_now || (!set.size && (set.ctime || set.kill_suidgid));
   if (sets_more) {
     const auto apply = [&]() -> Status {
       after = TRY(meta_.setattr(caller, at, change));
@@ -159,8 +167,8 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   return attr_reply(at, *after, changes_.now(), pending);
 }
 
-// Writing to a file takes its suid and sgid bits. The kernel asks for it with every write of an ordinary user, so the bits
-// known from the open decide first.
+// Writing to a file takes its suid and sgid bits. The kernel asks for it with every write of an ordinary
+// user, so the bits known from the open decide first.
 Status VolumeFileSystem::kill_suidgid(const Caller& caller, OpenInode& inode) {
   const uint16_t mode = inode.attr().mode;
   const bool has = (mode & 04000) != 0 || (mode & 02010) == 02010;

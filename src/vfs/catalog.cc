@@ -10,17 +10,21 @@ namespace cider::vfs {
 MetaCatalog::MetaCatalog(meta::Meta& meta)
     : meta_(meta), compactor_([this](std::stop_token stop) { compact_queued(stop); }) {}
 
-MetaCatalog::~MetaCatalog() { stop(); }
+MetaCatalog::~MetaCatalog() {
+  stop();
+}
 
 void MetaCatalog::stop() {
   compactor_.request_stop();
   if (compactor_.joinable()) compactor_.join();
 }
 
-Result<uint64_t> MetaCatalog::next_slice_id() { return meta_.next_slice_id(); }
+Result<uint64_t> MetaCatalog::next_slice_id() {
+  return meta_.next_slice_id();
+}
 
 Result<std::vector<Slice>> MetaCatalog::slices(Ino ino, uint32_t index, bool) {
-  return meta_.chunk(ino, index);   // Meta keeps no slice lists: every answer is fresh
+  return meta_.chunk(ino, index);  // Meta keeps no slice lists: every answer is fresh
 }
 
 Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) {
@@ -54,11 +58,11 @@ void MetaCatalog::compact_queued(std::stop_token stop) {
     lock.unlock();
     const Status status = meta_.compact(chunk.first, chunk.second, false);
     if (!status && status.error().code != ENOENT) {
-      log::warning("compaction of inode " + std::to_string(chunk.first) + ", chunk " + std::to_string(chunk.second) + ": " +
-                   status.error().to_string());
+      log::warning("compaction of inode " + std::to_string(chunk.first) + ", chunk " +
+                   std::to_string(chunk.second) + ": " + status.error().to_string());
     }
     lock.lock();
-    waiting_.erase(chunk);   // only now, so that commits during the compaction don't queue it again
+    waiting_.erase(chunk);  // only now, so that commits during the compaction don't queue it again
     if (stop.stop_requested()) return;
   }
 }

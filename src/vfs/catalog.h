@@ -22,8 +22,8 @@ class MetaCatalog : public chunk::SliceCatalog {
   explicit MetaCatalog(meta::Meta& meta);
   ~MetaCatalog() override;
 
-  // Hears of every commit before commit() returns: the attributes after it, and how far the data reached; or its error.
-  // Set once, before the first commit.
+  // Hears of every commit before commit() returns: the attributes after it, and how far the data reached; or
+  // its error. Set once, before the first commit.
   struct Committed {
     Ino ino = 0;
     uint64_t end = 0;

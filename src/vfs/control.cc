@@ -8,7 +8,7 @@
 namespace cider::vfs {
 namespace {
 
-constexpr size_t kKeep = 1 << 20;   // bytes already read that are dropped at a time
+constexpr size_t kKeep = 1 << 20;  // bytes already read that are dropped at a time
 constexpr auto kProgressEvery = std::chrono::milliseconds(300);
 
 // Calls `tick` from a thread of its own at intervals until destroyed.
@@ -55,12 +55,13 @@ Status ControlChannel::write(const Caller& caller, std::string_view data) {
     bytes_.append(error_frame(request.error().code));
     return {};
   }
-  if (worker_.joinable()) worker_.join();   // it has answered already: running_ is false
+  if (worker_.joinable()) worker_.join();  // it has answered already: running_ is false
   running_ = true;
-  worker_ = std::jthread([this, who = Caller(caller), request = *std::move(request)](std::stop_token stop) mutable {
-    who.interrupt = std::move(stop);
-    run_request(std::move(who), request);
-  });
+  worker_ =
+      std::jthread([this, who = Caller(caller), request = *std::move(request)](std::stop_token stop) mutable {
+        who.interrupt = std::move(stop);
+        run_request(std::move(who), request);
+      });
   return {};
 }
 

@@ -1,5 +1,5 @@
-// `.control`: tools write a request and read progress and result. Each open file is a channel of its own; a request runs on a
-// thread and ends when the file is closed.
+// `.control`: tools write a request and read progress and result. Each open file is a channel of its own; a
+// request runs on a thread and ends when the file is closed.
 #pragma once
 
 #include <atomic>
@@ -22,10 +22,11 @@ struct ControlProgress {
 };
 
 // Runs a request to its end and answers the final frame. `caller.interrupt` asks it to end early.
-using ControlRunner = std::function<std::string(const Caller& caller, const ControlRequest& request, ControlProgress* progress)>;
+using ControlRunner = std::function<std::string(const Caller& caller, const ControlRequest& request,
+                                                ControlProgress* progress)>;
 
-// The bytes of a channel are what was written to it followed by what it answered, because a tool reads on from the offset
-// where its writes have ended. Reading never waits: tools poll.
+// The bytes of a channel are what was written to it followed by what it answered, because a tool reads on
+// from the offset where its writes have ended. Reading never waits: tools poll.
 class ControlChannel : public InternalFile {
  public:
   explicit ControlChannel(ControlRunner run) : run_(std::move(run)) {}
@@ -42,7 +43,7 @@ class ControlChannel : public InternalFile {
   const ControlRunner run_;
   std::mutex mutex_;
   ControlAssembler assembler_;
-  std::string bytes_;          // from offset dropped_
+  std::string bytes_;  // from offset dropped_
   uint64_t dropped_ = 0;
   std::atomic<bool> running_{false};
   std::jthread worker_;

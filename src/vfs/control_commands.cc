@@ -13,14 +13,15 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json tree_json(const TreeSummary& tree) {
-  Json json = {{"Inode", tree.ino},          {"Path", tree.path},
-               {"Type", static_cast<int>(tree.type)}, {"Size", tree.sum.size},
-               {"Files", tree.sum.files},    {"Dirs", tree.sum.dirs}};
+  Json json = {{"Inode", tree.ino},     {"Path", tree.path},       {"Type", static_cast<int>(tree.type)},
+               {"Size", tree.sum.size}, {"Files", tree.sum.files}, {"Dirs", tree.sum.dirs}};
   for (const TreeSummary& child : tree.children) json["Children"].push_back(tree_json(child));
   return json;
 }
 
-std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 // Who asks through a file is not checked by the kernel for what the request names.
 Caller checked(Caller caller) {
@@ -30,17 +31,20 @@ Caller checked(Caller caller) {
 
 }  // namespace
 
-Status ControlCommands::remove_tree(const Caller& caller, const RemoveTreeRequest& request, ControlProgress* progress) {
+Status ControlCommands::remove_tree(const Caller& caller, const RemoveTreeRequest& request,
+                                    ControlProgress* progress) {
   if (request.skip_trash && !caller.is_root()) return fail(EPERM);
   const Ino parent = hooks_.inner(request.parent);
-  log::info("rmr " + std::to_string(parent) + "/" + request.name + (request.skip_trash ? ", past the trash" : ""));
+  log::info("rmr " + std::to_string(parent) + "/" + request.name +
+            (request.skip_trash ? ", past the trash" : ""));
   TRY(meta_.remove_tree(checked(caller), parent, request.name, request.skip_trash, &progress->done));
   hooks_.entry_gone(parent, request.name);
   return {};
 }
 
 // Compacts a file's chunks, or those of all files below a directory.
-Status ControlCommands::compact(const Caller& caller, const CompactRequest& request, ControlProgress* progress) {
+Status ControlCommands::compact(const Caller& caller, const CompactRequest& request,
+                                ControlProgress* progress) {
   if (!caller.is_root()) return fail(EPERM);
   const auto compact_file = [&](Ino ino, const meta::Attr& attr) -> Status {
     const uint64_t chunks = (attr.length + kChunkSize - 1) / kChunkSize;
@@ -68,7 +72,8 @@ Status ControlCommands::compact(const Caller& caller, const CompactRequest& requ
   return {};
 }
 
-std::string ControlCommands::run(const Caller& caller, const ControlRequest& request, ControlProgress* progress) {
+std::string ControlCommands::run(const Caller& caller, const ControlRequest& request,
+                                 ControlProgress* progress) {
   const CountProgress count = [progress](uint64_t entries, uint64_t bytes) {
     progress->done += entries;
     progress->total += bytes;
@@ -80,8 +85,9 @@ std::string ControlCommands::run(const Caller& caller, const ControlRequest& req
     return error_frame(code_of(compact(caller, *wanted, progress)));
   }
   if (const auto* wanted = std::get_if<SummaryRequest>(&request)) {
-    const auto tree = summarize_tree(meta_, caller, hooks_.inner(wanted->ino), std::min<unsigned>(wanted->depth, 10),
-                                     std::min<unsigned>(wanted->top, 100), count);
+    const auto tree =
+        summarize_tree(meta_, caller, hooks_.inner(wanted->ino), std::min<unsigned>(wanted->depth, 10),
+                       std::min<unsigned>(wanted->top, 100), count);
     return data_frame(dump({{"Errno", code_of(tree)}, {"Tree", tree_json(tree ? *tree : TreeSummary{})}}));
   }
   InfoRequest info = std::get<InfoRequest>(request);

@@ -12,8 +12,8 @@ namespace cider::vfs {
 class ControlCommands {
  public:
   struct Hooks {
-    std::function<Ino(Ino)> inner;                                          // the kernel's inode number to the volume's
-    std::function<void(Ino parent, const std::string& name)> entry_gone;    // a name was removed
+    std::function<Ino(Ino)> inner;  // the kernel's inode number to the volume's
+    std::function<void(Ino parent, const std::string& name)> entry_gone;  // a name was removed
   };
   ControlCommands(meta::Meta& meta, Hooks hooks) : meta_(meta), hooks_(std::move(hooks)) {}
 

@@ -16,8 +16,8 @@ using Json = nlohmann::ordered_json;
 // A piece of a file, as slice or (with key) as object.
 struct Piece {
   uint64_t chunk = 0;
-  std::string key;      // empty: a hole
-  Slice slice;          // size, off, len of the object where key is set
+  std::string key;  // empty: a hole
+  Slice slice;      // size, off, len of the object where key is set
 };
 
 chunk::Layout layout_of(const meta::Volume& volume) {
@@ -25,7 +25,8 @@ chunk::Layout layout_of(const meta::Volume& volume) {
 }
 
 // The blocks that bytes [slice.off, +len) of a slice lie in.
-void add_objects(const meta::Volume& volume, uint64_t chunk_index, const Slice& slice, std::vector<Piece>* out) {
+void add_objects(const meta::Volume& volume, uint64_t chunk_index, const Slice& slice,
+                 std::vector<Piece>* out) {
   if (slice.id == 0) {
     out->push_back({chunk_index, "", slice});
     return;
@@ -38,8 +39,9 @@ void add_objects(const meta::Volume& volume, uint64_t chunk_index, const Slice& 
     const uint32_t length = chunk::block_length(layout, slice.size, index);
     const uint32_t in_block = off - index * layout.block_size;
     const uint32_t len = std::min(end - off, length - in_block);
-    if (length <= in_block) return;   // a record beyond its slice
-    out->push_back({chunk_index, volume.name + "/" + chunk::block_key(layout, slice.id, index, length),
+    if (length <= in_block) return;  // a record beyond its slice
+    out->push_back({chunk_index,
+                    volume.name + "/" + chunk::block_key(layout, slice.id, index, length),
                     {.id = slice.id, .size = length, .off = in_block, .len = len}});
     off += len;
   }
@@ -79,7 +81,7 @@ Json piece_json(const Piece& piece, bool raw) {
 }
 
 Json list(const std::vector<Piece>& pieces, bool raw) {
-  Json json;   // null where there are none, as Go writes an empty list
+  Json json;  // null where there are none, as Go writes an empty list
   for (const Piece& piece : pieces) json.push_back(piece_json(piece, raw));
   return json;
 }
@@ -135,10 +137,12 @@ Json summary_json(const Summary& sum) {
   return {{"Length", sum.length}, {"Size", sum.size}, {"Files", sum.files}, {"Dirs", sum.dirs}};
 }
 
-Status add_details(meta::Meta& meta, const Caller& caller, const InfoRequest& request, const Summary& sum, Json* json) {
+Status add_details(meta::Meta& meta, const Caller& caller, const InfoRequest& request, const Summary& sum,
+                   Json* json) {
   (*json)["Paths"] = TRY(meta.paths(request.ino));
   const bool one_file = sum.files == 1 && sum.dirs == 0;
-  const auto pieces = one_file ? TRY(pieces_of(meta, caller, request.ino, request.raw)) : std::vector<Piece>{};
+  const auto pieces =
+      one_file ? TRY(pieces_of(meta, caller, request.ino, request.raw)) : std::vector<Piece>{};
   (*json)["Chunks"] = request.raw ? list(pieces, true) : Json();
   (*json)["Objects"] = request.raw ? Json() : list(pieces, false);
   TRY(add_locks(meta, request.ino, json));
@@ -154,13 +158,15 @@ std::string bytes_text(uint64_t bytes) {
   double value = static_cast<double>(bytes) / 1024;
   for (; value >= 1024 && unit < 5; ++unit) value /= 1024;
   char text[64];
-  snprintf(text, sizeof text, "%.2f %ciB (%llu Bytes)", value, kUnits[unit], static_cast<unsigned long long>(bytes));
+  snprintf(text, sizeof text, "%.2f %ciB (%llu Bytes)", value, kUnits[unit],
+           static_cast<unsigned long long>(bytes));
   return text;
 }
 
 }  // namespace
 
-std::string info_reply(meta::Meta& meta, const Caller& caller, const InfoRequest& request, const CountProgress& progress) {
+std::string info_reply(meta::Meta& meta, const Caller& caller, const InfoRequest& request,
+                       const CountProgress& progress) {
   Json json = {{"Ino", request.ino}, {"Failed", false}, {"Reason", ""}};
   const Result<Summary> sum = summarize(meta, caller, request.ino, request.recursive, progress);
   json["Summary"] = summary_json(sum ? *sum : Summary{});
@@ -189,8 +195,8 @@ std::string legacy_info_reply(meta::Meta& meta, const Caller& caller, const Info
     text += request.raw ? " chunks:\n" : "objects:\n";
     for (const Piece& piece : TRY(pieces_of(meta, caller, request.ino, request.raw))) {
       const std::string name = request.raw ? std::to_string(piece.slice.id) : piece.key;
-      text += "\t" + std::to_string(piece.chunk) + ":\t" + name + "\t" + std::to_string(piece.slice.size) + "\t" +
-              std::to_string(piece.slice.off) + "\t" + std::to_string(piece.slice.len) + "\n";
+      text += "\t" + std::to_string(piece.chunk) + ":\t" + name + "\t" + std::to_string(piece.slice.size) +
+              "\t" + std::to_string(piece.slice.off) + "\t" + std::to_string(piece.slice.len) + "\n";
     }
     return {};
   };

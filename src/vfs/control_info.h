@@ -10,7 +10,8 @@
 
 namespace cider::vfs {
 
-std::string info_reply(meta::Meta& meta, const Caller& caller, const InfoRequest& request, const CountProgress& progress);
+std::string info_reply(meta::Meta& meta, const Caller& caller, const InfoRequest& request,
+                       const CountProgress& progress);
 std::string legacy_info_reply(meta::Meta& meta, const Caller& caller, const InfoRequest& request,
                               const CountProgress& progress);
 

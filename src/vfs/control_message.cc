@@ -10,7 +10,9 @@ constexpr uint8_t kProgress = 0xFE;
 constexpr uint8_t kData = 0xFF;
 
 // A field that older tools leave out.
-uint8_t u8_or(ByteReader& in, uint8_t otherwise) { return in.remaining() > 0 ? in.u8() : otherwise; }
+uint8_t u8_or(ByteReader& in, uint8_t otherwise) {
+  return in.remaining() > 0 ? in.u8() : otherwise;
+}
 
 template <class Request>
 Result<ControlRequest> checked(const ByteReader& in, Request request) {
@@ -49,7 +51,8 @@ Result<ControlRequest> parse_control_request(uint32_t command, std::string_view 
       return checked(in, request);
     }
     case ControlCommand::fill_cache:
-    case ControlCommand::clone: return fail(ENOTSUP, "control command " + std::to_string(command) + " is not supported");
+    case ControlCommand::clone:
+      return fail(ENOTSUP, "control command " + std::to_string(command) + " is not supported");
   }
   return fail(EINVAL, "unknown control command " + std::to_string(command));
 }
@@ -75,12 +78,16 @@ Result<std::optional<ControlAssembler::Message>> ControlAssembler::add(std::stri
   return std::optional(Message{command, whole.substr(kHeader)});
 }
 
-std::string progress_frame(uint64_t done, uint64_t total) { return ByteWriter().u8(kProgress).u64(done).u64(total).take(); }
+std::string progress_frame(uint64_t done, uint64_t total) {
+  return ByteWriter().u8(kProgress).u64(done).u64(total).take();
+}
 
 std::string data_frame(std::string_view json) {
   return ByteWriter().u8(kData).u32(static_cast<uint32_t>(json.size())).raw(json).take();
 }
 
-std::string error_frame(int error) { return std::string(1, static_cast<char>(error)); }
+std::string error_frame(int error) {
+  return std::string(1, static_cast<char>(error));
+}
 
 }  // namespace cider::vfs

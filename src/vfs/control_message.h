@@ -1,6 +1,6 @@
 // The requests that tools write to `.control`, and the frames they read back.
-// Format: JuiceFS 1.4 pkg/vfs/internal.go: request = command u32, size u32, `size` bytes; all big-endian. Reply = any number
-// of progress frames {0xFE, u64, u64}, then {0xFF, size u32, JSON} or one errno byte.
+// Format: JuiceFS 1.4 pkg/vfs/internal.go: request = command u32, size u32, `size` bytes; all big-endian.
+// Reply = any number of progress frames {0xFE, u64, u64}, then {0xFF, size u32, JSON} or one errno byte.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +33,9 @@ struct RemoveTreeRequest {
 struct InfoRequest {
   Ino ino = 0;
   bool recursive = true;
-  bool raw = false;      // slices instead of objects
-  bool strict = false;   // entries counted one by one (they always are)
-  bool legacy = false;   // reply as text behind a u32 length
+  bool raw = false;     // slices instead of objects
+  bool strict = false;  // entries counted one by one (they always are)
+  bool legacy = false;  // reply as text behind a u32 length
 };
 
 struct SummaryRequest {
@@ -62,8 +62,8 @@ class ControlAssembler {
     uint32_t command = 0;
     std::string payload;
   };
-  // The message that `data` completes, or nothing yet. EIO for bytes beyond a message's end, EINVAL for one that says it
-  // is longer than kMaxPayload; both drop what was gathered.
+  // The message that `data` completes, or nothing yet. EIO for bytes beyond a message's end, EINVAL for one
+  // that says it is longer than kMaxPayload; both drop what was gathered.
   Result<std::optional<Message>> add(std::string_view data);
 
  private:

@@ -48,7 +48,8 @@ TEST(ControlRequest, RemoveTree) {
 TEST(ControlRequest, EveryTruncationIsAnswered) {
   const std::string payload = ByteWriter().u64(7).u8(1).u8(1).u8(1).take();
   for (uint32_t command : {1002u, 1003u, 1005u, 1007u, 1008u}) {
-    for (size_t n = 0; n < 8; ++n) EXPECT_EQ(code_of(parse_control_request(command, payload.substr(0, n))), EINVAL);
+    for (size_t n = 0; n < 8; ++n)
+      EXPECT_EQ(code_of(parse_control_request(command, payload.substr(0, n))), EINVAL);
   }
 }
 

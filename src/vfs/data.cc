@@ -19,25 +19,26 @@ BufferChain as_chain(const std::string& text) {
 
 }  // namespace
 
-Result<BufferChain> VolumeFileSystem::read(const Caller& caller, Ino ino, Handle handle, uint64_t off, uint32_t size) {
+Result<BufferChain> VolumeFileSystem::read(const Caller& caller, Ino ino, Handle handle, uint64_t off,
+                                           uint32_t size) {
   if (is_internal(ino)) {
     const auto open = TRY(handles_.find(handle, ino));
     return as_chain(TRY(open->internal->read(off, size, caller.interrupt)));
   }
   const auto file = TRY(find_file(handle, ino));
   if (!file->readable() && !options_.writeback_cache) return fail(EBADF);
-  const Pending pending = data_.pending(ino);   // first: what is committed after this shows in the attributes
+  const Pending pending = data_.pending(ino);  // first: what is committed after this shows in the attributes
   const Attr attr = file->inode->attr();
   const uint64_t length = std::max(attr.length, pending ? pending->length : 0);
   BufferChain out = TRY(data_.read(ino, handle, length, off, size, caller.interrupt));
   if (meta_.options().atime != meta::AtimeMode::noatime && !(file->flags & O_NOATIME)) {
-    (void)meta_.touch_atime(ino, attr);   // a lost access time is no reason to fail a read
+    (void)meta_.touch_atime(ino, attr);  // a lost access time is no reason to fail a read
   }
   return out;
 }
 
-// Once a commit has found the volume full, writes that make a file longer are refused for a second, so that a process learns of
-// it before it closes; the write after that tries again.
+// Once a commit has found the volume full, writes that make a file longer are refused for a second, so that a
+// process learns of it before it closes; the write after that tries again.
 bool VolumeFileSystem::refuses_as_full(const OpenInode& inode, uint64_t end) {
   const int64_t until = full_until_.load(std::memory_order_relaxed);
   if (until == 0) return false;
@@ -48,8 +49,8 @@ bool VolumeFileSystem::refuses_as_full(const OpenInode& inode, uint64_t end) {
   return end > inode.length();
 }
 
-void VolumeFileSystem::write(const Caller& caller, Ino ino, Handle handle, uint64_t off, Buffer data, bool kill,
-                             Completion<uint32_t> done) {
+void VolumeFileSystem::write(const Caller& caller, Ino ino, Handle handle, uint64_t off, Buffer data,
+                             bool kill, Completion<uint32_t> done) {
   const auto accept = [&]() -> Status {
     if (is_internal(ino)) {
       const auto open = TRY(handles_.find(handle, ino));
@@ -78,7 +79,8 @@ Status VolumeFileSystem::fsync(const Caller& caller, Ino ino, Handle handle, boo
   return meta_.store().sync();
 }
 
-Status VolumeFileSystem::fallocate(const Caller& caller, Ino ino, Handle handle, int mode, uint64_t off, uint64_t len) {
+Status VolumeFileSystem::fallocate(const Caller& caller, Ino ino, Handle handle, int mode, uint64_t off,
+                                   uint64_t len) {
   if (is_internal(ino)) return fail(EPERM);
   if (len == 0) return fail(EINVAL);
   if (off >= kMaxFileSize || len > kMaxFileSize - off) return fail(EFBIG);
@@ -87,22 +89,24 @@ Status VolumeFileSystem::fallocate(const Caller& caller, Ino ino, Handle handle,
   TRY(data_.ordered(ino, caller.interrupt, [&]() -> Status {
     const Attr after = TRY(meta_.fallocate(caller, ino, mode, off, len));
     changed(ino, after);
-    kernel_.moved(ino, after);   // the kernel drops the pages of a punched or zeroed range itself
+    kernel_.moved(ino, after);  // the kernel drops the pages of a punched or zeroed range itself
     return {};
   }));
   data_.invalidate(ino);
   return {};
 }
 
-Result<uint64_t> VolumeFileSystem::copy_file_range(const Caller& caller, Ino in, Handle in_handle, uint64_t in_off, Ino out,
-                                                   Handle out_handle, uint64_t out_off, uint64_t len) {
-  if (is_internal(in) || is_internal(out)) return fail(EXDEV);   // the kernel then copies by reading and writing
+Result<uint64_t> VolumeFileSystem::copy_file_range(const Caller& caller, Ino in, Handle in_handle,
+                                                   uint64_t in_off, Ino out, Handle out_handle,
+                                                   uint64_t out_off, uint64_t len) {
+  if (is_internal(in) || is_internal(out))
+    return fail(EXDEV);  // the kernel then copies by reading and writing
   if (!TRY(find_file(in_handle, in))->readable()) return fail(EBADF);
   if (!TRY(find_file(out_handle, out))->writable()) return fail(EBADF);
   if (in_off >= kMaxFileSize || out_off >= kMaxFileSize) return fail(EFBIG);
   len = std::min({len, kMaxFileSize - in_off, kMaxFileSize - out_off});
-  // Only the source's data so far must be in its slices; its later commits need not wait for the copy. So only one inode's
-  // order is held at a time, and copies in opposite directions cannot block each other.
+  // Only the source's data so far must be in its slices; its later commits need not wait for the copy. So
+  // only one inode's order is held at a time, and copies in opposite directions cannot block each other.
   if (in != out && data_.has_pending(in)) TRY(data_.flush(in, caller.interrupt));
   meta::Meta::Copied copied;
   TRY(data_.ordered(out, caller.interrupt, [&]() -> Status {
@@ -116,7 +120,8 @@ Result<uint64_t> VolumeFileSystem::copy_file_range(const Caller& caller, Ino in,
   return copied.bytes;
 }
 
-Result<uint64_t> VolumeFileSystem::lseek(const Caller& caller, Ino ino, Handle handle, uint64_t off, int whence) {
+Result<uint64_t> VolumeFileSystem::lseek(const Caller& caller, Ino ino, Handle handle, uint64_t off,
+                                         int whence) {
   if (is_internal(ino)) return fail(EINVAL);
   if (whence != SEEK_DATA && whence != SEEK_HOLE) return fail(EINVAL);
   const auto file = TRY(find_file(handle, ino));

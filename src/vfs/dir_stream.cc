@@ -21,7 +21,8 @@ void DirStream::restart() {
 
 // Remembers where the next page begins. When there are too many bookmarks, every second one goes.
 void DirStream::bookmark() {
-  if (!bookmarks_.empty() && (next_ <= bookmarks_.back().offset || ++since_bookmark_ < bookmark_every_)) return;
+  if (!bookmarks_.empty() && (next_ <= bookmarks_.back().offset || ++since_bookmark_ < bookmark_every_))
+    return;
   since_bookmark_ = 0;
   bookmarks_.push_back({next_, cursor_});
   if (bookmarks_.size() < kMaxBookmarks) return;
@@ -65,7 +66,8 @@ Status DirStream::list(uint64_t off, bool with_attrs, const std::function<bool(c
   }
   for (;;) {
     TRY(seek(off, with_attrs));
-    const auto page = std::ranges::find_if(pages_, [&](const Page& p) { return off >= p.first && off < p.end(); });
+    const auto page =
+        std::ranges::find_if(pages_, [&](const Page& p) { return off >= p.first && off < p.end(); });
     if (page == pages_.end()) return {};
     for (; off < page->end(); ++off) {
       if (!sink({&page->entries[off - page->first], off + 1, page->moment})) return {};

@@ -1,5 +1,5 @@
-// The listing of one open directory, page by page from the engine, in constant memory. Offsets count entries: the entry at
-// position n goes on at n + 1.
+// The listing of one open directory, page by page from the engine, in constant memory. Offsets count entries:
+// the entry at position n goes on at n + 1.
 #pragma once
 
 #include <cstdint>
@@ -16,23 +16,26 @@ namespace cider::vfs {
 
 // Thread-safe; calls of one listing wait for each other.
 //
-// Reading on is exact: each entry that stays is seen once. So is going back within the last two pages, which the kernel does
-// when a caller's buffer was full. Farther back the listing is read again from a remembered cursor (or the beginning), and
-// positions count the entries that are there then; offset 0 always begins anew.
+// Reading on is exact: each entry that stays is seen once. So is going back within the last two pages, which
+// the kernel does when a caller's buffer was full. Farther back the listing is read again from a remembered
+// cursor (or the beginning), and positions count the entries that are there then; offset 0 always begins
+// anew.
 class DirStream {
  public:
   // Reads the next page, as Meta::list_dir.
-  using Fetch = std::function<Result<std::vector<meta::ListedEntry>>(meta::DirCursor* cursor, size_t limit, bool with_attrs)>;
+  using Fetch = std::function<Result<std::vector<meta::ListedEntry>>(meta::DirCursor* cursor, size_t limit,
+                                                                     bool with_attrs)>;
   struct Item {
     const meta::ListedEntry* entry;
     uint64_t next_offset;
-    uint64_t moment;               // of `now` before the entry was read
+    uint64_t moment;  // of `now` before the entry was read
   };
 
   // `head` are entries that come first ("." and so on); `now` gives the moment for Item.
   DirStream(std::vector<meta::ListedEntry> head, Fetch fetch, std::function<uint64_t()> now);
 
-  // Hands entries from `off` to `sink` until it returns false or the end. An entry that `sink` refuses is not consumed.
+  // Hands entries from `off` to `sink` until it returns false or the end. An entry that `sink` refuses is not
+  // consumed.
   Status list(uint64_t off, bool with_attrs, const std::function<bool(const Item&)>& sink);
 
  private:
@@ -41,7 +44,7 @@ class DirStream {
   static constexpr size_t kMaxBookmarks = 64;
 
   struct Page {
-    uint64_t first = 0;            // offset of its first entry
+    uint64_t first = 0;  // offset of its first entry
     uint64_t moment = 0;
     std::vector<meta::ListedEntry> entries;
     uint64_t end() const { return first + entries.size(); }
@@ -61,12 +64,12 @@ class DirStream {
   const std::function<uint64_t()> now_;
   std::mutex mutex_;
   const std::vector<meta::ListedEntry> head_;
-  std::deque<Page> pages_;         // the last two, adjoining
-  meta::DirCursor cursor_;         // after pages_.back()
-  uint64_t next_ = 0;              // offset of what the cursor brings next
+  std::deque<Page> pages_;  // the last two, adjoining
+  meta::DirCursor cursor_;  // after pages_.back()
+  uint64_t next_ = 0;       // offset of what the cursor brings next
   size_t page_size_ = kFirstPage;
   std::vector<Bookmark> bookmarks_;
-  size_t bookmark_every_ = 1;      // pages between bookmarks
+  size_t bookmark_every_ = 1;  // pages between bookmarks
   size_t since_bookmark_ = 0;
 };
 

@@ -21,7 +21,8 @@ struct Directory {
       ++fetches;
       std::vector<ListedEntry> out;
       auto it = entries.upper_bound(cursor->position);
-      for (; it != entries.end() && out.size() < limit; ++it) out.push_back({it->first, {it->second, {}}, {}});
+      for (; it != entries.end() && out.size() < limit; ++it)
+        out.push_back({it->first, {it->second, {}}, {}});
       if (!out.empty()) cursor->position = out.back().name;
       cursor->at_end = it == entries.end();
       largest_page = std::max(largest_page, out.size());
@@ -41,8 +42,8 @@ Directory numbered(int count) {
 }
 
 DirStream stream(Directory& d) {
-  return DirStream({{".", {1, meta::FileType::directory}, {}}, {"..", {1, meta::FileType::directory}, {}}}, d.fetch(),
-                   [] { return 0; });
+  return DirStream({{".", {1, meta::FileType::directory}, {}}, {"..", {1, meta::FileType::directory}, {}}},
+                   d.fetch(), [] { return 0; });
 }
 
 // Up to `limit` names from *off, which moves on.
@@ -77,7 +78,7 @@ TEST(DirStream, StepBackWithinTheLastReplyIsExactUnderRemovals) {
   uint64_t off = 0;
   const auto first = take(s, &off, 1000);
   for (int i = 0; i < 500; ++i) d.entries.erase(first[static_cast<size_t>(i) + 2]);
-  uint64_t back = 600;   // what the caller's buffer had no room for
+  uint64_t back = 600;  // what the caller's buffer had no room for
   EXPECT_EQ(take(s, &back, 1).front(), first[600]);
 }
 
@@ -102,7 +103,7 @@ TEST(DirStream, RewindSeesWhatIsThereNow) {
   uint64_t off = 0;
   EXPECT_EQ(take(s, &off, 100).size(), 12u);
   d.entries["new"] = 7;
-  EXPECT_TRUE(take(s, &off, 100).empty());   // the end stays the end
+  EXPECT_TRUE(take(s, &off, 100).empty());  // the end stays the end
   off = 0;
   EXPECT_EQ(take(s, &off, 100).size(), 13u);
 }
@@ -129,8 +130,9 @@ TEST(DirStream, OffsetBeyondTheEndIsTheEnd) {
 }
 
 TEST(DirStream, ErrorOfTheEngineIsTold) {
-  DirStream s({}, [](meta::DirCursor*, size_t, bool) -> Result<std::vector<ListedEntry>> { return fail(EIO); },
-              [] { return 0; });
+  DirStream s(
+      {}, [](meta::DirCursor*, size_t, bool) -> Result<std::vector<ListedEntry>> { return fail(EIO); },
+      [] { return 0; });
   EXPECT_EQ(code_of(s.list(0, false, [](const DirStream::Item&) { return true; })), EIO);
 }
 

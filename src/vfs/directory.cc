@@ -29,7 +29,8 @@ Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int f
   const uint64_t moment = changes_.now();
   const Attr attr = TRY(meta_.getattr(at));
   if (!attr.is_dir()) return fail(ENOTDIR);
-  if (caller.check_permission) TRY(meta_.access(caller, at, (flags & O_ACCMODE) == O_RDONLY ? R_OK : R_OK | W_OK));
+  if (caller.check_permission)
+    TRY(meta_.access(caller, at, (flags & O_ACCMODE) == O_RDONLY ? R_OK : R_OK | W_OK));
   learn(at, attr, moment);
   const Ino parent = at == options_.root ? at : attr.parent;
   const auto handle = handles_.add_directory(at, attr, list_directory(at, parent));
@@ -43,14 +44,20 @@ Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t
   if (!dir->listing) return fail(ENOTDIR);
   return dir->listing->list(off, plus, [&](const DirStream::Item& item) {
     const meta::ListedEntry& entry = *item.entry;
-    DirEntry out{.name = entry.name, .ino = outer(entry.entry.ino), .type = entry.entry.type, .next_offset = item.next_offset};
+    DirEntry out{.name = entry.name,
+                 .ino = outer(entry.entry.ino),
+                 .type = entry.entry.type,
+                 .next_offset = item.next_offset};
     EntryReply reply;
-    // A name may be gone since the page was read: after a change in the directory the kernel looks names up itself.
+    // A name may be gone since the page was read: after a change in the directory the kernel looks names up
+    // itself.
     if (plus && entry.attr && !changes_.since(at, item.moment)) {
-      reply = is_internal(entry.entry.ino)
-                  ? EntryReply{.ino = entry.entry.ino, .attr = *entry.attr, .entry_ttl = options_.entry_ttl,
-                               .attr_ttl = options_.attr_ttl}
-                  : entry_reply(at, entry.entry.ino, *entry.attr, item.moment, data_.pending(entry.entry.ino));
+      reply = is_internal(entry.entry.ino) ? EntryReply{.ino = entry.entry.ino,
+                                                        .attr = *entry.attr,
+                                                        .entry_ttl = options_.entry_ttl,
+                                                        .attr_ttl = options_.attr_ttl}
+                                           : entry_reply(at, entry.entry.ino, *entry.attr, item.moment,
+                                                         data_.pending(entry.entry.ino));
       // An attribute that is out of date is better asked for than shown.
       if (reply.attr_ttl != Duration{0} || options_.attr_ttl == Duration{0}) out.plus = &reply;
     }
@@ -58,8 +65,12 @@ Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t
   });
 }
 
-Status VolumeFileSystem::fsyncdir(const Caller&, Ino, Handle) { return meta_.store().sync(); }
+Status VolumeFileSystem::fsyncdir(const Caller&, Ino, Handle) {
+  return meta_.store().sync();
+}
 
-void VolumeFileSystem::releasedir(const Caller&, Ino ino, Handle handle) { handles_.remove(handle, inner(ino)); }
+void VolumeFileSystem::releasedir(const Caller&, Ino ino, Handle handle) {
+  handles_.remove(handle, inner(ino));
+}
 
 }  // namespace cider::vfs

@@ -21,7 +21,8 @@ TEST(Directory, TheRootShowsInternalFilesUnlessHidden) {
   EXPECT_EQ(hidden.list(kRootIno), (Names{".", ".."}));
   EXPECT_TRUE(hidden.fs.lookup(hidden.root, kRootIno, ".stats"));
   Mount prefixed(volume, {.prefix_internal = true});
-  EXPECT_EQ(prefixed.list(kRootIno), (Names{".", "..", ".jfs.accesslog", ".jfs.stats", ".jfs.config", ".jfs.trash"}));
+  EXPECT_EQ(prefixed.list(kRootIno),
+            (Names{".", "..", ".jfs.accesslog", ".jfs.stats", ".jfs.config", ".jfs.trash"}));
   EXPECT_EQ(code_of(prefixed.fs.lookup(prefixed.root, kRootIno, ".stats")), ENOENT);
 }
 
@@ -177,7 +178,8 @@ TEST(Ioctl, InodeFlags) {
   ASSERT_TRUE(m.fs.ioctl(m.root, ino, 0, FS_IOC_SETFLAGS, bytes(FS_IMMUTABLE_FL), 0));
   EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_GETFLAGS, "", 4).value(), bytes(FS_IMMUTABLE_FL));
   EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_GETFLAGS, "", 8).value().size(), 8u);
-  EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_FSGETXATTR, "", 28).value().substr(0, 4), bytes(FS_XFLAG_IMMUTABLE));
+  EXPECT_EQ(m.fs.ioctl(m.root, ino, 0, FS_IOC_FSGETXATTR, "", 28).value().substr(0, 4),
+            bytes(FS_XFLAG_IMMUTABLE));
   EXPECT_EQ(code_of(m.fs.open(m.root, ino, O_RDWR, false)), EPERM);
   EXPECT_EQ(code_of(m.fs.ioctl(m.root, ino, 0, FS_IOC_SETFLAGS, bytes(FS_NODUMP_FL), 0)), EOPNOTSUPP);
   EXPECT_EQ(code_of(m.fs.ioctl(m.root, ino, 0, FS_IOC_SETFLAGS, "abc", 0)), EINVAL);

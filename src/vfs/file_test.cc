@@ -22,7 +22,7 @@ TEST(File, WhatIsWrittenIsSeenAtOnceAndAfterRemount) {
     ino = made.entry.ino;
     EXPECT_TRUE(S_ISREG(meta::type_bits(made.entry.attr.type)));
     ASSERT_TRUE(m.write(ino, made.open.handle, 5, "hello"));
-    EXPECT_EQ(m.stat(ino).length, 10u);                                   // not committed yet
+    EXPECT_EQ(m.stat(ino).length, 10u);  // not committed yet
     EXPECT_EQ(m.fs.lookup(m.root, kRootIno, "a").value().attr.length, 10u);
     EXPECT_GE(m.stat(ino).mtime, made.entry.attr.mtime);
     EXPECT_EQ(m.read(ino, made.open.handle), std::string("\0\0\0\0\0hello", 10));
@@ -215,9 +215,9 @@ TEST(TwoClients, PagesAreKeptOnlyWhileNobodyElseWrites) {
     m.close(ino, reply.handle);
     return reply;
   };
-  EXPECT_FALSE(opened(b).keep_cache);   // never read here
+  EXPECT_FALSE(opened(b).keep_cache);  // never read here
   EXPECT_TRUE(opened(b).keep_cache);
-  EXPECT_TRUE(opened(a).keep_cache);    // a's own writes went through its pages
+  EXPECT_TRUE(opened(a).keep_cache);  // a's own writes went through its pages
 
   const Handle h = a.open(ino, O_RDWR).handle;
   ASSERT_TRUE(a.write(ino, h, 0, "FIRST"));
@@ -306,9 +306,9 @@ TEST(Locks, CloseReleasesTheOwnersRecordLocksByWhateverHandle) {
   ASSERT_TRUE(lock(h1, 100));
   EXPECT_EQ(code_of(lock(h2, 200)), EAGAIN);
   EXPECT_EQ(holder(200), LockType::write);
-  ASSERT_TRUE(m.fs.flush(m.root, ino, h2, 200));   // another owner's close
+  ASSERT_TRUE(m.fs.flush(m.root, ino, h2, 200));  // another owner's close
   EXPECT_EQ(holder(200), LockType::write);
-  ASSERT_TRUE(m.fs.flush(m.root, ino, h2, 100));   // the owner closes another handle of the file
+  ASSERT_TRUE(m.fs.flush(m.root, ino, h2, 100));  // the owner closes another handle of the file
   EXPECT_EQ(holder(200), LockType::unlock);
   // What no FLUSH names (open file description locks) goes with the handle.
   ASSERT_TRUE(lock(h1, 300));

@@ -1,5 +1,6 @@
-// What every request passes on its way in: who the caller counts as (squash, umask), how many requests of each kind there were
-// and how long they took, and a line in the access log. The file system behind it sees none of this.
+// What every request passes on its way in: who the caller counts as (squash, umask), how many requests of
+// each kind there were and how long they took, and a line in the access log. The file system behind it sees
+// none of this.
 //
 // Reading `.accesslog` itself is neither counted nor logged, or it would never fall silent.
 #pragma once
@@ -24,18 +25,22 @@ class Front : public FileSystem {
 
   Result<EntryReply> lookup(const Caller&, Ino parent, std::string_view name) override;
   Result<AttrReply> getattr(const Caller&, Ino ino, std::optional<Handle> handle) override;
-  Result<AttrReply> setattr(const Caller&, Ino ino, const SetAttr& set, std::optional<Handle> handle) override;
+  Result<AttrReply> setattr(const Caller&, Ino ino, const SetAttr& set,
+                            std::optional<Handle> handle) override;
   Result<std::string> readlink(const Caller&, Ino ino) override;
-  Result<EntryReply> mknod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t rdev) override;
+  Result<EntryReply> mknod(const Caller&, Ino parent, std::string_view name, uint32_t mode,
+                           uint32_t rdev) override;
   Result<EntryReply> mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode) override;
-  Result<EntryReply> symlink(const Caller&, Ino parent, std::string_view name, std::string_view target) override;
+  Result<EntryReply> symlink(const Caller&, Ino parent, std::string_view name,
+                             std::string_view target) override;
   Result<EntryReply> link(const Caller&, Ino ino, Ino new_parent, std::string_view new_name) override;
   Status unlink(const Caller&, Ino parent, std::string_view name) override;
   Status rmdir(const Caller&, Ino parent, std::string_view name) override;
   Status rename(const Caller&, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
                 uint32_t flags) override;
   Result<OpenReply> open(const Caller&, Ino ino, int flags, bool kill_suidgid) override;
-  Result<CreateReply> create(const Caller&, Ino parent, std::string_view name, uint32_t mode, int flags) override;
+  Result<CreateReply> create(const Caller&, Ino parent, std::string_view name, uint32_t mode,
+                             int flags) override;
   Result<CreateReply> tmpfile(const Caller&, Ino parent, uint32_t mode, int flags) override;
   Result<BufferChain> read(const Caller&, Ino ino, Handle handle, uint64_t off, uint32_t size) override;
   void write(const Caller&, Ino ino, Handle handle, uint64_t off, Buffer data, bool kill_suidgid,
@@ -52,16 +57,19 @@ class Front : public FileSystem {
   Status access(const Caller&, Ino ino, int mask) override;
   Result<std::string> getxattr(const Caller&, Ino ino, std::string_view name) override;
   Result<std::vector<std::string>> listxattr(const Caller&, Ino ino) override;
-  Status setxattr(const Caller&, Ino ino, std::string_view name, std::string_view value, XattrFlags flags) override;
+  Status setxattr(const Caller&, Ino ino, std::string_view name, std::string_view value,
+                  XattrFlags flags) override;
   Status removexattr(const Caller&, Ino ino, std::string_view name) override;
   Status fallocate(const Caller&, Ino ino, Handle handle, int mode, uint64_t off, uint64_t len) override;
-  Result<uint64_t> copy_file_range(const Caller&, Ino in, Handle in_handle, uint64_t in_off, Ino out, Handle out_handle,
-                                   uint64_t out_off, uint64_t len) override;
+  Result<uint64_t> copy_file_range(const Caller&, Ino in, Handle in_handle, uint64_t in_off, Ino out,
+                                   Handle out_handle, uint64_t out_off, uint64_t len) override;
   Result<uint64_t> lseek(const Caller&, Ino ino, Handle handle, uint64_t off, int whence) override;
-  Result<FileLock> getlk(const Caller&, Ino ino, Handle handle, uint64_t owner, const FileLock& lock) override;
+  Result<FileLock> getlk(const Caller&, Ino ino, Handle handle, uint64_t owner,
+                         const FileLock& lock) override;
   void setlk(const Caller&, Ino ino, Handle handle, uint64_t owner, const FileLock& lock, bool wait,
              Completion<void> done) override;
-  void flock(const Caller&, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait, Completion<void> done) override;
+  void flock(const Caller&, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait,
+             Completion<void> done) override;
   Result<std::string> ioctl(const Caller&, Ino ino, Handle handle, uint32_t command, std::string_view in,
                             uint32_t out_size) override;
   void set_notifier(Notifier notifier) override { inner_.set_notifier(std::move(notifier)); }
@@ -69,20 +77,57 @@ class Front : public FileSystem {
  private:
   using Moment = std::chrono::steady_clock::time_point;
   enum Kind : size_t {
-    kLookup, kGetattr, kSetattr, kReadlink, kMknod, kMkdir, kSymlink, kLink, kUnlink, kRmdir, kRename, kOpen, kCreate,
-    kTmpfile, kRead, kWrite, kFlush, kFsync, kRelease, kOpendir, kReaddir, kFsyncdir, kReleasedir, kStatfs, kAccess,
-    kGetxattr, kListxattr, kSetxattr, kRemovexattr, kFallocate, kCopyFileRange, kLseek, kGetlk, kSetlk, kFlock, kIoctl, kKinds
+    kLookup,
+    kGetattr,
+    kSetattr,
+    kReadlink,
+    kMknod,
+    kMkdir,
+    kSymlink,
+    kLink,
+    kUnlink,
+    kRmdir,
+    kRename,
+    kOpen,
+    kCreate,
+    kTmpfile,
+    kRead,
+    kWrite,
+    kFlush,
+    kFsync,
+    kRelease,
+    kOpendir,
+    kReaddir,
+    kFsyncdir,
+    kReleasedir,
+    kStatfs,
+    kAccess,
+    kGetxattr,
+    kListxattr,
+    kSetxattr,
+    kRemovexattr,
+    kFallocate,
+    kCopyFileRange,
+    kLseek,
+    kGetlk,
+    kSetlk,
+    kFlock,
+    kIoctl,
+    kKinds
   };
   static constexpr std::array<std::string_view, kKinds> kNames = {
-      "lookup", "getattr", "setattr", "readlink", "mknod", "mkdir", "symlink", "link", "unlink", "rmdir", "rename", "open",
-      "create", "tmpfile", "read", "write", "flush", "fsync", "release", "opendir", "readdir", "fsyncdir", "releasedir",
-      "statfs", "access", "getxattr", "listxattr", "setxattr", "removexattr", "fallocate", "copy_file_range", "lseek",
-      "getlk", "setlk", "flock", "ioctl"};
+      "lookup",          "getattr",  "setattr",   "readlink", "mknod",       "mkdir",
+      "symlink",         "link",     "unlink",    "rmdir",    "rename",      "open",
+      "create",          "tmpfile",  "read",      "write",    "flush",       "fsync",
+      "release",         "opendir",  "readdir",   "fsyncdir", "releasedir",  "statfs",
+      "access",          "getxattr", "listxattr", "setxattr", "removexattr", "fallocate",
+      "copy_file_range", "lseek",    "getlk",     "setlk",    "flock",       "ioctl"};
 
   // The caller as the file system shall see it; a copy in `storage` only where it differs.
   const Caller& as(const Caller& caller, Caller* storage) const;
 
-  // Runs `operation(caller)` and counts and logs it; `describe(result)` gives arguments and answer: "(1,a): (7)".
+  // Runs `operation(caller)` and counts and logs it; `describe(result)` gives arguments and answer: "(1,a):
+  // (7)".
   template <class Operation, class Describe>
   auto pass(Kind kind, const Caller& caller, Operation&& operation, Describe&& describe);
   template <class Describe>
@@ -99,7 +144,7 @@ class Front : public FileSystem {
     Counter* seconds;
   };
   std::array<OpMetrics, kKinds> ops_;
-  std::array<std::atomic<Counter*>, 160> errors_{};   // by errno, made when first seen
+  std::array<std::atomic<Counter*>, 160> errors_{};  // by errno, made when first seen
   Histogram& latency_;
   Histogram& read_size_;
   Histogram& written_size_;

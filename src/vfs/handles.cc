@@ -27,8 +27,12 @@ std::vector<uint64_t> OpenInode::forget_lock_owners_of(Handle handle) {
   return owners;
 }
 
-bool OpenHandle::readable() const { return (flags & O_ACCMODE) != O_WRONLY; }
-bool OpenHandle::writable() const { return (flags & O_ACCMODE) != O_RDONLY; }
+bool OpenHandle::readable() const {
+  return (flags & O_ACCMODE) != O_WRONLY;
+}
+bool OpenHandle::writable() const {
+  return (flags & O_ACCMODE) != O_RDONLY;
+}
 
 std::shared_ptr<OpenHandle> HandleTable::add(std::shared_ptr<OpenHandle> handle, const Attr* attr) {
   handle->id = next_.fetch_add(1, std::memory_order_relaxed);
@@ -54,14 +58,16 @@ std::shared_ptr<OpenHandle> HandleTable::add_file(Ino ino, const Attr& attr, int
   return add(std::move(handle), &attr);
 }
 
-std::shared_ptr<OpenHandle> HandleTable::add_directory(Ino ino, const Attr& attr, std::unique_ptr<DirStream> listing) {
+std::shared_ptr<OpenHandle> HandleTable::add_directory(Ino ino, const Attr& attr,
+                                                       std::unique_ptr<DirStream> listing) {
   auto handle = std::make_shared<OpenHandle>();
   handle->ino = ino;
   handle->listing = std::move(listing);
   return add(std::move(handle), &attr);
 }
 
-std::shared_ptr<OpenHandle> HandleTable::add_internal(Ino ino, int flags, std::unique_ptr<InternalFile> file) {
+std::shared_ptr<OpenHandle> HandleTable::add_internal(Ino ino, int flags,
+                                                      std::unique_ptr<InternalFile> file) {
   auto handle = std::make_shared<OpenHandle>();
   handle->ino = ino;
   handle->flags = flags;

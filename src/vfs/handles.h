@@ -1,5 +1,5 @@
-// Open files and directories: by handle, as the kernel names them, and by inode, for what all handles of an inode share.
-// Thread-safe.
+// Open files and directories: by handle, as the kernel names them, and by inode, for what all handles of an
+// inode share. Thread-safe.
 #pragma once
 
 #include <array>
@@ -40,10 +40,10 @@ class OpenInode {
     return update(attr_);
   }
 
-  // Owners of fcntl locks taken here, each with the handle it came by last. An owner is noted before it asks, so it may
-  // turn out to hold nothing.
+  // Owners of fcntl locks taken here, each with the handle it came by last. An owner is noted before it asks,
+  // so it may turn out to hold nothing.
   void note_lock_owner(uint64_t owner, Handle handle);
-  bool forget_lock_owner(uint64_t owner);                 // whether it was noted
+  bool forget_lock_owner(uint64_t owner);  // whether it was noted
   std::vector<uint64_t> forget_lock_owners_of(Handle handle);
 
  private:
@@ -52,16 +52,16 @@ class OpenInode {
   mutable std::mutex mutex_;
   Attr attr_;
   std::map<uint64_t, Handle> lock_owners_;
-  size_t handles_ = 0;   // under the table's shard lock
+  size_t handles_ = 0;  // under the table's shard lock
 };
 
 struct OpenHandle {
   Handle id = 0;
   Ino ino = 0;
-  int flags = 0;                             // open(2)'s
-  std::shared_ptr<OpenInode> inode;          // files and directories
-  std::unique_ptr<DirStream> listing;        // directories
-  std::unique_ptr<InternalFile> internal;    // internal files
+  int flags = 0;                           // open(2)'s
+  std::shared_ptr<OpenInode> inode;        // files and directories
+  std::unique_ptr<DirStream> listing;      // directories
+  std::unique_ptr<InternalFile> internal;  // internal files
 
   bool readable() const;
   bool writable() const;
@@ -82,7 +82,7 @@ class HandleTable {
   // Removes the handles of all internal files, which ends what they have set going.
   void close_internal();
 
-  std::shared_ptr<OpenInode> inode(Ino ino) const;   // null if it isn't open
+  std::shared_ptr<OpenInode> inode(Ino ino) const;  // null if it isn't open
   size_t size() const { return count_.load(std::memory_order_relaxed); }
 
  private:

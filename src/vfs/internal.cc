@@ -25,7 +25,9 @@ double resident_bytes() {
 double cpu_seconds() {
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -41,13 +43,16 @@ Json format_json(meta::Volume volume) {
   return json.is_discarded() ? Json::object() : json;
 }
 
-int64_t nanos(Duration d) { return d.count(); }
+int64_t nanos(Duration d) {
+  return d.count();
+}
 
 }  // namespace
 
 Result<EntryReply> VolumeFileSystem::internal_entry(const InternalNode& node) {
   const AttrReply self = TRY(getattr({}, node.ino, {}));
-  return EntryReply{.ino = self.ino, .attr = self.attr, .entry_ttl = entry_ttl(self.attr), .attr_ttl = self.attr_ttl};
+  return EntryReply{
+      .ino = self.ino, .attr = self.attr, .entry_ttl = entry_ttl(self.attr), .attr_ttl = self.attr_ttl};
 }
 
 Result<OpenReply> VolumeFileSystem::open_internal(const Caller& caller, Ino ino, int flags) {
@@ -62,9 +67,10 @@ Result<OpenReply> VolumeFileSystem::open_internal(const Caller& caller, Ino ino,
   } else if (ino == kConfigIno) {
     file = std::make_unique<Snapshot>(config_text());
   } else if (ino == kControlIno) {
-    file = std::make_unique<ControlChannel>([this](const Caller& who, const ControlRequest& request, ControlProgress* progress) {
-      return control_.run(who, request, progress);
-    });
+    file = std::make_unique<ControlChannel>(
+        [this](const Caller& who, const ControlRequest& request, ControlProgress* progress) {
+          return control_.run(who, request, progress);
+        });
   } else {
     return fail(ENOENT);
   }

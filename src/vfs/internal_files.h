@@ -17,7 +17,9 @@ inline constexpr Ino kStatsIno = kFirstInternalIno + 3;
 inline constexpr Ino kConfigIno = kFirstInternalIno + 4;
 
 // Not the trash: that is a directory of the volume, though its name is given here.
-constexpr bool is_internal(Ino ino) { return ino > kFirstInternalIno && ino < kTrashIno; }
+constexpr bool is_internal(Ino ino) {
+  return ino > kFirstInternalIno && ino < kTrashIno;
+}
 
 struct InternalNode {
   Ino ino = 0;
@@ -31,7 +33,8 @@ class InternalFiles {
   // prefix: names begin with ".jfs". has_trash: the trash belongs to this mount (false below a --subdir).
   InternalFiles(bool prefix, bool has_trash);
 
-  // By name in the mount's root. `.control` is found in every directory, as JuiceFS's tools look for it beside a file.
+  // By name in the mount's root. `.control` is found in every directory, as JuiceFS's tools look for it
+  // beside a file.
   const InternalNode* find(std::string_view name, bool in_root) const;
   const InternalNode* find(Ino ino) const;
   // Those that a listing of the root shows; `.control` never is.

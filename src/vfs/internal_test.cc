@@ -18,7 +18,8 @@ std::string message(uint32_t command, std::string_view payload) {
   return ByteWriter().u32(command).u32(static_cast<uint32_t>(payload.size())).raw(payload).take();
 }
 
-// Opens .control, writes, and reads as JuiceFS's tools do: on from where the write ended, until the final frame.
+// Opens .control, writes, and reads as JuiceFS's tools do: on from where the write ended, until the final
+// frame.
 class Control {
  public:
   explicit Control(Mount& m) : m_(m), handle_(m.open(kControlIno, O_RDWR).handle) {}
@@ -84,8 +85,8 @@ TEST(Internal, StatsCountRequests) {
   Mount m(volume);
   m.make(kRootIno, "x", "abc");
   const std::string text = m.content(kStatsIno);
-  for (const char* name : {"juicefs_uptime ", "juicefs_cpu_usage ", "juicefs_memory ", "juicefs_used_buffer_size_bytes ",
-                           "juicefs_fuse_open_handlers "}) {
+  for (const char* name : {"juicefs_uptime ", "juicefs_cpu_usage ", "juicefs_memory ",
+                           "juicefs_used_buffer_size_bytes ", "juicefs_fuse_open_handlers "}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
   EXPECT_NE(m.metrics.text("").find("fuse_ops_total_create 1\n"), std::string::npos);
@@ -132,10 +133,11 @@ TEST(Control, RemovesATreeWithProgress) {
   EXPECT_EQ(control.receive(), 0);
   EXPECT_GE(control.progress, 1);
   EXPECT_EQ(code_of(m.fs.lookup(m.root, kRootIno, "d")), ENOENT);
-  control.send(request);   // the channel can be used again
+  control.send(request);  // the channel can be used again
   EXPECT_EQ(control.receive(), ENOENT);
   std::lock_guard lock(m.told_mutex);
-  EXPECT_TRUE(std::ranges::any_of(m.told, [](const auto& t) { return t.parent == kRootIno && t.name == "d"; }));
+  EXPECT_TRUE(
+      std::ranges::any_of(m.told, [](const auto& t) { return t.parent == kRootIno && t.name == "d"; }));
 }
 
 TEST(Control, InfoOfAFile) {
@@ -168,7 +170,8 @@ TEST(Control, SummaryKeepsTheLargest) {
   SharedVolume volume;
   Mount m(volume);
   const Ino dir = m.mkdir(kRootIno, "d");
-  for (int i = 1; i <= 5; ++i) m.make(dir, "f" + std::to_string(i), std::string(static_cast<size_t>(i) * 5000, 'x'));
+  for (int i = 1; i <= 5; ++i)
+    m.make(dir, "f" + std::to_string(i), std::string(static_cast<size_t>(i) * 5000, 'x'));
   Control control(m);
   std::string data;
   control.send(message(1007, ByteWriter().u64(1).u8(3).u8(2).u8(1).take()));
@@ -222,7 +225,8 @@ TEST(Identity, SquashAndUmask) {
   Mount m(volume, {.umask = 077, .root_squash = Account{.uid = 65534, .gid = 65533}});
   Mount plain(volume);
   ASSERT_TRUE(plain.fs.setattr(plain.root, kRootIno, {.mode = 0755}, {}));
-  EXPECT_EQ(code_of(m.fs.mkdir(m.root, kRootIno, "d", 0777)), EACCES);   // root counts as somebody else; the root is root's
+  EXPECT_EQ(code_of(m.fs.mkdir(m.root, kRootIno, "d", 0777)),
+            EACCES);  // root counts as somebody else; the root is root's
   ASSERT_TRUE(plain.fs.setattr(plain.root, kRootIno, {.mode = 0777}, {}));
   const Attr made = m.fs.mkdir(m.root, kRootIno, "d", 0777).value().attr;
   EXPECT_EQ(made.uid, 65534u);

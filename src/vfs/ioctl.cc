@@ -34,7 +34,8 @@ Result<uint8_t> from_fs_flags(uint64_t flags) {
   return out;
 }
 
-// An integer of 4 or 8 bytes in the machine's order; the kernel asks with 4 whatever the command's number says.
+// An integer of 4 or 8 bytes in the machine's order; the kernel asks with 4 whatever the command's number
+// says.
 Result<std::string> number(uint64_t value, size_t size) {
   ByteWriter out(std::endian::native);
   if (size == 4) return out.u32(static_cast<uint32_t>(value)).take();
@@ -61,8 +62,8 @@ std::string fsxattr_of(uint8_t flags) {
 
 }  // namespace
 
-Result<std::string> VolumeFileSystem::ioctl(const Caller& caller, Ino ino, Handle, uint32_t command, std::string_view in,
-                                            uint32_t out_size) {
+Result<std::string> VolumeFileSystem::ioctl(const Caller& caller, Ino ino, Handle, uint32_t command,
+                                            std::string_view in, uint32_t out_size) {
   const bool gets = command == kGetFlags || command == kGetFlags32 || command == kGetXattr;
   const bool sets = command == kSetFlags || command == kSetFlags32;
   if (!options_.enable_ioctl || !(gets || sets)) return fail(ENOTTY);

@@ -5,7 +5,9 @@
 namespace cider::vfs {
 namespace {
 
-uint64_t fold(Time t) { return static_cast<uint64_t>(t.sec) * 1'000'000'007ull + t.nsec; }
+uint64_t fold(Time t) {
+  return static_cast<uint64_t>(t.sec) * 1'000'000'007ull + t.nsec;
+}
 
 }  // namespace
 

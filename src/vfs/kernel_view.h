@@ -1,5 +1,6 @@
-// What the kernel holds of inodes: the attributes it was told last, and the version of the file that its cached pages show.
-// A bounded memory: for an inode that fell out, it answers that it does not know. Thread-safe.
+// What the kernel holds of inodes: the attributes it was told last, and the version of the file that its
+// cached pages show. A bounded memory: for an inode that fell out, it answers that it does not know.
+// Thread-safe.
 //
 // A version is (mtime, ctime, length): mtime alone misses a rewrite whose author set the time back.
 #pragma once
@@ -23,16 +24,17 @@ class KernelView {
   // True if the kernel was last told just these.
   bool knows(Ino ino, const meta::Attr& attr);
 
-  // The file is being opened with these attributes. True if the kernel's pages show this version; otherwise it drops
-  // them now and fills them with this one.
+  // The file is being opened with these attributes. True if the kernel's pages show this version; otherwise
+  // it drops them now and fills them with this one.
   bool opened(Ino ino, const meta::Attr& attr);
 
   // This client changed the file and the kernel's pages followed; the file is `after` now.
   void moved(Ino ino, const meta::Attr& after);
-  // As moved, for a commit of data that reached to `end`. Where the length shows that somebody else changed the file too,
-  // the pages are not trusted any more.
+  // As moved, for a commit of data that reached to `end`. Where the length shows that somebody else changed
+  // the file too, the pages are not trusted any more.
   void moved_by_write(Ino ino, const meta::Attr& after, uint64_t end);
-  // As moved, for a change that touches neither content nor mtime (chmod, rename): holds only if those are as they were.
+  // As moved, for a change that touches neither content nor mtime (chmod, rename): holds only if those are as
+  // they were.
   void moved_ctime(Ino ino, const meta::Attr& after);
 
   // The pages may be wrong: the next open drops them.
@@ -40,7 +42,7 @@ class KernelView {
 
  private:
   struct Version {
-    uint64_t mtime = 0;    // folded to 64 bits
+    uint64_t mtime = 0;  // folded to 64 bits
     uint64_t ctime = 0;
     uint64_t length = 0;
     bool operator==(const Version&) const = default;
@@ -53,7 +55,7 @@ class KernelView {
     Version pages;
   };
   static constexpr size_t kWays = 4;
-  using Set = std::array<Known, kWays>;   // most recently used first
+  using Set = std::array<Known, kWays>;  // most recently used first
   static constexpr size_t kSets = 4096;
   static constexpr size_t kLocks = 64;
 

@@ -1,5 +1,6 @@
-// Tells whether this client changed an inode since a moment, so that an answer read before the change is not given out as if
-// it were still right. Thread-safe, lock-free, of fixed size: inodes share slots, so it may say "changed" without cause.
+// Tells whether this client changed an inode since a moment, so that an answer read before the change is not
+// given out as if it were still right. Thread-safe, lock-free, of fixed size: inodes share slots, so it may
+// say "changed" without cause.
 #pragma once
 
 #include <array>

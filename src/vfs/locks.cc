@@ -1,6 +1,7 @@
-// flock and fcntl locks. Their tables are in the engine (meta/); here is what locking means for cached data: who lets a lock go
-// has its data committed before. Who gets one must see what others wrote: the front end makes the kernel forget the file's
-// attributes with the answer, the GETATTR that follows learns of foreign changes (attributes.cc).
+// flock and fcntl locks. Their tables are in the engine (meta/); here is what locking means for cached data:
+// who lets a lock go has its data committed before. Who gets one must see what others wrote: the front end
+// makes the kernel forget the file's attributes with the answer, the GETATTR that follows learns of foreign
+// changes (attributes.cc).
 #include "base/log.h"
 #include "vfs/volume_file_system.h"
 
@@ -9,35 +10,44 @@ namespace {
 
 meta::LockKind kind_of(LockType type) {
   switch (type) {
-    case LockType::read: return meta::LockKind::read;
-    case LockType::write: return meta::LockKind::write;
-    case LockType::unlock: break;
+    case LockType::read:
+      return meta::LockKind::read;
+    case LockType::write:
+      return meta::LockKind::write;
+    case LockType::unlock:
+      break;
   }
   return meta::LockKind::unlock;
 }
 
 LockType type_of(meta::LockKind kind) {
   switch (kind) {
-    case meta::LockKind::read: return LockType::read;
-    case meta::LockKind::write: return LockType::write;
-    case meta::LockKind::unlock: break;
+    case meta::LockKind::read:
+      return LockType::read;
+    case meta::LockKind::write:
+      return LockType::write;
+    case meta::LockKind::unlock:
+      break;
   }
   return LockType::unlock;
 }
 
-meta::PlockRange range_of(const FileLock& lock) { return {kind_of(lock.type), lock.pid, lock.start, lock.end}; }
+meta::PlockRange range_of(const FileLock& lock) {
+  return {kind_of(lock.type), lock.pid, lock.start, lock.end};
+}
 
 }  // namespace
 
-Result<FileLock> VolumeFileSystem::getlk(const Caller&, Ino ino, Handle handle, uint64_t owner, const FileLock& lock) {
+Result<FileLock> VolumeFileSystem::getlk(const Caller&, Ino ino, Handle handle, uint64_t owner,
+                                         const FileLock& lock) {
   if (is_internal(ino)) return fail(EBADF);
   TRY(find_file(handle, ino));
   const meta::PlockRange found = TRY(meta_.getlk(ino, owner, range_of(lock)));
   return FileLock{.type = type_of(found.kind), .start = found.start, .end = found.end, .pid = found.pid};
 }
 
-void VolumeFileSystem::setlk(const Caller& caller, Ino ino, Handle handle, uint64_t owner, const FileLock& lock, bool wait,
-                             Completion<void> done) {
+void VolumeFileSystem::setlk(const Caller& caller, Ino ino, Handle handle, uint64_t owner,
+                             const FileLock& lock, bool wait, Completion<void> done) {
   if (is_internal(ino)) return done(fail(EBADF));
   const auto file = find_file(handle, ino);
   if (!file) return done(fail(file.error()));
@@ -49,8 +59,8 @@ void VolumeFileSystem::setlk(const Caller& caller, Ino ino, Handle handle, uint6
   meta_.setlk(caller, ino, owner, range_of(lock), wait, std::move(done));
 }
 
-void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait,
-                             Completion<void> done) {
+void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint64_t owner, LockType type,
+                             bool wait, Completion<void> done) {
   if (is_internal(ino)) return done(fail(EBADF));
   const auto file = handles_.find(handle, inner(ino));
   if (!file) return done(fail(file.error()));
@@ -62,7 +72,8 @@ void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint6
 void VolumeFileSystem::flush_before_unlock(const Caller& caller, Ino ino) {
   if (!data_.has_pending(ino)) return;
   const Status flushed = data_.flush(ino, caller.interrupt);
-  if (!flushed) log::warning("inode " + std::to_string(ino) + " before unlock: " + flushed.error().to_string());
+  if (!flushed)
+    log::warning("inode " + std::to_string(ino) + " before unlock: " + flushed.error().to_string());
 }
 
 }  // namespace cider::vfs

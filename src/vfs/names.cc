@@ -32,8 +32,10 @@ Result<EntryReply> VolumeFileSystem::lookup(const Caller& caller, Ino parent, st
     if (node.error().code != ENOENT || options_.negative_ttl == Duration{0}) return fail(node.error());
     return EntryReply{.entry_ttl = changes_.since(dir, moment) ? Duration{0} : options_.negative_ttl};
   }
-  if (!changes_.since(node->ino, moment)) return entry_reply(dir, node->ino, node->attr, moment, data_.pending(node->ino));
-  // Perhaps data was committed between the engine's answer and now: the answer lacks it, and it is not pending any more.
+  if (!changes_.since(node->ino, moment))
+    return entry_reply(dir, node->ino, node->attr, moment, data_.pending(node->ino));
+  // Perhaps data was committed between the engine's answer and now: the answer lacks it, and it is not
+  // pending any more.
   const AttrReply now = TRY(getattr(caller, outer(node->ino), {}));
   return EntryReply{.ino = now.ino, .attr = now.attr, .attr_ttl = now.attr_ttl};
 }
@@ -45,8 +47,8 @@ Result<EntryReply> VolumeFileSystem::made(Ino parent, Result<meta::Node> node) {
   return fresh_entry(*node);
 }
 
-Result<EntryReply> VolumeFileSystem::mknod(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
-                                           uint32_t rdev) {
+Result<EntryReply> VolumeFileSystem::mknod(const Caller& caller, Ino parent, std::string_view name,
+                                           uint32_t mode, uint32_t rdev) {
   TRY(check_not_internal(parent, name, EEXIST));
   meta::NewNode node{.mode = static_cast<uint16_t>(mode & 07777), .rdev = rdev};
   const uint32_t type = mode & S_IFMT;
@@ -55,7 +57,8 @@ Result<EntryReply> VolumeFileSystem::mknod(const Caller& caller, Ino parent, std
   return made(inner(parent), meta_.mknod(caller, inner(parent), name, node));
 }
 
-Result<EntryReply> VolumeFileSystem::mkdir(const Caller& caller, Ino parent, std::string_view name, uint32_t mode) {
+Result<EntryReply> VolumeFileSystem::mkdir(const Caller& caller, Ino parent, std::string_view name,
+                                           uint32_t mode) {
   TRY(check_not_internal(parent, name, EEXIST));
   const meta::NewNode node{.type = FileType::directory, .mode = static_cast<uint16_t>(mode & 07777)};
   return made(inner(parent), meta_.mknod(caller, inner(parent), name, node));
@@ -68,7 +71,8 @@ Result<EntryReply> VolumeFileSystem::symlink(const Caller& caller, Ino parent, s
   return made(inner(parent), meta_.mknod(caller, inner(parent), name, node));
 }
 
-Result<EntryReply> VolumeFileSystem::link(const Caller& caller, Ino ino, Ino new_parent, std::string_view new_name) {
+Result<EntryReply> VolumeFileSystem::link(const Caller& caller, Ino ino, Ino new_parent,
+                                          std::string_view new_name) {
   if (is_internal(ino)) return fail(EPERM);
   TRY(check_not_internal(new_parent, new_name, EPERM));
   const Ino dir = inner(new_parent);
@@ -102,7 +106,8 @@ Status VolumeFileSystem::rename(const Caller& caller, Ino parent, std::string_vi
   TRY(check_not_internal(new_parent, new_name, EPERM));
   constexpr uint32_t kKnown = kRenameNoReplace | kRenameExchange | kRenameWhiteout;
   if ((flags & ~kKnown) != 0) return fail(EINVAL);
-  const meta::Renamed renamed = TRY(meta_.rename(caller, inner(parent), name, inner(new_parent), new_name, flags));
+  const meta::Renamed renamed =
+      TRY(meta_.rename(caller, inner(parent), name, inner(new_parent), new_name, flags));
   changes_.mark(inner(parent));
   changes_.mark(inner(new_parent));
   if (renamed.replaced != 0) changes_.mark(renamed.replaced);
@@ -113,6 +118,8 @@ Status VolumeFileSystem::rename(const Caller& caller, Ino parent, std::string_vi
   return {};
 }
 
-Result<std::string> VolumeFileSystem::readlink(const Caller& caller, Ino ino) { return meta_.readlink(caller, ino); }
+Result<std::string> VolumeFileSystem::readlink(const Caller& caller, Ino ino) {
+  return meta_.readlink(caller, ino);
+}
 
 }  // namespace cider::vfs

@@ -12,8 +12,8 @@ Result<std::shared_ptr<OpenHandle>> VolumeFileSystem::find_file(Handle handle, I
   return found;
 }
 
-// Makes the handle of a file that Meta counts as open. FLUSH is always wanted (no_flush stays false): it releases the fcntl
-// locks of a process, and whether it will take some is not known here.
+// Makes the handle of a file that Meta counts as open. FLUSH is always wanted (no_flush stays false): it
+// releases the fcntl locks of a process, and whether it will take some is not known here.
 OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   const auto handle = handles_.add_file(ino, attr, flags);
   return {.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
@@ -34,13 +34,14 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
   }
   const Pending pending = data_.pending(ino);
   OpenReply reply = opened(ino, attr, flags);
-  if (!reply.keep_cache) data_.invalidate(ino);   // what is wrong with the kernel's pages is wrong with slice lists too
+  if (!reply.keep_cache)
+    data_.invalidate(ino);  // what is wrong with the kernel's pages is wrong with slice lists too
   reply.stale_attr = !kernel_.knows(ino, with_pending(attr, pending, pending));
   return reply;
 }
 
-Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, std::string_view name, uint32_t mode,
-                                             int flags) {
+Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, std::string_view name,
+                                             uint32_t mode, int flags) {
   TRY(check_not_internal(parent, name, EEXIST));
   const Ino dir = inner(parent);
   bool created = false;
@@ -50,7 +51,8 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
     changes_.mark(dir);
     return CreateReply{.entry = fresh_entry(node), .open = opened(node.ino, node.attr, flags)};
   }
-  // Somebody else made it since the kernel looked: this is an open like any other. Meta counts it as open once already.
+  // Somebody else made it since the kernel looked: this is an open like any other. Meta counts it as open
+  // once already.
   Result<OpenReply> reply = open(caller, node.ino, flags, false);
   meta_.close(node.ino);
   if (!reply) return fail(std::move(reply).error());
@@ -58,7 +60,8 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
     const AttrReply now = TRY(getattr(caller, node.ino, reply->handle));
     node.attr = now.attr;
   }
-  return CreateReply{.entry = entry_reply(dir, node.ino, node.attr, moment, data_.pending(node.ino)), .open = *reply};
+  return CreateReply{.entry = entry_reply(dir, node.ino, node.attr, moment, data_.pending(node.ino)),
+                     .open = *reply};
 }
 
 Result<CreateReply> VolumeFileSystem::tmpfile(const Caller& caller, Ino parent, uint32_t mode, int flags) {
@@ -70,13 +73,15 @@ Result<CreateReply> VolumeFileSystem::tmpfile(const Caller& caller, Ino parent, 
 void VolumeFileSystem::unlock_all(const Caller& caller, Ino ino, uint64_t owner) {
   Caller system = caller;
   system.interrupt = {};
-  const meta::PlockRange everything{.kind = meta::LockKind::unlock, .pid = caller.pid, .start = 0, .end = INT64_MAX};
+  const meta::PlockRange everything{
+      .kind = meta::LockKind::unlock, .pid = caller.pid, .start = 0, .end = INT64_MAX};
   meta_.setlk(system, ino, owner, everything, false, [ino](Status status) {
     if (!status) log::warning("unlock inode " + std::to_string(ino) + ": " + status.error().to_string());
   });
 }
 
-// close(2): what was written is committed, and the process's fcntl locks on the file go, by whatever handle it took them.
+// close(2): what was written is committed, and the process's fcntl locks on the file go, by whatever handle
+// it took them.
 Status VolumeFileSystem::flush(const Caller& caller, Ino ino, Handle handle, uint64_t lock_owner) {
   if (is_internal(ino)) return {};
   const auto file = TRY(find_file(handle, ino));
@@ -86,13 +91,16 @@ Status VolumeFileSystem::flush(const Caller& caller, Ino ino, Handle handle, uin
   return flushed;
 }
 
-void VolumeFileSystem::release(const Caller& caller, Ino ino, Handle handle, std::optional<uint64_t> flock_owner) {
+void VolumeFileSystem::release(const Caller& caller, Ino ino, Handle handle,
+                               std::optional<uint64_t> flock_owner) {
   const auto gone = handles_.remove(handle, ino);
   if (!gone || gone->internal) return;
-  // Pages of a mapping may have been written after the last close(). Under a lock they must be committed before it goes.
+  // Pages of a mapping may have been written after the last close(). Under a lock they must be committed
+  // before it goes.
   if (flock_owner && data_.has_pending(ino)) {
     const Status flushed = data_.flush(ino, {});
-    if (!flushed) log::warning("inode " + std::to_string(ino) + " at release: " + flushed.error().to_string());
+    if (!flushed)
+      log::warning("inode " + std::to_string(ino) + " at release: " + flushed.error().to_string());
   }
   data_.flush_in_background(ino);
   for (const uint64_t owner : gone->inode->forget_lock_owners_of(handle)) unlock_all(caller, ino, owner);

@@ -20,24 +20,25 @@ struct VfsOptions {
   Duration attr_ttl = std::chrono::seconds(1);
   Duration entry_ttl = std::chrono::seconds(1);
   Duration dir_entry_ttl = std::chrono::seconds(1);
-  Duration negative_ttl{0};          // 0: an absent name is not remembered
-  bool readdir_cache = false;        // the kernel may keep listings
+  Duration negative_ttl{0};    // 0: an absent name is not remembered
+  bool readdir_cache = false;  // the kernel may keep listings
 
-  Ino root = kRootIno;               // the directory that is the mount's root (--subdir)
-  bool enable_xattr = false;         // user.*, trusted.*, security.* but the two below
-  bool enable_cap = false;           // security.capability
-  bool enable_selinux = false;       // security.selinux
+  Ino root = kRootIno;          // the directory that is the mount's root (--subdir)
+  bool enable_xattr = false;    // user.*, trusted.*, security.* but the two below
+  bool enable_cap = false;      // security.capability
+  bool enable_selinux = false;  // security.selinux
   bool enable_ioctl = false;
-  bool writeback_cache = false;      // the kernel writes back later: it reads through handles that are open for writing
-  bool hide_internal = false;        // internal files are not listed (looking them up still works)
-  bool prefix_internal = false;      // internal files are called .jfs.stats and so on
+  bool writeback_cache =
+      false;  // the kernel writes back later: it reads through handles that are open for writing
+  bool hide_internal = false;    // internal files are not listed (looking them up still works)
+  bool prefix_internal = false;  // internal files are called .jfs.stats and so on
 
   // Identity of callers; see front.h.
-  std::optional<uint16_t> umask;     // instead of the caller's
+  std::optional<uint16_t> umask;  // instead of the caller's
   std::optional<Account> root_squash;
   std::optional<Account> all_squash;
 
-  std::string access_log;            // a file to append access log lines to; empty: none
+  std::string access_log;  // a file to append access log lines to; empty: none
 
   // Only for `.config`.
   std::string version;

@@ -25,7 +25,9 @@ void add(Summary* sum, const Summary& other) {
   sum->dirs += other.dirs;
 }
 
-std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "/" + name; }
+std::string join(const std::string& path, const std::string& name) {
+  return path.empty() ? name : path + "/" + name;
+}
 
 // What is beyond the `top` largest children becomes one line.
 void keep_largest(TreeSummary* tree, unsigned top) {
@@ -76,7 +78,8 @@ Status for_each_entry(meta::Meta& meta, const Caller& caller, Ino dir,
   return {};
 }
 
-Result<Summary> summarize(meta::Meta& meta, const Caller& caller, Ino ino, bool recursive, const CountProgress& progress) {
+Result<Summary> summarize(meta::Meta& meta, const Caller& caller, Ino ino, bool recursive,
+                          const CountProgress& progress) {
   Summary sum;
   const auto count = [&](const Attr& attr) {
     const uint64_t before = sum.size;
@@ -99,8 +102,8 @@ Result<Summary> summarize(meta::Meta& meta, const Caller& caller, Ino ino, bool 
   return sum;
 }
 
-Result<TreeSummary> summarize_tree(meta::Meta& meta, const Caller& caller, Ino ino, unsigned depth, unsigned top,
-                                   const CountProgress& progress) {
+Result<TreeSummary> summarize_tree(meta::Meta& meta, const Caller& caller, Ino ino, unsigned depth,
+                                   unsigned top, const CountProgress& progress) {
   const Attr attr = TRY(meta.getattr(ino));
   TreeSummary tree{.ino = ino, .type = attr.type};
   if (depth == 0 || !attr.is_dir()) {

@@ -10,9 +10,9 @@
 namespace cider::vfs {
 
 struct Summary {
-  uint64_t length = 0;   // of files
-  uint64_t size = 0;     // in units of 4 KiB, directories too
-  uint64_t files = 0;    // whatever is not a directory
+  uint64_t length = 0;  // of files
+  uint64_t size = 0;    // in units of 4 KiB, directories too
+  uint64_t files = 0;   // whatever is not a directory
   uint64_t dirs = 0;
 };
 
@@ -20,7 +20,8 @@ struct Summary {
 using CountProgress = std::function<void(uint64_t entries, uint64_t bytes)>;
 
 // `recursive`: below subdirectories too. EINTR when caller.interrupt is requested.
-Result<Summary> summarize(meta::Meta& meta, const Caller& caller, Ino ino, bool recursive, const CountProgress& progress);
+Result<Summary> summarize(meta::Meta& meta, const Caller& caller, Ino ino, bool recursive,
+                          const CountProgress& progress);
 
 struct TreeSummary {
   Ino ino = 0;
@@ -31,8 +32,8 @@ struct TreeSummary {
 };
 
 // The `top` largest entries of each directory, `depth` levels deep; the others are one child "...".
-Result<TreeSummary> summarize_tree(meta::Meta& meta, const Caller& caller, Ino ino, unsigned depth, unsigned top,
-                                   const CountProgress& progress);
+Result<TreeSummary> summarize_tree(meta::Meta& meta, const Caller& caller, Ino ino, unsigned depth,
+                                   unsigned top, const CountProgress& progress);
 
 // Calls `visit` with the directory's entries page by page. Entries that vanish meanwhile are left out.
 Status for_each_entry(meta::Meta& meta, const Caller& caller, Ino dir,

@@ -1,10 +1,11 @@
-// A mounted volume as a FileSystem: names and attributes by meta::Meta, file data by chunk::DataPath, and what belongs to this
-// mount alone: handles, internal files, what the kernel may cache.
+// A mounted volume as a FileSystem: names and attributes by meta::Meta, file data by chunk::DataPath, and
+// what belongs to this mount alone: handles, internal files, what the kernel may cache.
 //
-// Each operation is in the file that its family names: names.cc, attributes.cc, open.cc, data.cc, directory.cc, xattrs.cc,
-// locks.cc, ioctl.cc, internal.cc.
+// Each operation is in the file that its family names: names.cc, attributes.cc, open.cc, data.cc,
+// directory.cc, xattrs.cc, locks.cc, ioctl.cc, internal.cc.
 //
-// Requests come through a Front (front.h), which maps callers and logs and counts. Building and stopping a mount:
+// Requests come through a Front (front.h), which maps callers and logs and counts. Building and stopping a
+// mount:
 //   Meta -> MetaCatalog -> DataPath -> Meta::start(data_callbacks) -> VolumeFileSystem -> Front -> (fuse)
 //   the front end stops sending requests -> VolumeFileSystem::stop() -> destructors, in the reverse order
 #pragma once
@@ -39,16 +40,18 @@ class VolumeFileSystem : public FileSystem {
   AccessLog& access_log() { return access_log_; }
   const VfsOptions& options() const { return options_; }
 
-  // After the last request. In this order: running control commands end; buffered data of all inodes is committed (until
-  // `deadline`); compaction, then metadata's jobs stop, locks and session go; the data path's threads end.
-  // The error tells what data could not be committed.
+  // After the last request. In this order: running control commands end; buffered data of all inodes is
+  // committed (until `deadline`); compaction, then metadata's jobs stop, locks and session go; the data
+  // path's threads end. The error tells what data could not be committed.
   Status stop(std::chrono::milliseconds deadline);
 
   // names.cc
   Result<EntryReply> lookup(const Caller&, Ino parent, std::string_view name) override;
-  Result<EntryReply> mknod(const Caller&, Ino parent, std::string_view name, uint32_t mode, uint32_t rdev) override;
+  Result<EntryReply> mknod(const Caller&, Ino parent, std::string_view name, uint32_t mode,
+                           uint32_t rdev) override;
   Result<EntryReply> mkdir(const Caller&, Ino parent, std::string_view name, uint32_t mode) override;
-  Result<EntryReply> symlink(const Caller&, Ino parent, std::string_view name, std::string_view target) override;
+  Result<EntryReply> symlink(const Caller&, Ino parent, std::string_view name,
+                             std::string_view target) override;
   Result<EntryReply> link(const Caller&, Ino ino, Ino new_parent, std::string_view new_name) override;
   Status unlink(const Caller&, Ino parent, std::string_view name) override;
   Status rmdir(const Caller&, Ino parent, std::string_view name) override;
@@ -58,13 +61,15 @@ class VolumeFileSystem : public FileSystem {
 
   // attributes.cc
   Result<AttrReply> getattr(const Caller&, Ino ino, std::optional<Handle> handle) override;
-  Result<AttrReply> setattr(const Caller&, Ino ino, const SetAttr& set, std::optional<Handle> handle) override;
+  Result<AttrReply> setattr(const Caller&, Ino ino, const SetAttr& set,
+                            std::optional<Handle> handle) override;
   Result<StatFs> statfs(const Caller&, Ino ino) override;
   Status access(const Caller&, Ino ino, int mask) override;
 
   // open.cc
   Result<OpenReply> open(const Caller&, Ino ino, int flags, bool kill_suidgid) override;
-  Result<CreateReply> create(const Caller&, Ino parent, std::string_view name, uint32_t mode, int flags) override;
+  Result<CreateReply> create(const Caller&, Ino parent, std::string_view name, uint32_t mode,
+                             int flags) override;
   Result<CreateReply> tmpfile(const Caller&, Ino parent, uint32_t mode, int flags) override;
   Status flush(const Caller&, Ino ino, Handle handle, uint64_t lock_owner) override;
   void release(const Caller&, Ino ino, Handle handle, std::optional<uint64_t> flock_owner) override;
@@ -75,8 +80,8 @@ class VolumeFileSystem : public FileSystem {
              Completion<uint32_t> done) override;
   Status fsync(const Caller&, Ino ino, Handle handle, bool data_only) override;
   Status fallocate(const Caller&, Ino ino, Handle handle, int mode, uint64_t off, uint64_t len) override;
-  Result<uint64_t> copy_file_range(const Caller&, Ino in, Handle in_handle, uint64_t in_off, Ino out, Handle out_handle,
-                                   uint64_t out_off, uint64_t len) override;
+  Result<uint64_t> copy_file_range(const Caller&, Ino in, Handle in_handle, uint64_t in_off, Ino out,
+                                   Handle out_handle, uint64_t out_off, uint64_t len) override;
   Result<uint64_t> lseek(const Caller&, Ino ino, Handle handle, uint64_t off, int whence) override;
 
   // directory.cc
@@ -89,14 +94,17 @@ class VolumeFileSystem : public FileSystem {
   // xattrs.cc
   Result<std::string> getxattr(const Caller&, Ino ino, std::string_view name) override;
   Result<std::vector<std::string>> listxattr(const Caller&, Ino ino) override;
-  Status setxattr(const Caller&, Ino ino, std::string_view name, std::string_view value, XattrFlags flags) override;
+  Status setxattr(const Caller&, Ino ino, std::string_view name, std::string_view value,
+                  XattrFlags flags) override;
   Status removexattr(const Caller&, Ino ino, std::string_view name) override;
 
   // locks.cc
-  Result<FileLock> getlk(const Caller&, Ino ino, Handle handle, uint64_t owner, const FileLock& lock) override;
+  Result<FileLock> getlk(const Caller&, Ino ino, Handle handle, uint64_t owner,
+                         const FileLock& lock) override;
   void setlk(const Caller&, Ino ino, Handle handle, uint64_t owner, const FileLock& lock, bool wait,
              Completion<void> done) override;
-  void flock(const Caller&, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait, Completion<void> done) override;
+  void flock(const Caller&, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait,
+             Completion<void> done) override;
 
   // ioctl.cc
   Result<std::string> ioctl(const Caller&, Ino ino, Handle handle, uint32_t command, std::string_view in,
@@ -171,7 +179,7 @@ class VolumeFileSystem : public FileSystem {
   AccessLog access_log_;
   LocalChanges changes_;
   KernelView kernel_;
-  std::atomic<int64_t> full_until_{0};   // steady clock, ns: a commit found the volume full a moment ago
+  std::atomic<int64_t> full_until_{0};  // steady clock, ns: a commit found the volume full a moment ago
   ControlCommands control_;
   HandleTable handles_;
 };

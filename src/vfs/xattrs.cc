@@ -47,13 +47,14 @@ Result<std::vector<std::string>> VolumeFileSystem::listxattr(const Caller& calle
   return names;
 }
 
-Status VolumeFileSystem::setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
-                                  XattrFlags flags) {
+Status VolumeFileSystem::setxattr(const Caller& caller, Ino ino, std::string_view name,
+                                  std::string_view value, XattrFlags flags) {
   TRY(check_xattr(ino, name));
   if (value.size() > meta::kMaxXattrValue) return fail(E2BIG);
   const Ino at = inner(ino);
   if (const auto kind = acl_kind(name)) {
-    const meta::AclRule rule = value.empty() ? meta::AclRule{} : TRY(meta::acl_from_xattr(value));   // empty: remove
+    const meta::AclRule rule =
+        value.empty() ? meta::AclRule{} : TRY(meta::acl_from_xattr(value));  // empty: remove
     TRY(meta_.set_acl(caller, at, *kind, rule, flags.kill_sgid));
   } else {
     const auto mode = flags.create    ? meta::XattrMode::create

@@ -17,7 +17,8 @@ namespace cider::chunk::testing {
 // Thread-safe.
 class MemoryCatalog final : public SliceCatalog {
  public:
-  // What a commit answers: an errno (0: success), and whether it is applied all the same, as when only the reply is lost.
+  // What a commit answers: an errno (0: success), and whether it is applied all the same, as when only the
+  // reply is lost.
   struct Verdict {
     int code = 0;
     bool applied = false;

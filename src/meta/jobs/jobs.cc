@@ -57,7 +57,7 @@ void Jobs::stop() {
 void Jobs::remove_session() {
   auto sustained = meta_.store_->sustained_inodes(meta_.sid_);
   if (sustained) {
-    for (Ino ino : *sustained) (void)meta_.delete_sustained(meta_.sid_, ino);
+    for (Ino ino : *sustained) (void)meta_.delete_sustained(meta_.sid_, ino, Meta::Keeper::leaving);
   }
   Status gone = meta_.store_->run(
       [&](Transaction& tx) -> Status {

@@ -20,13 +20,7 @@ Status Meta::clean_stale_sessions() {
     if (session.expire >= now || session.sid == sid_) continue;
     log::info("cleaning up the dead session " + std::to_string(session.sid));
     for (Ino ino : TRY(store_->sustained_inodes(session.sid))) {
-      bool expired = false;
-      TRY(store_->read([&](Transaction& tx) -> Status {
-        expired = TRY(is_expired(tx, session.sid, now));
-        return {};
-      }));
-      if (!expired) break;
-      TRY(delete_sustained(session.sid, ino));
+      TRY(delete_sustained(session.sid, ino, Keeper::dead));
     }
     TRY(store_->run(
         [&](Transaction& tx) -> Status {

@@ -81,12 +81,16 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
       ChunkRangeRead{asked.in, static_cast<uint32_t>(asked.in_off / kChunkSize), static_cast<uint32_t>(last), {}});
   TRY(tx.fetch());
   if (!in.value || !out.value) return fail(ENOENT);
+  if (in.value->is_dir() || out.value->is_dir()) return fail(EISDIR);
   if (!in.value->is_file() || !out.value->is_file()) return fail(EINVAL);
   Attr after = *out.value;
   TRY(check_changeable(after));
   *copied = {0, after};
   if (asked.in_off >= in.value->length) return {};
   uint64_t len = std::min(asked.len, in.value->length - asked.in_off);
+  // What lies beyond the source's end is not copied, and so overlaps with nothing.
+  bool overlap = asked.in == asked.out && asked.in_off < asked.out_off + len && asked.out_off < asked.in_off + len;
+  if (overlap) return fail(EINVAL);
 
   uint64_t length = std::max(after.length, asked.out_off + len);
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(after.length));
@@ -120,11 +124,10 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
 
 Result<Meta::Copied> Meta::copy_range(const Caller& caller, Ino in, uint64_t in_off, Ino out, uint64_t out_off, uint64_t len) {
   TRY(check_writable());
+  if (len == 0 || in_off >= kMaxFileLength) return Copied{0, TRY(getattr(out))};   // no file is so long
+  if (out_off >= kMaxFileLength) return fail(EFBIG);
   uint64_t limit = (in_off / kChunkSize + kMaxChunks) * kChunkSize - in_off;
-  Range range{in, in_off, out, out_off, std::min(len, limit)};
-  if (range.len == 0) return Copied{0, TRY(getattr(out))};
-  if (in == out && in_off < out_off + range.len && out_off < in_off + range.len) return fail(EINVAL);
-  if (out_off + range.len > kMaxFileLength) return fail(EFBIG);
+  Range range{in, in_off, out, out_off, std::min({len, limit, kMaxFileLength - out_off})};
   Copied copied;
   TRY(run(caller, [&](Transaction& tx, OpEnv& env) { return copy_op(tx, env, range, &copied); }));
   return copied;

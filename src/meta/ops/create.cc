@@ -33,7 +33,7 @@ Result<Attr> new_attr(OpEnv& env, const NewInode& what, const Attr& dir) {
   attr.length = attr.is_dir() ? kDirectoryLength : attr.is_symlink() ? node.target.size() : 0;
   attr.rdev = attr.is_dir() || attr.is_symlink() ? 0 : node.rdev;
 
-  uint16_t mode = node.mode & 07777;
+  uint16_t mode = attr.is_symlink() ? 0777 : node.mode & 07777;   // neither mode nor umask count for a symlink
   if (dir.default_acl != 0 && !attr.is_symlink()) {
     if (attr.is_dir()) attr.default_acl = dir.default_acl;
     AclRule inherited = TRY(env.acl_rule(dir.default_acl));
@@ -45,7 +45,7 @@ Result<Attr> new_attr(OpEnv& env, const NewInode& what, const Attr& dir) {
       attr.mode = (mode & 07000) | rule.mode();
     }
   } else {
-    attr.mode = mode & ~env.caller.umask;
+    attr.mode = attr.is_symlink() ? mode : mode & ~env.caller.umask;
   }
   if (dir.mode & 02000) {
     if (attr.is_dir()) {
@@ -63,11 +63,12 @@ Result<Attr> create_op(Transaction& tx, OpEnv& env, const NewInode& what, std::s
   auto& present = tx.lookup(what.parent, name, field::none);
   *existing = nullptr;
   TRY(tx.fetch());
-  TRY(check_dir(env, dir.value, DirUse::add));
+  TRY(check_search(env, dir.value));
   if (present.value) {
     *existing = &present;
     return fail(EEXIST);
   }
+  TRY(check_dir(env, *dir.value, DirUse::add));
   TRY(check_room(tx, env, 4096, 1));
   Attr attr = TRY(new_attr(env, what, *dir.value));
   tx.write(InsertNode{what.ino, attr});
@@ -152,7 +153,8 @@ Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {
   Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
     auto& dir = tx.attr(parent, kParentFields);
     TRY(tx.fetch());
-    TRY(check_dir(env, dir.value, DirUse::add));
+    TRY(check_search(env, dir.value));
+    TRY(check_dir(env, *dir.value, DirUse::add));
     TRY(check_room(tx, env, 4096, 1));
     made.attr = TRY(new_attr(env, NewInode{made.ino, parent, node}, *dir.value));
     made.attr.nlink = 0;
@@ -165,7 +167,7 @@ Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {
     open_files_.close(made.ino);
     return fail(std::move(done).error());
   }
-  (void)open_files_.set_unlinked(made.ino, true);
+  (void)open_files_.set_unlinked(made.ino);
   return made;
 }
 

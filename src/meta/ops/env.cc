@@ -35,13 +35,17 @@ Status check_access(OpEnv& env, const Attr& attr, int want) {
   return {};
 }
 
-Status check_dir(OpEnv& env, const std::optional<Attr>& dir, DirUse use) {
+Status check_search(OpEnv& env, const std::optional<Attr>& dir) {
   if (!dir) return fail(ENOENT);
   if (!dir->is_dir()) return fail(ENOTDIR);
-  if (use == DirUse::add && dir->parent > kTrashIno) return fail(ENOENT);
-  TRY(check_access(env, *dir, kWrite | kExecute));
-  if (dir->flags & kFlagImmutable) return fail(EPERM);
-  if (use == DirUse::remove && (dir->flags & kFlagAppend)) return fail(EPERM);
+  return check_access(env, *dir, kExecute);
+}
+
+Status check_dir(OpEnv& env, const Attr& dir, DirUse use) {
+  if (use == DirUse::add && dir.parent > kTrashIno) return fail(ENOENT);
+  if (dir.flags & kFlagImmutable) return fail(EPERM);
+  TRY(check_access(env, dir, kWrite | kExecute));
+  if (use == DirUse::remove && (dir.flags & kFlagAppend)) return fail(EPERM);
   return {};
 }
 
@@ -57,6 +61,11 @@ Status check_changeable(const Attr& attr) {
   return {};
 }
 
+Status check_not_trashed(const OpEnv& env, Ino ino, const Attr& attr) {
+  if (attr.parent > kTrashIno && !env.open_files.is_open(ino)) return fail(EPERM);
+  return {};
+}
+
 Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inodes) {
   bool asks_space = space > 0 && env.volume.capacity > 0;
   bool asks_inodes = inodes > 0 && env.volume.inodes > 0;
@@ -65,6 +74,15 @@ Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inod
   TRY(tx.fetch());
   if (asks_space && usage.space + space > static_cast<int64_t>(env.volume.capacity)) return fail(ENOSPC);
   if (asks_inodes && usage.inodes + inodes > static_cast<int64_t>(env.volume.inodes)) return fail(ENOSPC);
+  return {};
+}
+
+SessionRead* ask_own_session(Transaction& tx, const OpEnv& env) {
+  return env.sid == 0 ? nullptr : &tx.ask(SessionRead{env.sid, false, {}});
+}
+
+Status check_own_session(const SessionRead* session) {
+  if (session && !session->expire) return fail(EIO, "this client's session was cleaned up");
   return {};
 }
 
@@ -99,8 +117,9 @@ Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before
 
 void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int nlink_delta) {
   if (is_trash(dir)) return;
-  bool recent = env.options.skip_dir_mtime.count() > 0 &&
-                to_nanos(env.now) - to_nanos(attr.mtime) < std::chrono::nanoseconds(env.options.skip_dir_mtime).count();
+  // A time in the future, set by utimes, is not recent: it would stay for good.
+  int64_t age = to_nanos(env.now) - to_nanos(attr.mtime);
+  bool recent = age >= 0 && age < std::chrono::nanoseconds(env.options.skip_dir_mtime).count();
   if (recent && nlink_delta == 0) return;
   PatchNode patch{dir};
   patch.nlink_delta = nlink_delta;

@@ -19,6 +19,7 @@ struct OpEnv {
   const MetaOptions& options;
   const Volume& volume;
   const AclCache& acls;
+  const OpenFiles& open_files;
   OpenFiles::Removal& removal;
   Time now;
   uint64_t sid = 0;
@@ -47,17 +48,27 @@ inline constexpr int kExecute = 1;
 // EACCES unless the caller may; nothing is asked where the kernel has checked.
 Status check_access(OpEnv& env, const Attr& attr, int want);
 
-// What adding to or removing from a directory demands: it is a directory, not in the trash (ENOENT), writable to the caller, not
-// immutable; for removals not append-only either.
+// What a lookup demands of a directory: it is there and a directory, and the caller may search it. As in Linux it comes before
+// ENOENT and EEXIST of the name, and check_dir() after them.
+Status check_search(OpEnv& env, const std::optional<Attr>& dir);
+// What adding to or removing from a directory demands: it is not in the trash (ENOENT), not immutable, writable to the caller;
+// for removals not append-only either.
 enum class DirUse { add, remove };
-Status check_dir(OpEnv& env, const std::optional<Attr>& dir, DirUse use);
+Status check_dir(OpEnv& env, const Attr& dir, DirUse use);
 // The sticky bit: EPERM unless the caller owns the directory or what is in it.
 Status check_sticky(const OpEnv& env, const Attr& dir, const Attr& victim);
 // EPERM for immutable or append-only inodes.
 Status check_changeable(const Attr& attr);
+// EPERM for what is in the trash, unless it is open here: a file that was unlinked while open stays as it was to its users.
+Status check_not_trashed(const OpEnv& env, Ino ino, const Attr& attr);
 
 // ENOSPC where the volume's limits leave no room for so much more. Fetches the usage where there are limits.
 Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inodes);
+
+// Whether our session is still registered, as a predicate of the commit: what a dead session holds (locks, files without a
+// name) is cleaned up by others and must not grow. Null without a session. check: EIO where it was cleaned up.
+SessionRead* ask_own_session(Transaction& tx, const OpEnv& env);
+Status check_own_session(const SessionRead* session);
 
 void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, int64_t length, int64_t space, int64_t inodes);
 // `sign` +1 or -1: what `attr` adds to the statistics of a directory that holds it.

@@ -1,6 +1,8 @@
 // fallocate: plain, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE. Space isn't reserved: a file's use is counted by its length, so only a mode
 // that makes it longer can meet the volume's limit.
 //
+// There is no fallocate by name, so permission was asked when the file was opened.
+//
 // Reads:  the inode. Writes: length, times, hole records, usage, statistics; suid and sgid go as with a write. One commit.
 #include <linux/falloc.h>
 
@@ -31,8 +33,7 @@ Result<Attr> fallocate_op(Transaction& tx, OpEnv& env, Ino ino, int mode, uint64
   if (!after.is_file()) return fail(after.is_dir() ? EISDIR : ENODEV);
   if (after.flags & kFlagImmutable) return fail(EPERM);
   if ((after.flags & kFlagAppend) && (mode & ~FALLOC_FL_KEEP_SIZE)) return fail(EPERM);
-  if (after.parent > kTrashIno) return fail(EPERM);
-  TRY(check_access(env, after, kWrite));
+  TRY(check_not_trashed(env, ino, after));
 
   uint64_t old_length = after.length;
   uint64_t length = (mode & FALLOC_FL_KEEP_SIZE) ? old_length : std::max(old_length, off + len);

@@ -1,6 +1,6 @@
 // flock: BSD locks, one per open file description, held in the engine.
 //
-// Reads:  the inode's whole table of flocks (a predicate of the commit). Writes: the holder's record. One commit.
+// Reads:  the inode's whole table of flocks, and that our session lives (predicates of the commit). Writes: the holder's record. One commit.
 #include "meta/ops/env.h"
 #include "meta/ops/lock_waiters.h"
 
@@ -9,13 +9,15 @@ namespace {
 
 // EAGAIN while another holder is in the way.
 Status flock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, LockKind kind) {
-  auto& locks = tx.ask(FlocksRead{ino, {}});
-  TRY(tx.fetch());
   LockHolder me{env.sid, owner};
   if (kind == LockKind::unlock) {
     tx.write(DeleteFlock{ino, me});
     return {};
   }
+  auto& locks = tx.ask(FlocksRead{ino, {}});
+  SessionRead* session = ask_own_session(tx, env);
+  TRY(tx.fetch());
+  TRY(check_own_session(session));
   LockHolder other;
   if (find_conflict(locks.table, me, kind, &other)) return fail(EAGAIN);
   tx.write(PutFlock{ino, Flock{me, kind}});
@@ -37,6 +39,7 @@ void Meta::flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, b
   // Converting a lock gives the old one up first, as Linux does; only then may it wait.
   bool queue_first = wait && lock_waiters_->has_waiters(ino);
   Status got = queue_first ? Status(fail(EAGAIN)) : attempt();
+  if (got) lock_waiters_->wake(ino);   // an exclusive lock that became a shared one lets others in
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
   (void)run(Caller{}, [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, LockKind::unlock); });
   lock_waiters_->wake(ino);

@@ -28,12 +28,13 @@ Result<Attr> link_op(Transaction& tx, OpEnv& env, Ino ino, Ino parent, std::stri
   auto& present = tx.entry(parent, name);
   auto& inode = tx.attr(ino, kLinkedFields);
   TRY(tx.fetch());
-  TRY(check_dir(env, dir.value, DirUse::add));
-  if (present.value) return fail(EEXIST);
   if (!inode.value) return fail(ENOENT);
+  TRY(check_search(env, dir.value));
+  if (present.value) return fail(EEXIST);
+  TRY(check_dir(env, *dir.value, DirUse::add));
   Attr attr = *inode.value;
-  if (attr.is_dir()) return fail(EPERM);
   TRY(check_changeable(attr));
+  if (attr.is_dir()) return fail(EPERM);
   if (attr.nlink >= kMaxLinks) return fail(EMLINK);
 
   PatchNode patch{ino};
@@ -69,7 +70,7 @@ Result<Node> Meta::link(const Caller& caller, Ino ino, Ino parent, std::string_v
     node.attr = TRY(link_op(tx, env, ino, parent, name));
     return {};
   }));
-  if (node.attr.nlink == 1) (void)open_files_.set_unlinked(ino, false);
+  // A file that was kept for its handles is still looked after at the last close, which then finds that it has a name.
   return node;
 }
 

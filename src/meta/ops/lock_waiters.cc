@@ -9,6 +9,7 @@ namespace {
 
 constexpr Millis kFirstPause{1};
 constexpr Millis kLongestPause{20};
+constexpr size_t kManyWaiters = 32;   // of one inode: each further such crowd polls as much more seldom
 
 }  // namespace
 
@@ -19,6 +20,7 @@ struct LockWaiters::Waiter {
   Meta::Done done;
   Millis pause = kFirstPause;
   Monotonic::time_point next_try = Monotonic::now();
+  bool woken = false;   // since its last try began
   bool interrupted = false;
   bool finished = false;
   std::optional<std::stop_callback<std::function<void()>>> on_stop;
@@ -37,7 +39,11 @@ void LockWaiters::wake(Ino ino) {
   std::lock_guard lock(mutex_);
   auto queue = queues_.find(ino);
   if (queue == queues_.end()) return;
-  for (auto& waiter : queue->second) waiter->next_try = Monotonic::now();
+  for (auto& waiter : queue->second) {
+    waiter->woken = true;
+    waiter->pause = kFirstPause;
+    waiter->next_try = Monotonic::now();
+  }
   woken_[ino] = true;
   changed_.notify_all();
 }
@@ -96,11 +102,13 @@ void LockWaiters::try_queue(Ino ino, std::unique_lock<std::mutex>* lock) {
       continue;
     }
     if (waiter->next_try > Monotonic::now()) continue;
+    waiter->woken = false;
     lock->unlock();
     Status result = waiter->attempt();
     lock->lock();
     if (!result && result.error().code == EAGAIN) {
-      waiter->pause = std::min(waiter->pause * 2, kLongestPause);
+      if (waiter->woken || waiter->interrupted) continue;   // while it tried: once more at once
+      waiter->pause = std::min<Millis>(waiter->pause * 2, kLongestPause * (1 + waiters.size() / kManyWaiters));
       waiter->next_try = Monotonic::now() + waiter->pause;
       continue;
     }

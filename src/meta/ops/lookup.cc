@@ -77,6 +77,7 @@ Status Meta::access(const Caller& caller, Ino ino, int mask) {
   Attr attr = TRY(getattr(ino));
   Caller asking = caller;
   asking.check_permission = true;
+  if ((mask & kWrite) && (attr.flags & kFlagImmutable)) return fail(EPERM);
   if (asking.is_root()) {
     bool executable = attr.is_dir() || (attr.mode & 0111);
     return (mask & kExecute) && !executable ? Status(fail(EACCES)) : Status{};

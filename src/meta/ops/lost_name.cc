@@ -24,7 +24,7 @@ void drop_link(Transaction& tx, const OpEnv& env, const LostName& lost) {
   PatchNode patch{lost.entry.ino};
   patch.touch_ctime = env.now;
   patch.set = field::nlink;
-  patch.values.nlink = attr.nlink - 1;
+  patch.values.nlink = attr.nlink > 0 ? attr.nlink - 1 : 0;   // 0: left by an older client's crash
   tx.write(std::move(patch));
   if (attr.parent == 0) tx.write(AddParent{lost.entry.ino, lost.parent, -1});
 }

@@ -50,17 +50,22 @@ Result<Attr> Meta::open(const Caller& caller, Ino ino, int flags) {
 void Meta::close(Ino ino) {
   if (!open_files_.close(ino)) return;
   // Best effort: what fails here is done when the session ends.
-  (void)delete_sustained(sid_, ino);
+  (void)delete_sustained(sid_, ino, Keeper::closed);
 }
 
-Status Meta::delete_sustained(uint64_t sid, Ino ino) {
+Status Meta::delete_sustained(uint64_t sid, Ino ino, Keeper keeper) {
   bool deleted = false;
+  bool reopened = false;
   uint64_t length = 0;
   TRY(run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {
     deleted = false;
+    reopened = keeper == Keeper::closed && env.removal.sample_open(ino);
+    if (reopened) return {};
     auto& inode = tx.attr(ino, field::nlink | field::length | field::type);
     auto& keepers = tx.ask(SustainedRead{ino, {}});
+    const SessionRead* session = keeper == Keeper::dead ? &tx.ask(SessionRead{sid, true, {}}) : nullptr;
     TRY(tx.fetch());
+    if (session && session->expire && *session->expire >= env.now.sec) return {};   // it has come back to life
     bool kept = std::find(keepers.sids.begin(), keepers.sids.end(), sid) != keepers.sids.end();
     if (!kept) return {};
     tx.write(DeleteSustained{sid, ino});
@@ -74,6 +79,8 @@ Status Meta::delete_sustained(uint64_t sid, Ino ino) {
     return {};
   }));
   if (deleted) file_deleted(ino, length);
+  // Opened again by its number meanwhile: the next close sees to it, or we do if that has come already.
+  if (reopened && !open_files_.set_unlinked(ino)) return delete_sustained(sid, ino, keeper);
   return {};
 }
 

@@ -1,8 +1,10 @@
 // fcntl locks: byte ranges, held in the engine, with deadlocks answered.
 //
-// Reads:  the inode's whole table of record locks (a predicate of the commit). Before a wait also who waits for whom: the waits that
-//         clients record, and the tables of the inodes they wait for.
+// Reads:  the inode's whole table of record locks and that our session lives (predicates of the commit). A request that waits also
+//         reads who waits for whom: the waits that clients record, and the tables of the inodes they wait for.
 // Writes: the holder's record; while it waits, its wait. One commit.
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "meta/ops/env.h"
@@ -18,16 +20,28 @@ std::vector<PlockRange> ranges_of(const std::vector<Plock>& table, const LockHol
   return {};
 }
 
-// EAGAIN while another holder is in the way.
-Status plock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range) {
-  auto& locks = tx.ask(PlocksRead{ino, {}});
-  TRY(tx.fetch());
-  LockHolder me{env.sid, owner};
-  LockHolder other;
-  if (range.kind != LockKind::unlock && find_conflict(locks.table, me, range, &other)) return fail(EAGAIN);
-  std::vector<PlockRange> before = ranges_of(locks.table, me);
+void set_range(Transaction& tx, Ino ino, const std::vector<Plock>& table, const LockHolder& me, const PlockRange& range) {
+  std::vector<PlockRange> before = ranges_of(table, me);
   std::vector<PlockRange> after = update_plock_ranges(before, range);
   if (after != before) tx.write(PutPlock{ino, Plock{me, std::move(after)}});
+}
+
+Status unlock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range) {
+  auto& locks = tx.ask(PlocksRead{ino, {}});
+  TRY(tx.fetch());
+  set_range(tx, ino, locks.table, LockHolder{env.sid, owner}, range);
+  return {};
+}
+
+// EAGAIN while another holder is in the way.
+Status lock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range) {
+  auto& locks = tx.ask(PlocksRead{ino, {}});
+  SessionRead* session = ask_own_session(tx, env);
+  TRY(tx.fetch());
+  TRY(check_own_session(session));
+  LockHolder me{env.sid, owner};
+  if (find_conflict(locks.table, me, range, nullptr)) return fail(EAGAIN);
+  set_range(tx, ino, locks.table, me, range);
   return {};
 }
 
@@ -44,28 +58,63 @@ std::set<LockHolder> blockers(const std::vector<Plock>& table, const LockHolder&
   return out;
 }
 
-// Records that `me` waits, unless that would close a ring of waiters: EDEADLK.
-Status enqueue_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range) {
-  LockHolder me{env.sid, owner};
-  auto& waits = tx.ask(LockWaitsRead{});
-  auto& locks = tx.ask(PlocksRead{ino, {}});
-  TRY(tx.fetch());
-  std::set<LockHolder> seen;
-  std::set<LockHolder> next = blockers(locks.table, me, range);
-  if (next.empty()) return fail(EAGAIN);   // the lock has gone: try again at once
-  while (!next.empty()) {
-    LockHolder holder = *next.begin();
-    next.erase(next.begin());
-    if (holder == me) return fail(EDEADLK);
-    if (!seen.insert(holder).second) continue;
-    for (const LockWait& wait : waits.waits) {
+// For whom each holder waits, as far as it can be reached from one holder.
+using WaitGraph = std::map<LockHolder, std::set<LockHolder>>;
+
+Result<WaitGraph> wait_graph(Transaction& tx, const std::vector<LockWait>& waits, const LockHolder& from,
+                             std::set<LockHolder> its_blockers) {
+  WaitGraph graph;
+  std::set<LockHolder> pending = its_blockers;
+  graph[from] = std::move(its_blockers);
+  while (!pending.empty()) {
+    LockHolder holder = *pending.begin();
+    pending.erase(pending.begin());
+    if (graph.contains(holder)) continue;
+    std::set<LockHolder>& next = graph[holder];
+    for (const LockWait& wait : waits) {
       if (wait.waiter != holder) continue;
       auto& table = tx.ask(PlocksRead{wait.ino, {}});
       TRY(tx.fetch());
       next.merge(blockers(table.table, holder, wait.range));
     }
+    pending.insert(next.begin(), next.end());
   }
-  tx.write(PutLockWait{LockWait{me, ino, range}});
+  return graph;
+}
+
+// Those that wait for each other in a ring with `me`; empty without one.
+std::set<LockHolder> ring_of(const WaitGraph& graph, const LockHolder& me) {
+  std::set<LockHolder> ring;   // all that wait for me
+  for (size_t before = 1; before != ring.size();) {
+    before = ring.size();
+    for (const auto& [holder, next] : graph) {
+      bool waits = std::any_of(next.begin(), next.end(), [&](const LockHolder& h) { return h == me || ring.contains(h); });
+      if (waits) ring.insert(holder);
+    }
+  }
+  return ring.contains(me) ? ring : std::set<LockHolder>{};
+}
+
+// One try of a request that may wait: takes the lock, or records the wait (*granted is false then). EDEADLK for the one whose wait
+// closes a ring. When two closed it at the same time neither saw the other: then for the greatest of the ring, at its next try.
+Status wait_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range, bool* granted) {
+  auto& locks = tx.ask(PlocksRead{ino, {}});
+  auto& waits = tx.ask(LockWaitsRead{});
+  SessionRead* session = ask_own_session(tx, env);
+  TRY(tx.fetch());
+  TRY(check_own_session(session));
+  LockHolder me{env.sid, owner};
+  std::set<LockHolder> in_the_way = blockers(locks.table, me, range);
+  *granted = in_the_way.empty();
+  if (*granted) {
+    set_range(tx, ino, locks.table, me, range);
+    tx.write(DeleteLockWait{me});
+    return {};
+  }
+  bool recorded = std::any_of(waits.waits.begin(), waits.waits.end(), [&](const LockWait& w) { return w.waiter == me; });
+  std::set<LockHolder> ring = ring_of(TRY(wait_graph(tx, waits.waits, me, std::move(in_the_way))), me);
+  if (!ring.empty() && (!recorded || *ring.rbegin() == me)) return fail(EDEADLK);
+  if (!recorded) tx.write(PutLockWait{LockWait{me, ino, range}});
   return {};
 }
 
@@ -89,23 +138,21 @@ Result<PlockRange> Meta::getlk(Ino ino, uint64_t owner, const PlockRange& range)
 
 void Meta::setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange& range, bool wait, Done done) {
   if (options_.read_only) return done(fail(EROFS));
-  auto attempt = [this, ino, owner, range]() -> Status {
-    return run(Caller{}, [&](Transaction& tx, OpEnv& env) {
-      Status got = plock_op(tx, env, ino, owner, range);
-      if (got) tx.write(DeleteLockWait{LockHolder{env.sid, owner}});
-      return got;
-    });
-  };
   if (range.kind == LockKind::unlock) {
-    Status released = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return plock_op(tx, env, ino, owner, range); });
+    Status released = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return unlock_op(tx, env, ino, owner, range); });
     lock_waiters_->wake(ino);
     return done(std::move(released));
   }
-  Status got = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return plock_op(tx, env, ino, owner, range); });
+  Status got = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return lock_op(tx, env, ino, owner, range); });
+  // A write lock that became a read lock lets others in.
+  if (got) lock_waiters_->wake(ino);
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
 
-  Status queued = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return enqueue_op(tx, env, ino, owner, range); });
-  if (!queued && queued.error().code != EAGAIN) return done(std::move(queued));
+  auto attempt = [this, ino, owner, range]() -> Status {
+    bool granted = false;
+    TRY(run(Caller{}, [&](Transaction& tx, OpEnv& env) { return wait_op(tx, env, ino, owner, range, &granted); }));
+    return granted ? Status{} : Status(fail(EAGAIN));
+  };
   auto cleanup = [this, owner] {
     (void)run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {
       tx.write(DeleteLockWait{LockHolder{env.sid, owner}});

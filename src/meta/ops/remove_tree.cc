@@ -6,6 +6,9 @@ namespace {
 
 constexpr size_t kPage = 1000;
 
+// The name is gone, or of another kind than it was listed as; if it is still there the next listing shows it.
+bool changed_meanwhile(const Error& error) { return error.code == ENOENT || error.code == ENOTDIR || error.code == EISDIR; }
+
 }  // namespace
 
 Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name, bool skip_trash,
@@ -36,8 +39,8 @@ Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name
     if (level.page.empty()) {
       auto gone = rmdir(caller, level.parent, level.name, skip_trash);
       if (!gone && gone.error().code == ENOTEMPTY) continue;   // somebody added an entry meanwhile
-      if (!gone && gone.error().code != ENOENT) return fail(std::move(gone).error());
-      ++*removed;
+      if (!gone && !changed_meanwhile(gone.error())) return fail(std::move(gone).error());
+      if (gone) ++*removed;
       path.pop_back();
       continue;
     }
@@ -48,8 +51,8 @@ Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name
       continue;
     }
     auto gone = unlink(caller, level.dir, entry.name, skip_trash);
-    if (!gone && gone.error().code != ENOENT) return fail(std::move(gone).error());
-    ++*removed;
+    if (!gone && !changed_meanwhile(gone.error())) return fail(std::move(gone).error());
+    if (gone) ++*removed;
   }
   return {};
 }

@@ -42,39 +42,45 @@ Status check_no_loop(Transaction& tx, Ino moved, Ino dir) {
   return fail(ELOOP, "directory " + std::to_string(dir) + " is its own ancestor");
 }
 
-Status check_sides(Transaction& tx, OpEnv& env, const Sides& s, uint32_t flags) {
-  TRY(check_dir(env, s.from_dir->value, DirUse::remove));
-  if (!(flags & kRenameRestore) || !s.to_dir->value) {
-    TRY(check_dir(env, s.to_dir->value, DirUse::add));
-  } else if (!s.to_dir->value->is_dir()) {
-    return fail(ENOTDIR);
-  }
-  if (!s.moved->value) return fail(ENOENT);
-  if (!s.moved->attr) return fail(ENOENT);
-  TRY(check_sticky(env, *s.from_dir->value, *s.moved->attr));
-  TRY(check_changeable(*s.moved->attr));
-  // The caller must be able to write a directory whose ".." changes.
-  if (s.changes_dir() && s.moved->attr->is_dir()) TRY(check_access(env, *s.moved->attr, kWrite));
-  if (s.changes_dir() && s.moved->attr->is_dir()) TRY(check_no_loop(tx, s.moved->value->ino, s.to.dir));
+// What both lookups say, before any permission to change something is asked.
+Status check_names(Transaction& tx, OpEnv& env, const Sides& s, uint32_t flags) {
+  TRY(check_search(env, s.from_dir->value));
+  TRY(check_search(env, s.to_dir->value));
+  if (!s.moved->value || !s.moved->attr) return fail(ENOENT);
+  if (s.target->value && (flags & kRenameNoReplace)) return fail(EEXIST);
+  if (!s.target->value && (flags & kRenameExchange)) return fail(ENOENT);
+  if (!s.changes_dir()) return {};
+  if (s.moved->attr->is_dir()) TRY(check_no_loop(tx, s.moved->value->ino, s.to.dir));
+  bool swaps_dir = (flags & kRenameExchange) && s.target->value->type == FileType::directory;
+  if (swaps_dir) TRY(check_no_loop(tx, s.target->value->ino, s.from.dir));
   return {};
 }
 
+Status check_source(OpEnv& env, const Sides& s) {
+  TRY(check_dir(env, *s.from_dir->value, DirUse::remove));
+  TRY(check_sticky(env, *s.from_dir->value, *s.moved->attr));
+  return check_changeable(*s.moved->attr);
+}
+
 Status check_target(Transaction& tx, OpEnv& env, const Sides& s, uint32_t flags) {
-  if (!s.target->value) return (flags & kRenameExchange) ? Status(fail(ENOENT)) : Status{};
-  if (flags & kRenameNoReplace) return fail(EEXIST);
-  if (s.to_dir->value->flags & kFlagAppend) return fail(EPERM);
-  if (s.target->attr) {
-    TRY(check_sticky(env, *s.to_dir->value, *s.target->attr));
-    TRY(check_changeable(*s.target->attr));
-  }
+  // A folder that is in the trash itself takes what is restored.
+  if (!(flags & kRenameRestore)) TRY(check_dir(env, *s.to_dir->value, DirUse::add));
   bool moved_is_dir = s.moved->value->type == FileType::directory;
-  bool target_is_dir = s.target->value->type == FileType::directory;
-  if (flags & kRenameExchange) {
-    if (target_is_dir && s.changes_dir()) TRY(check_no_loop(tx, s.target->value->ino, s.from.dir));
-    return {};
+  bool target_is_dir = s.target->value && s.target->value->type == FileType::directory;
+  bool exchange = flags & kRenameExchange;
+  if (s.target->value) {
+    TRY(check_dir(env, *s.to_dir->value, DirUse::remove));
+    if (s.target->attr) {
+      TRY(check_sticky(env, *s.to_dir->value, *s.target->attr));
+      TRY(check_changeable(*s.target->attr));
+    }
+    if (!exchange && moved_is_dir && !target_is_dir) return fail(ENOTDIR);
+    if (!exchange && !moved_is_dir && target_is_dir) return fail(EISDIR);
   }
-  if (moved_is_dir && !target_is_dir) return fail(ENOTDIR);
-  if (!moved_is_dir && target_is_dir) return fail(EISDIR);
+  // The caller must be able to write a directory whose ".." changes.
+  if (s.changes_dir() && moved_is_dir) TRY(check_access(env, *s.moved->attr, kWrite));
+  if (s.changes_dir() && exchange && target_is_dir && s.target->attr) TRY(check_access(env, *s.target->attr, kWrite));
+  if (exchange) return {};
   if (target_is_dir) {
     auto& content = tx.ask(DirEmptyRead{s.target->value->ino, false});
     TRY(tx.fetch());
@@ -185,7 +191,8 @@ Status check_arguments(const Caller& caller, const Place& from, const Place& to,
     TRY(check_name(place.name));
     if (place.dir == kRootIno && place.name == ".trash") return fail(EPERM);
   }
-  if (is_trash(to.dir) || (is_trash(from.dir) && !caller.is_root())) return fail(EPERM);
+  // The hour folders stay where they are; what is in them may be taken out.
+  if (is_trash(to.dir) || from.dir == kTrashIno || (is_trash(from.dir) && !caller.is_root())) return fail(EPERM);
   return {};
 }
 
@@ -209,10 +216,11 @@ Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view 
             &tx.lookup(from.dir, from.name, kMovedFields), &tx.lookup(to.dir, to.name, kVictimFields)};
     AttrRead* folder = ask_trash(tx, trash);
     TRY(tx.fetch());
-    TRY(check_sides(tx, env, s, flags));
+    TRY(check_names(tx, env, s, flags));
     renamed.moved = Node{s.moved->value->ino, *s.moved->attr};
     bool same_inode = s.target->value && s.target->value->ino == s.moved->value->ino;
-    if (same_inode && !(flags & kRenameNoReplace)) return {};
+    if (same_inode) return {};
+    TRY(check_source(env, s));
     TRY(check_target(tx, env, s, flags));
     TRY(check_trash(folder));
     if (s.target->value) renamed.replaced = s.target->value->ino;

@@ -13,14 +13,15 @@ Result<Aftermath> rmdir_op(Transaction& tx, OpEnv& env, Ino parent, std::string_
   auto& victim = tx.lookup(parent, name, kVictimFields);
   AttrRead* folder = ask_trash(tx, trash);
   TRY(tx.fetch());
-  TRY(check_dir(env, dir.value, DirUse::remove));
+  TRY(check_search(env, dir.value));
   if (!victim.value) return fail(ENOENT);
-  if (victim.value->type != FileType::directory) return fail(ENOTDIR);
-  TRY(check_trash(folder));
+  TRY(check_dir(env, *dir.value, DirUse::remove));
   if (victim.attr) {
     TRY(check_sticky(env, *dir.value, *victim.attr));
     TRY(check_changeable(*victim.attr));
   }
+  if (victim.value->type != FileType::directory) return fail(ENOTDIR);
+  TRY(check_trash(folder));
   auto& content = tx.ask(DirEmptyRead{victim.value->ino, false});
   TRY(tx.fetch());
   if (!content.empty) return fail(ENOTEMPTY);
@@ -47,7 +48,7 @@ Result<Ino> Meta::rmdir(const Caller& caller, Ino parent, std::string_view name,
     Ino trash = skip_trash ? 0 : env.trash(parent);
     after = TRY(rmdir_op(tx, env, parent, name, trash));
     return {};
-  }, Trash::needed));
+  }, skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
   return after.ino;
 }
 

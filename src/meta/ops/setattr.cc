@@ -12,13 +12,12 @@ bool changes_owner(const AttrChange& c) { return c.uid || c.gid; }
 bool sets_times(const AttrChange& c) { return c.atime || c.mtime; }
 bool touches_times(const AttrChange& c) { return c.atime_now || c.mtime_now; }
 
-Status check_flags(const Attr& attr, const AttrChange& change) {
+Status check_flags(const OpEnv& env, Ino ino, const Attr& attr, const AttrChange& change) {
   if ((attr.flags & kFlagImmutable) && (change.mode || changes_owner(change) || sets_times(change) || touches_times(change))) {
     return fail(EPERM);
   }
   if ((attr.flags & kFlagAppend) && (change.mode || changes_owner(change) || sets_times(change))) return fail(EPERM);
-  if (attr.parent > kTrashIno) return fail(EPERM);
-  return {};
+  return check_not_trashed(env, ino, attr);
 }
 
 Status check_owner(OpEnv& env, const Attr& attr, const AttrChange& change) {
@@ -27,7 +26,7 @@ Status check_owner(OpEnv& env, const Attr& attr, const AttrChange& change) {
   bool owner = caller.uid == attr.uid;
   if (change.uid && *change.uid != attr.uid) return fail(EPERM);
   if (change.gid && *change.gid != attr.gid && !(owner && caller.in_group(*change.gid))) return fail(EPERM);
-  if ((change.mode || sets_times(change) || change.gid) && !owner) return fail(EPERM);
+  if ((change.mode || sets_times(change) || changes_owner(change)) && !owner) return fail(EPERM);
   if (touches_times(change) && !owner) TRY(check_access(env, attr, kWrite));
   return {};
 }
@@ -59,7 +58,7 @@ Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& 
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   const Attr before = *inode.value;
-  TRY(check_flags(before, change));
+  TRY(check_flags(env, ino, before, change));
   TRY(check_owner(env, before, change));
 
   Attr after = before;
@@ -77,7 +76,7 @@ Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& 
     if ((patch.set & one) && same_fields(before, after, one)) patch.set &= ~one;
   }
   patch.values = after;
-  if (patch.set == 0 && !chowned && !change.mode && !sets_times(change) && !touches_times(change) && !change.ctime) return before;
+  if (patch.set == 0 && !changes_owner(change) && !change.mode && !sets_times(change) && !touches_times(change) && !change.ctime) return before;
   patch.touch_ctime = after.ctime;
   tx.write(std::move(patch));
   return after;

@@ -19,7 +19,7 @@ Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, 
   Attr after = *inode.value;
   if (!after.is_file()) return fail(after.is_dir() ? EISDIR : EINVAL);
   TRY(check_changeable(after));
-  if (after.parent > kTrashIno) return fail(EPERM);
+  TRY(check_not_trashed(env, ino, after));
   if (!by_handle) TRY(check_access(env, after, kWrite));
   uint64_t old_length = after.length;
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(old_length));

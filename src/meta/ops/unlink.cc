@@ -14,14 +14,15 @@ Result<Aftermath> unlink_op(Transaction& tx, OpEnv& env, Ino parent, std::string
   auto& victim = tx.lookup(parent, name, kVictimFields);
   AttrRead* folder = ask_trash(tx, trash);
   TRY(tx.fetch());
-  TRY(check_dir(env, dir.value, DirUse::remove));
+  TRY(check_search(env, dir.value));
   if (!victim.value) return fail(ENOENT);
-  if (victim.value->type == FileType::directory) return fail(EISDIR);
-  TRY(check_trash(folder));
+  TRY(check_dir(env, *dir.value, DirUse::remove));
   if (victim.attr) {
     TRY(check_sticky(env, *dir.value, *victim.attr));
     TRY(check_changeable(*victim.attr));
   }
+  if (victim.value->type == FileType::directory) return fail(EISDIR);
+  TRY(check_trash(folder));
   LostName lost{parent, name, *victim.value, victim.attr};
   Aftermath after = TRY(lose_name(tx, env, lost, trash));
   tx.write(DeleteEntry{parent, std::string(name), *victim.value});
@@ -41,7 +42,7 @@ Result<Ino> Meta::unlink(const Caller& caller, Ino parent, std::string_view name
     Ino trash = skip_trash ? 0 : env.trash(parent);
     after = TRY(unlink_op(tx, env, parent, name, trash));
     return {};
-  }, Trash::needed));
+  }, skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
   settle(after);
   return after.ino;
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "meta/ops/env.h"
+#include "meta/ops/holes.h"
 
 namespace cider::meta {
 namespace {
@@ -17,17 +18,10 @@ uint64_t end_of(const ChunkSlice& s) { return s.index * kChunkSize + s.slice.pos
 
 Status check_slice(const ChunkSlice& s) {
   uint64_t end = uint64_t{s.slice.pos} + s.slice.len;
+  if (s.index >= kMaxFileLength / kChunkSize) return fail(EFBIG);
   if (s.slice.len == 0 || end > kChunkSize || uint64_t{s.slice.off} + s.slice.len > s.slice.size) {
     return fail(EINVAL, "slice " + std::to_string(s.slice.id) + " does not fit its chunk");
   }
-  return {};
-}
-
-// A file without a name belongs to sessions that keep it open; a cleaned-up session must not write it any more.
-Status check_kept(Transaction& tx, const OpEnv& env) {
-  auto& session = tx.ask(SessionRead{env.sid, false, {}});
-  TRY(tx.fetch());
-  if (!session.expire) return fail(EIO, "this client's session was cleaned up");
   return {};
 }
 
@@ -38,7 +32,11 @@ Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const Chun
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;
   if (!after.is_file()) return fail(EPERM);
-  if (after.nlink == 0 && env.sid != 0) TRY(check_kept(tx, env));
+  if (after.nlink == 0) {   // belongs to the sessions that keep it open
+    SessionRead* session = ask_own_session(tx, env);
+    TRY(tx.fetch());
+    TRY(check_own_session(session));
+  }
   uint64_t length = after.length;
   for (const ChunkSlice& s : slices) length = std::max(length, end_of(s));
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(after.length));

@@ -24,9 +24,9 @@ class FaultyStore final : public ObjectStore {
     int n;  // the how many-th call of this kind, from 0
   };
   struct Verdict {
-    int code = 0;              // an errno instead of the call
-    Millis delay{0};           // before the call
-    bool hang = false;         // until release() or the caller's stop request, which gives EINTR
+    int code = 0;       // an errno instead of the call
+    Millis delay{0};    // before the call
+    bool hang = false;  // until release() or the caller's stop request, which gives EINTR
   };
   using Rule = std::function<Verdict(const Call&)>;
 
@@ -72,7 +72,8 @@ class FaultyStore final : public ObjectStore {
     return inner_->remove(key);
   }
   Result<ObjectInfo> head(std::string_view key) override { return inner_->head(key); }
-  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after, size_t limit) override {
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
+                                       size_t limit) override {
     return inner_->list(prefix, after, limit);
   }
   Status sync(std::span<const std::string> keys) override {
@@ -89,7 +90,8 @@ class FaultyStore final : public ObjectStore {
     lock.unlock();
     Verdict verdict = rule({op, key, n});
     lock.lock();
-    if (verdict.delay.count() > 0 && changed_.wait_for(lock, stop, verdict.delay, [&] { return stop.stop_requested(); })) {
+    if (verdict.delay.count() > 0 &&
+        changed_.wait_for(lock, stop, verdict.delay, [&] { return stop.stop_requested(); })) {
       return fail(EINTR);
     }
     if (stop.stop_requested()) return fail(EINTR);

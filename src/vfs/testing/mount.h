@@ -1,5 +1,5 @@
-// A mounted volume without a kernel: Meta over the in-memory engine, blocks in memory. Several mounts may share one volume, as
-// several clients would. For tests.
+// A mounted volume without a kernel: Meta over the in-memory engine, blocks in memory. Several mounts may
+// share one volume, as several clients would. For tests.
 #pragma once
 
 #include <fcntl.h>
@@ -69,8 +69,8 @@ class Mount {
     EXPECT_TRUE(reply) << reply.error().to_string();
     return reply ? *reply : OpenReply{};
   }
-  Status write(Ino ino, Handle handle, uint64_t off, std::string_view bytes, const Caller& who = Caller{.pid = 1},
-               bool kill_suidgid = false) {
+  Status write(Ino ino, Handle handle, uint64_t off, std::string_view bytes,
+               const Caller& who = Caller{.pid = 1}, bool kill_suidgid = false) {
     Buffer buffer = Buffer::allocate(bytes.size(), &budget);
     std::memcpy(buffer.mutable_data(), bytes.data(), bytes.size());
     std::promise<Result<uint32_t>> answer;
@@ -122,8 +122,8 @@ class Mount {
   }
   size_t told_of(Ino ino, bool data) {
     std::lock_guard lock(told_mutex);
-    return static_cast<size_t>(
-        std::ranges::count_if(told, [&](const auto& change) { return change.ino == ino && change.data == data; }));
+    return static_cast<size_t>(std::ranges::count_if(
+        told, [&](const auto& change) { return change.ino == ino && change.data == data; }));
   }
 
   const Caller root{.pid = 1};

@@ -36,6 +36,11 @@ MemoryStore::MemoryStore(Behaviour behaviour, uint64_t seed)
 
 MemoryStore::~MemoryStore() = default;
 
+MemoryStore::Tables MemoryStore::copy_tables() {
+  std::lock_guard lock(mutex_);
+  return *tables_;
+}
+
 Result<std::optional<std::string>> MemoryStore::load_setting() {
   std::lock_guard lock(mutex_);
   return tables_->setting;

@@ -30,6 +30,10 @@ class MemoryStore final : public Store {
   // How often a commit found its read set broken.
   uint64_t conflicts() const { return conflicts_; }
 
+  // All records, as they are now; for tests (tables.h).
+  struct Tables;
+  Tables copy_tables();
+
   std::string name() const override { return "memory"; }
   std::string describe() const override { return "memory://"; }
   Result<std::optional<std::string>> load_setting() override;
@@ -56,7 +60,6 @@ class MemoryStore final : public Store {
   Result<std::vector<uint64_t>> delayed_slices(int64_t before, size_t limit) override;
 
  private:
-  struct Tables;
   class Reader;
 
   bool read_set_holds(const Transaction& tx);   // with the mutex held

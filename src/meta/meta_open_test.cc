@@ -1,0 +1,239 @@
+// Files that are unlinked while open, O_TMPFILE, the trash, sessions.
+#include <fcntl.h>
+
+#include <thread>
+
+#include "meta/testing/meta_fixture.h"
+
+namespace cider::meta {
+namespace {
+
+using testing::kUnit;
+
+CIDER_META_TEST(OpenTest);
+
+TEST_P(OpenTest, AnOpenFileOutlivesItsName) {
+  make();
+  Ino file = mkfile("f");
+  write(file, 0, kUnit, 1);
+  ASSERT_TRUE(a().open(Caller{}, file, O_RDWR));
+  ASSERT_TRUE(a().open(Caller{}, file, O_RDONLY));
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "f"));
+  EXPECT_EQ(attr(file).nlink, 0u);
+  write(file, kUnit, kUnit, 2);
+  EXPECT_TRUE(a().truncate(Caller{}, file, 4 * kUnit, true, false));
+  EXPECT_EQ(read(file).size(), 2u);
+  a().close(file);
+  EXPECT_EQ(read(file).size(), 2u);
+  a().close(file);
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+  volume_->stop();
+  EXPECT_EQ(volume_->data().alive(), 0u);
+}
+
+TEST_P(OpenTest, SoDoesOneThatIsRenamedOver) {
+  make();
+  Ino file = mkfile("f");
+  mkfile("g");
+  ASSERT_TRUE(a().open(Caller{}, file, O_RDWR));
+  EXPECT_EQ(rename(kRootIno, "g", kRootIno, "f"), 0);
+  EXPECT_EQ(attr(file).nlink, 0u);
+  a().close(file);
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+}
+
+TEST_P(OpenTest, ATmpfileMayGetANameAndStays) {
+  make();
+  Ino linked = made(a().tmpfile(Caller{}, kRootIno, 0600));
+  Ino never = made(a().tmpfile(Caller{}, kRootIno, 0600));
+  EXPECT_EQ(attr(linked).nlink, 0u);
+  EXPECT_EQ(code_of(b().link(Caller{}, linked, kRootIno, "f")), ENOENT) << "only whose it is may name it";
+  ASSERT_TRUE(a().link(Caller{}, linked, kRootIno, "f"));
+  EXPECT_EQ(attr(linked).nlink, 1u);
+  EXPECT_EQ(attr(linked).parent, kRootIno);
+  a().close(linked);
+  a().close(never);
+  EXPECT_EQ(attr(linked).nlink, 1u);
+  EXPECT_EQ(code_of(a().getattr(never)), ENOENT);
+}
+
+TEST_P(OpenTest, ATmpfileThatIsLinkedAndUnlinkedGoesAtItsLastClose) {
+  make();
+  Ino file = made(a().tmpfile(Caller{}, kRootIno, 0600));
+  ASSERT_TRUE(a().link(Caller{}, file, kRootIno, "f"));
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "f"));
+  EXPECT_EQ(attr(file).nlink, 0u);
+  a().close(file);
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+}
+
+TEST_P(OpenTest, WhatOpenAnsweredReads) {
+  make();
+  for (int round = 0; round < 40; ++round) {
+    Ino file = mkfile("f");
+    write(file, 0, kUnit, 1);
+    int opened = -1;
+    std::thread one([&] { opened = code_of(a().open(Caller{}, file, O_RDONLY)); });
+    std::thread two([&] { EXPECT_TRUE(a().unlink(Caller{}, kRootIno, "f")); });
+    one.join();
+    two.join();
+    ASSERT_TRUE(opened == 0 || opened == ENOENT);
+    EXPECT_EQ(code_of(a().getattr(file)), opened);
+    if (opened == 0) {
+      EXPECT_EQ(read(file).size(), 1u);
+      a().close(file);
+    }
+    EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+  }
+}
+
+TEST_P(OpenTest, DeadSessionsAreCleanedUp) {
+  make();
+  Ino kept = mkfile("kept");
+  ASSERT_TRUE(b().open(Caller{}, kept, O_RDONLY));
+  ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "kept"));
+  Ino tmp = made(b().tmpfile(Caller{}, kRootIno, 0600));
+  Ino named = made(b().tmpfile(Caller{}, kRootIno, 0600));
+  ASSERT_TRUE(b().link(Caller{}, named, kRootIno, "named"));
+  bool locked = false;
+  b().flock(Caller{}, named, 5, LockKind::write, false, [&](Status s) { locked = s.has_value(); });
+  ASSERT_TRUE(locked);
+  uint64_t sid = b().session_id();
+  volume_->abandon(1);
+  EXPECT_TRUE(a().clean_stale_sessions());
+  EXPECT_EQ(code_of(a().getattr(kept)), 0) << "not before its time";
+  clock().advance(61);
+  ASSERT_TRUE(a().store().refresh_session(a().session_id(), clock().now().sec + 60));
+  EXPECT_TRUE(a().clean_stale_sessions());
+  EXPECT_EQ(code_of(a().getattr(kept)), ENOENT);
+  EXPECT_EQ(code_of(a().getattr(tmp)), ENOENT);
+  EXPECT_EQ(attr(named).nlink, 1u);
+  auto dump = volume_->dump();
+  EXPECT_FALSE(dump.sessions.contains(sid));
+  EXPECT_FALSE(dump.lock_sessions.contains(sid));
+}
+
+TEST_P(OpenTest, ACleanedUpClientMayNotGoOn) {
+  make();
+  Ino file = mkfile("f");
+  ASSERT_TRUE(b().open(Caller{}, file, O_RDWR));
+  ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "f"));
+  Ino other = mkfile("g");
+  clock().advance(61);
+  ASSERT_TRUE(a().clean_stale_sessions());
+  Status answer;
+  b().flock(Caller{}, other, 1, LockKind::write, false, [&](Status s) { answer = s; });
+  EXPECT_EQ(code_of(answer), EIO);
+  b().setlk(Caller{}, other, 1, {LockKind::write, 1, 0, 10}, false, [&](Status s) { answer = s; });
+  EXPECT_EQ(code_of(answer), EIO);
+  EXPECT_EQ(code_of(volume_->data().write(b(), file, 0, kUnit, 1, clock().now())), ENOENT);
+}
+
+CIDER_META_TEST(TrashTest);
+
+Ino hour_folder(Meta& meta) {
+  DirCursor cursor;
+  auto folders = meta.list_dir(kTrashIno, &cursor, 10, false);
+  return folders && !folders->empty() ? folders->front().entry.ino : 0;
+}
+
+TEST_P(TrashTest, WhatIsRemovedGoesThere) {
+  make({.trash_days = 1});
+  Ino dir = mkdir("d");
+  Ino file = mkfile("f", dir);
+  write(file, 0, kUnit, 1);
+  ASSERT_TRUE(a().unlink(Caller{}, dir, "f"));
+  Ino folder = hour_folder(a());
+  ASSERT_NE(folder, 0u);
+  EXPECT_EQ(list(folder), (std::vector<std::string>{std::to_string(dir) + "-" + std::to_string(file) + "-f"}));
+  EXPECT_EQ(attr(file).parent, folder);
+  EXPECT_EQ(attr(file).nlink, 1u);
+  EXPECT_EQ(read(file).size(), 1u);
+  ASSERT_TRUE(b().rmdir(Caller{}, kRootIno, "d"));
+  EXPECT_EQ(list(folder).size(), 2u);
+  EXPECT_EQ(a().lookup(Caller{}, kRootIno, ".trash").value().ino, kTrashIno);
+}
+
+TEST_P(TrashTest, ItIsReadOnlyByNameButNotToOpenFiles) {
+  make({.trash_days = 1});
+  Ino open = mkfile("open"), closed = mkfile("closed");
+  ASSERT_TRUE(a().open(Caller{}, open, O_RDWR));
+  for (auto name : {"open", "closed"}) ASSERT_TRUE(a().unlink(Caller{}, kRootIno, name));
+  EXPECT_EQ(code_of(a().truncate(Caller{}, open, 10, true, false)), 0);
+  EXPECT_EQ(code_of(a().fallocate(Caller{}, open, 0, 0, 20)), 0);
+  EXPECT_EQ(code_of(a().setattr(Caller{}, open, {.mode = 0600})), 0);
+  EXPECT_EQ(code_of(a().truncate(Caller{}, closed, 10, true, false)), EPERM);
+  EXPECT_EQ(code_of(a().setattr(Caller{}, closed, {.mode = 0600})), EPERM);
+  EXPECT_EQ(code_of(a().open(Caller{}, closed, O_RDWR)), EPERM);
+  EXPECT_EQ(code_of(a().open(Caller{}, closed, O_RDONLY)), 0);
+  Ino folder = hour_folder(a());
+  EXPECT_EQ(code_of(a().mknod(Caller{}, folder, "x", NewNode{})), EPERM);
+  EXPECT_EQ(rename(kRootIno, "x", folder, "y"), EPERM);
+  EXPECT_EQ(rename(kTrashIno, list(kTrashIno).front(), kRootIno, "y"), EPERM) << "the hour folders stay";
+  EXPECT_EQ(code_of(a().unlink(user(1, 1), folder, list(folder).front())), EPERM);
+}
+
+TEST_P(TrashTest, RootTakesThingsOut) {
+  make({.trash_days = 1});
+  Ino file = mkfile("f"), dir = mkdir("d");
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "f"));
+  ASSERT_TRUE(a().rmdir(Caller{}, kRootIno, "d"));
+  Ino folder = hour_folder(a());
+  std::string prefix = "1-";
+  EXPECT_EQ(rename(folder, prefix + std::to_string(file) + "-f", kRootIno, "f2", 0, user(1, 1)), EPERM);
+  EXPECT_EQ(rename(folder, prefix + std::to_string(file) + "-f", kRootIno, "f2"), 0);
+  EXPECT_EQ(rename(folder, prefix + std::to_string(dir) + "-d", kRootIno, "d2"), 0);
+  EXPECT_EQ(attr(kRootIno).nlink, 3u);
+  EXPECT_EQ(attr(dir).parent, kRootIno);
+  EXPECT_EQ(code_of(a().mknod(Caller{}, dir, "in", NewNode{})), 0);
+}
+
+TEST_P(TrashTest, EachLinkHasItsPlaceAndTheLastOneEnds) {
+  make({.trash_days = 1});
+  Ino file = mkfile("f");
+  std::string long_one = std::string(254, 'x') + "1", long_two = std::string(254, 'x') + "2";
+  ASSERT_TRUE(a().link(Caller{}, file, kRootIno, long_one));
+  ASSERT_TRUE(a().link(Caller{}, file, kRootIno, long_two));
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, long_one));
+  EXPECT_EQ(attr(file).nlink, 3u);
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, long_two));
+  EXPECT_EQ(attr(file).nlink, 2u) << "its place in the trash was taken: names are cut at 255 bytes";
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "f"));
+  Ino folder = hour_folder(a());
+  for (const std::string& name : list(folder)) ASSERT_TRUE(a().unlink(Caller{}, folder, name));
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+}
+
+TEST_P(TrashTest, SkippingItDeletes) {
+  make({.trash_days = 1});
+  Ino file = mkfile("f"), flagged = mkfile("g");
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "f", true));
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+  ASSERT_TRUE(a().set_flags(Caller{}, flagged, kFlagSkipTrash));
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "g"));
+  EXPECT_EQ(code_of(a().getattr(flagged)), ENOENT);
+}
+
+TEST_P(TrashTest, OldHoursAreEmptied) {
+  make({.trash_days = 1});
+  Ino dir = mkdir("d");
+  Ino file = mkfile("f", dir);
+  write(file, 0, kUnit, 1);
+  ASSERT_TRUE(a().unlink(Caller{}, dir, "f"));
+  ASSERT_TRUE(a().rmdir(Caller{}, kRootIno, "d"));
+  Time long_ago{clock().now().sec - 7200, 0};
+  EXPECT_TRUE(b().clean_trash(long_ago));
+  EXPECT_EQ(code_of(a().getattr(file)), 0);
+  clock().advance(2 * 86400);
+  EXPECT_TRUE(b().clean_trash(clock().now()));
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT);
+  EXPECT_TRUE(list(kTrashIno).empty());
+  // The client still knows the folder that is gone.
+  clock().advance(-2 * 86400);
+  mkfile("again");
+  EXPECT_TRUE(a().unlink(Caller{}, kRootIno, "again"));
+  EXPECT_EQ(list(kTrashIno).size(), 1u);
+}
+
+}  // namespace
+}  // namespace cider::meta

@@ -126,8 +126,8 @@ Status Connection::configure(const Options& options) {
   // NORMAL: a commit survives a crash of the process, and sync() makes it survive one of the machine.
   TRY(script("PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA trusted_schema=OFF;"
              "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-" + std::to_string(options.cache_kib) +
-             "; PRAGMA wal_autocheckpoint=" + std::to_string(options.checkpoint_pages) +
-             "; PRAGMA query_only=" + (options.query_only ? "ON" : "OFF")));
+             "; PRAGMA wal_autocheckpoint=0; PRAGMA query_only=" + (options.query_only ? "ON" : "OFF")));
+  sqlite3_wal_hook(db_, &Connection::committed, this);
   Query probe = TRY(query("PRAGMA schema_version"));   // the first read of the file: says whether it is a database
   TRY(probe.next());
   return {};
@@ -183,7 +183,20 @@ void Connection::rollback() {
   (void)execute("ROLLBACK");
 }
 
-void Connection::trim() { sqlite3_db_release_memory(db_); }
+int Connection::committed(void* self, sqlite3*, const char*, int pages) {
+  static_cast<Connection*>(self)->log_pages_ = pages;
+  return SQLITE_OK;
+}
+
+Status Connection::checkpoint(std::chrono::milliseconds patience) {
+  auto usual = std::exchange(busy_limit_, patience);
+  // The first does the work and keeps nobody from writing; the second has little left, and waits for readers of the old log.
+  int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  busy_limit_ = usual;
+  if (rc == SQLITE_OK || (rc & 0xFF) == SQLITE_BUSY) return {};
+  return failure(db_, rc);
+}
 
 int Connection::bind_integer(sqlite3_stmt* statement, int index, int64_t value) {
   return sqlite3_bind_int64(statement, index, value);

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "base/result.h"
 
@@ -53,7 +54,6 @@ class Connection {
     Mode mode = Mode::read_write;
     bool query_only = false;                     // refuses writes, although the file is open for them (WAL needs that)
     int cache_kib = 2048;
-    int checkpoint_pages = 0;                    // write the WAL back at a commit that leaves it longer; 0: never
     std::chrono::milliseconds busy_limit{60'000};   // how long to wait for a lock of another process
   };
   static Result<std::unique_ptr<Connection>> open(const std::string& path, const Options& options);
@@ -80,13 +80,18 @@ class Connection {
   bool in_transaction() const;
   // Ends a transaction without its changes. Harmless where SQLite did so itself already.
   void rollback();
-  // Gives cached pages back.
-  void trim();
+
+  // Length of the write-ahead log after this connection's last commit.
+  int log_pages() const { return log_pages_; }
+  // Copies the log into the database, and lets it begin anew unless readers keep it for longer than `patience`. SQLite's own
+  // checkpoints never wait: with readers always about, the log grows without end and every commit tries, and syncs, again.
+  Status checkpoint(std::chrono::milliseconds patience);
 
  private:
   explicit Connection(std::chrono::milliseconds busy_limit) : busy_limit_(busy_limit) {}
   Status configure(const Options& options);
   static int wait_for_lock(void* self, int tries);
+  static int committed(void* self, sqlite3* db, const char* schema, int pages);
   Result<sqlite3_stmt*> prepare(const char* sql);
   Result<int64_t> finish(sqlite3_stmt* statement);
 
@@ -108,6 +113,7 @@ class Connection {
   std::unexpected<Error> bind_failure(int code);
 
   sqlite3* db_ = nullptr;
+  int log_pages_ = 0;
   std::chrono::milliseconds busy_limit_;
   std::chrono::steady_clock::time_point busy_since_;
   std::unordered_map<const char*, sqlite3_stmt*> statements_;

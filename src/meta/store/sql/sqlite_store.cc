@@ -27,7 +27,6 @@ using sqlite::Writer;
 
 constexpr int kWriterCacheKib = 8 << 10;
 constexpr int kReaderCacheKib = 1 << 10;
-constexpr int kCheckpointPages = 8000;
 
 // Answers within the group's transaction: everything read stays true until its commit.
 class WriterFetcher final : public Fetcher {
@@ -234,7 +233,6 @@ Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, const Sqlite
   if (options.read_only) first.mode = is_immutable(absolute) ? Connection::Mode::immutable : Connection::Mode::read_only;
   first.busy_limit = options.busy_limit;
   first.cache_kib = kWriterCacheKib;
-  first.checkpoint_pages = kCheckpointPages;
   auto connection = TRY(Connection::open(absolute, first));
   TRY(check_schema(*connection, options));
 
@@ -242,7 +240,6 @@ Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, const Sqlite
   if (!options.read_only) reader.mode = Connection::Mode::read_write;
   reader.query_only = true;
   reader.cache_kib = kReaderCacheKib;
-  reader.checkpoint_pages = 0;
   std::unique_ptr<Writer> writer;
   if (!options.read_only) writer = std::make_unique<Writer>(std::move(connection));
   return std::make_unique<SqliteStore>(absolute, std::move(writer), reader);

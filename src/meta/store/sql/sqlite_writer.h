@@ -44,22 +44,34 @@ class Writer {
   Pace& pace() { return pace_; }
 
  private:
+  // A piece of work on the stack of its caller. It has a lock of its own, so that those who are woken do not queue up once more
+  // for the writer's.
   struct Request {
-    enum class State { queued, taken, leads, done };
+    enum class State { waiting, leads, done };
     Work work;
     std::stop_token stop;
     Status answer;
-    State state = State::queued;
+
+    void set(State next);
+    State wait(bool interruptible);   // until it leads or is done, or `stop` is requested
+    State present();
+
+    std::mutex mutex;
     std::condition_variable wake;
+    State state = State::waiting;
   };
 
-  void lead(std::unique_lock<std::mutex>& lock, const Request& own);
+  bool enqueue(Request* request);      // true: the caller leads
+  bool wait_for_turn(Request* request);   // likewise; false: it is done
+  void lead(const Request& own);
   void serve_group();
   Request* take();
-  void answer(std::vector<Request*>& requests, const Status* status);
   void commit(std::vector<Request*>& group);
   void undo(std::vector<Request*>& group, Request* failed);
   void fail_all(const Error& error);
+  void checkpoint_when_due();
+  void let_others_join();
+  static void answer(std::vector<Request*>& requests, const Status* status);
 
   std::mutex mutex_;
   std::deque<Request*> queue_;
@@ -70,6 +82,8 @@ class Writer {
   Changes changes_;
   Pace pace_;
   size_t group_limit_;
+  double crowd_ = 1;      // how many came together lately
+  int next_checkpoint_;   // in pages of the log
 };
 
 }  // namespace cider::meta::sqlite

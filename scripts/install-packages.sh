@@ -4,7 +4,7 @@
 set -eu
 
 build=(cmake ninja-build g++ pkg-config python3 libspdlog-dev nlohmann-json3-dev libssl-dev libsqlite3-dev fuse3)
-test=(libgtest-dev sqlite3 attr acl libacl1-dev procps fio)
+test=(libgtest-dev libcli11-dev sqlite3 attr acl libacl1-dev procps fio)
 # pjdfstest needs Rust 1.85; Debian's newer Rust has the suffix -web, after what it is packaged for.
 command -v cargo >/dev/null || test+=(cargo-web rustc-web)
 lint=(clang-format-19 clang-tidy-19)

@@ -154,6 +154,26 @@ TEST_P(DataTest, CompactionKeepsTheBytes) {
   }
 }
 
+TEST_P(DataTest, CompactionLeavesLargeHeadsAlone) {
+  make();
+  Ino file = mkfile("f");
+  write(file, 0, 2 << 20, 1);
+  write(file, 3 << 20, 2 << 20, 10'000);
+  for (int i = 0; i < 10; ++i) write(file, (8 << 20) + i * kUnit, 2 * kUnit, 100'000 + i * 10);
+  auto before = read(file);
+  std::vector<Slice> records = a().chunk(file, 0).value();
+  ASSERT_TRUE(a().compact(file, 0, false));
+  EXPECT_EQ(read(file), before);
+  std::vector<Slice> after = a().chunk(file, 0).value();
+  ASSERT_EQ(after.size(), 3u);
+  EXPECT_EQ(after[0], records[0]);
+  EXPECT_EQ(after[1], records[1]);
+  write(file, kUnit, kUnit, 7);   // over the first: now it cannot stay as it is
+  before = read(file);
+  ASSERT_TRUE(a().compact(file, 0, false));
+  EXPECT_EQ(read(file), before);
+}
+
 TEST_P(DataTest, CopyRacesWithCompaction) {
   make();
   Ino in = mkfile("in");

@@ -51,7 +51,7 @@ Plan make_plan(const std::vector<Slice>& records, bool force) {
   plan.old_records = encode_slices(plan.replaced);
   while (!force && plan.replaced.size() > 1) {
     std::vector<Slice> rest(plan.replaced.begin() + 1, plan.replaced.end());
-    const Slice& head = plan.replaced.front();
+    const Slice head = plan.replaced.front();
     if (head.id == 0 || head.len < kWorthKeeping || hides(rest, head)) break;
     append_slice(&plan.kept, head);
     plan.replaced = std::move(rest);

@@ -43,7 +43,8 @@ void Meta::flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, b
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
   (void)run(Caller{}, [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, LockKind::unlock); });
   lock_waiters_->wake(ino);
-  lock_waiters_->wait(ino, caller.interrupt, attempt, [] {}, std::move(done));
+  auto order = kind == LockKind::write ? LockWaiters::Order::exclusive_flock : LockWaiters::Order::shared_flock;
+  lock_waiters_->wait(ino, order, caller.interrupt, attempt, [] {}, std::move(done));
 }
 
 }  // namespace cider::meta

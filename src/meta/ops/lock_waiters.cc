@@ -15,6 +15,7 @@ constexpr size_t kManyWaiters = 32;   // of one inode: each further such crowd p
 
 struct LockWaiters::Waiter {
   Ino ino = 0;
+  Order order = Order::any;
   Attempt attempt;
   Cleanup cleanup;
   Meta::Done done;
@@ -48,9 +49,10 @@ void LockWaiters::wake(Ino ino) {
   changed_.notify_all();
 }
 
-void LockWaiters::wait(Ino ino, std::stop_token stop, Attempt attempt, Cleanup cleanup, Meta::Done done) {
+void LockWaiters::wait(Ino ino, Order order, std::stop_token stop, Attempt attempt, Cleanup cleanup, Meta::Done done) {
   auto waiter = std::make_shared<Waiter>();
   waiter->ino = ino;
+  waiter->order = order;
   waiter->attempt = std::move(attempt);
   waiter->cleanup = std::move(cleanup);
   waiter->done = std::move(done);
@@ -90,23 +92,31 @@ void LockWaiters::finish(const std::shared_ptr<Waiter>& waiter, Status result, s
   lock->lock();
 }
 
-// Tries the waiters of one inode from the first on. A reader behind a writer may get its lock too, so all are tried, in order.
+// Tries the waiters of one inode from the first on.
 void LockWaiters::try_queue(Ino ino, std::unique_lock<std::mutex>* lock) {
   auto found = queues_.find(ino);
   if (found == queues_.end()) return;
   std::vector<std::shared_ptr<Waiter>> waiters(found->second.begin(), found->second.end());
+  std::shared_ptr<Waiter> ahead;   // the last flock that still waits
   for (auto& waiter : waiters) {
     if (waiter->finished) continue;
     if (waiter->interrupted) {
       finish(waiter, fail(EINTR), lock);
       continue;
     }
-    if (waiter->next_try > Monotonic::now()) continue;
+    bool in_turn = waiter->order != Order::exclusive_flock || !ahead;
+    if (!in_turn) waiter->next_try = ahead->next_try;
+    bool due = in_turn && waiter->next_try <= Monotonic::now();
+    if (!due) {
+      if (waiter->order != Order::any) ahead = waiter;
+      continue;
+    }
     waiter->woken = false;
     lock->unlock();
     Status result = waiter->attempt();
     lock->lock();
     if (!result && result.error().code == EAGAIN) {
+      if (waiter->order != Order::any) ahead = waiter;
       if (waiter->woken || waiter->interrupted) continue;   // while it tried: once more at once
       waiter->pause = std::min<Millis>(waiter->pause * 2, kLongestPause * (1 + waiters.size() / kManyWaiters));
       waiter->next_try = Monotonic::now() + waiter->pause;

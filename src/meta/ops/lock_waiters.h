@@ -28,8 +28,13 @@ class LockWaiters {
   // Called when a wait ends without the lock: takes its traces out of the engine.
   using Cleanup = std::function<void()>;
 
+  // flocks are granted in turn: what an exclusive one could have, an earlier one can have too, as each is for the whole file. So it
+  // is tried only where no earlier one still waits. A shared one may pass an exclusive one (its caller may be who that waits
+  // for), and a record lock any, for the same reason.
+  enum class Order { any, shared_flock, exclusive_flock };
+
   // Queues behind those that wait for `ino`. `done` comes from the waiters' thread, or from whoever requests `stop` (EINTR).
-  void wait(Ino ino, std::stop_token stop, Attempt attempt, Cleanup cleanup, Meta::Done done);
+  void wait(Ino ino, Order order, std::stop_token stop, Attempt attempt, Cleanup cleanup, Meta::Done done);
   // A lock on `ino` was given up here.
   void wake(Ino ino);
   // Whether somebody queues for `ino`, so that a newcomer must not overtake.

@@ -159,7 +159,7 @@ void Meta::setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange
       return {};
     });
   };
-  lock_waiters_->wait(ino, caller.interrupt, attempt, cleanup, std::move(done));
+  lock_waiters_->wait(ino, LockWaiters::Order::any, caller.interrupt, attempt, cleanup, std::move(done));
 }
 
 }  // namespace cider::meta

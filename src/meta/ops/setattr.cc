@@ -76,7 +76,10 @@ Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& 
     if ((patch.set & one) && same_fields(before, after, one)) patch.set &= ~one;
   }
   patch.values = after;
-  if (patch.set == 0 && !changes_owner(change) && !change.mode && !sets_times(change) && !touches_times(change) && !change.ctime) return before;
+  if (patch.set == 0 && !changes_owner(change) && !change.mode && !sets_times(change) && !touches_times(change) &&
+      !change.ctime) {
+    return before;
+  }
   patch.touch_ctime = after.ctime;
   tx.write(std::move(patch));
   return after;

@@ -48,7 +48,8 @@ class ModelRun {
     static constexpr uint64_t kBases[] = {0, 0, 0, kChunkSize - 2048, kChunkSize, 2 * kChunkSize - 1024};
     return kBases[below(std::size(kBases))] + below(16) * kUnit;
   }
-  uint64_t any_length() { return (1 + below(12)) * kUnit; }
+  // Now and then enough that compaction leaves it where it is.
+  uint64_t any_length() { return chance(4) ? 2 << 20 : (1 + below(12)) * kUnit; }
 
   template <class Pick>
   Ino pick(Pick wanted) {

@@ -286,7 +286,10 @@ int PosixModel::setattr(const Caller& c, size_t client, Ino ino, const AttrChang
     node->mode = *change.mode;
     if (c.uid != 0 && !c.in_group(node->gid)) node->mode &= ~02000;
   }
-  if (change.mtime) node->mtime = *change.mtime;
+  if (change.mtime) {
+    node->mtime = *change.mtime;
+    node->mtime_moved = false;
+  }
   if (change.atime) node->atime = *change.atime;
   if (change.mtime_now) node->mtime_moved = true;
   node->ctime_moved = true;

@@ -285,9 +285,18 @@ TEST(Volume, CheckOtherFields) {
   EXPECT_EQ(judge([](Volume& v) { v.shards = 257, v.bucket = "/data/%d/"; }), EINVAL);
   EXPECT_EQ(judge([](Volume& v) { v.trash_days = -1; }), EINVAL);
   EXPECT_EQ(judge([](Volume& v) { v.storage = ""; }), EINVAL);
-  EXPECT_EQ(judge([](Volume& v) { v.uuid = ""; }), EINVAL);
   EXPECT_EQ(judge([](Volume& v) { v.min_client_version = "new"; }), EINVAL);
   EXPECT_EQ(judge([](Volume& v) { v.upload_limit = -1; }), EINVAL);
+}
+
+// A volume to be made gets its UUID after it was checked; a stored one must have it.
+TEST(Volume, UuidIsDemandedWhereItIsRead) {
+  Volume volume = new_volume();
+  volume.uuid = "";
+  EXPECT_EQ(code_of(check_volume(volume)), 0);
+  auto setting = encode_volume(volume);
+  ASSERT_TRUE(setting.has_value());
+  EXPECT_EQ(code_of(decode_volume(*setting)), EINVAL);
 }
 
 TEST(Volume, NeededClientVersion) {

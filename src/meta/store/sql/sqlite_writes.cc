@@ -201,7 +201,7 @@ Status Changes::write(const AppendSlices& item) {
 
 Status Changes::write(const HoleOverChunks& item) {
   std::string hole;
-  append_slice(&hole, Slice{0, 0, static_cast<uint32_t>(kChunkSize), 0, static_cast<uint32_t>(kChunkSize)});
+  append_slice(&hole, Slice{0, 0, 0, 0, static_cast<uint32_t>(kChunkSize)});
   return done(db_.execute("UPDATE jfs_chunk SET slices=CAST(CAST(slices AS BLOB)||? AS BLOB) WHERE inode=? AND indx BETWEEN ? AND ?",
                           std::string_view(hole), item.ino, item.first, item.last));
 }

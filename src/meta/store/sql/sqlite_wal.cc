@@ -13,18 +13,35 @@ WalFile::~WalFile() {
 }
 
 Status WalFile::sync() {
-  std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  const uint64_t mine = begun_ + 1;  // one that is under way may have begun before the caller's commit
+  finished_one_.wait(lock, [&] { return !running_ || finished_ >= mine; });
+  if (finished_ >= mine) return last_;
+  running_ = true;
+  const uint64_t number = ++begun_;
+  lock.unlock();
+  Status status = sync_file();
+  lock.lock();
+  running_ = false;
+  finished_ = number;
+  last_ = status;
+  finished_one_.notify_all();
+  return status;
+}
+
+Status WalFile::sync_file() {
   TRY(open_present());
   if (fd_ >= 0 && fdatasync(fd_) != 0) return fail_errno("sync of " + database_ + "-wal");
   return {};
 }
 
-// While a connection is open SQLite keeps the log's file, it only truncates it; but look, whatever removed it.
+// While a connection is open SQLite keeps the log's file, it only truncates it; but look, whatever removed
+// it.
 Status WalFile::open_present() {
   const std::string path = database_ + "-wal";
   struct stat present;
   if (stat(path.c_str(), &present) != 0) {
-    if (errno == ENOENT) return {};   // nothing was ever committed, or all of it was checkpointed
+    if (errno == ENOENT) return {};  // nothing was ever committed, or all of it was checkpointed
     return fail_errno(path);
   }
   if (fd_ >= 0 && present.st_dev == device_ && present.st_ino == inode_) return {};

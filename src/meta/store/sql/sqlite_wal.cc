@@ -16,21 +16,22 @@ Status WalFile::sync() {
   std::unique_lock lock(mutex_);
   const uint64_t mine = begun_ + 1;  // one that is under way may have begun before the caller's commit
   finished_one_.wait(lock, [&] { return !running_ || finished_ >= mine; });
-  if (finished_ >= mine) return last_;
+  if (broken_ || finished_ >= mine) return outcome_;
   running_ = true;
   const uint64_t number = ++begun_;
   lock.unlock();
-  Status status = sync_file();
+  Status opened = open_present();
+  Status synced = opened ? sync_file() : opened;
   lock.lock();
   running_ = false;
   finished_ = number;
-  last_ = status;
+  broken_ = opened && !synced;
+  outcome_ = synced;
   finished_one_.notify_all();
-  return status;
+  return synced;
 }
 
 Status WalFile::sync_file() {
-  TRY(open_present());
   if (fd_ >= 0 && fdatasync(fd_) != 0) return fail_errno("sync of " + database_ + "-wal");
   return {};
 }
@@ -47,10 +48,9 @@ Status WalFile::open_present() {
   if (fd_ >= 0 && present.st_dev == device_ && present.st_ino == inode_) return {};
   if (fd_ >= 0) close(fd_);
   fd_ = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  inode_ = 0;
   if (fd_ < 0) return fail_errno(path);
   if (fstat(fd_, &present) != 0) return fail_errno(path);
-  device_ = present.st_dev;
-  inode_ = present.st_ino;
 
   const std::string folder = std::filesystem::path(database_).parent_path();
   int folder_fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -59,6 +59,8 @@ Status WalFile::open_present() {
   auto error = fail_errno("sync of " + folder);
   close(folder_fd);
   if (rc != 0) return error;
+  device_ = present.st_dev;
+  inode_ = present.st_ino;
   return {};
 }
 

@@ -33,7 +33,7 @@ class WalFile {
   WalFile(const WalFile&) = delete;
   WalFile& operator=(const WalFile&) = delete;
 
-  // Callers that come while one syncs share the next.
+  // Callers that come while one syncs share the next. A sync that failed on the disk fails for good.
   Status sync();
 
  private:
@@ -46,7 +46,8 @@ class WalFile {
   bool running_ = false;
   uint64_t begun_ = 0;  // syncs so far
   uint64_t finished_ = 0;
-  Status last_;  // of the last one finished
+  bool broken_ = false;  // what the kernel failed to write it may have dropped: later syncs prove nothing
+  Status outcome_;       // of the last one finished
   // Used by the one that syncs.
   int fd_ = -1;
   dev_t device_ = 0;

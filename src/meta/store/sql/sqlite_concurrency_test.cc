@@ -14,7 +14,8 @@
 namespace cider::meta::sqlite {
 namespace {
 
-// Makes a file as the operation `create` would. The inode comes from the read set: the entry counts how many were made.
+// Makes a file as the operation `create` would. The inode comes from the read set: the entry counts how many
+// were made.
 Status create(Store& store, Ino parent, const std::string& name, Ino ino) {
   return store.run(
       [&](Transaction& transaction) -> Status {
@@ -52,14 +53,17 @@ Status remove(Store& store, Ino parent, const std::string& name) {
 // Everything that counts entries agrees with their number, and the file is sound.
 void check(const std::string& path, size_t directories) {
   EXPECT_EQ(rows(path, "PRAGMA integrity_check"), std::vector<std::string>{"ok:text"});
-  EXPECT_EQ(rows(path, "SELECT count(*) FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode=e.inode WHERE n.inode IS NULL"),
-            std::vector<std::string>{"0:integer"});
+  EXPECT_EQ(
+      rows(path,
+           "SELECT count(*) FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode=e.inode WHERE n.inode IS NULL"),
+      std::vector<std::string>{"0:integer"});
   auto entries = rows(path, "SELECT count(*) FROM jfs_edge");
   EXPECT_EQ(rows(path, "SELECT value FROM jfs_counter WHERE name='totalInodes'"), entries);
   EXPECT_EQ(rows(path, "SELECT sum(used_inodes) FROM jfs_dir_stats"), entries);
   EXPECT_EQ(rows(path, "SELECT sum(nlink)-2*count(*) FROM jfs_node WHERE type=2 AND inode>=100"), entries);
   EXPECT_EQ(rows(path, "SELECT count(*) FROM jfs_node WHERE type=1"), entries);
-  EXPECT_EQ(rows(path, "SELECT count(*) FROM jfs_dir_stats").front(), std::to_string(directories) + ":integer");
+  EXPECT_EQ(rows(path, "SELECT count(*) FROM jfs_dir_stats").front(),
+            std::to_string(directories) + ":integer");
 }
 
 void make_directories(Store& store, size_t count) {
@@ -123,9 +127,8 @@ TEST(SqliteConcurrency, two_stores_on_one_file) {
   {
     std::vector<std::jthread> threads;
     for (unsigned seed = 1; seed <= 6; ++seed) {
-      threads.emplace_back([&, seed] {
-        hammer(seed % 2 ? *volume.store : *other, seed, 3, 300, &changes[seed % 2]);
-      });
+      threads.emplace_back(
+          [&, seed] { hammer(seed % 2 ? *volume.store : *other, seed, 3, 300, &changes[seed % 2]); });
     }
   }
   EXPECT_GT(changes[0], 50);
@@ -208,9 +211,12 @@ TEST(SqliteConcurrency, a_failure_undoes_only_its_own_writes) {
   EXPECT_EQ(made, 8 * 160);
   EXPECT_EQ(refused, 8 * 40);
   EXPECT_EQ(rows(volume.path, "SELECT count(*) FROM jfs_edge").front(), std::to_string(made) + ":integer");
-  EXPECT_EQ(rows(volume.path, "SELECT value FROM jfs_counter WHERE name='totalInodes'").front(), std::to_string(made) + ":integer");
-  EXPECT_EQ(rows(volume.path, "SELECT used_inodes FROM jfs_dir_stats").front(), std::to_string(made) + ":integer");
-  EXPECT_EQ(rows(volume.path, "SELECT nlink FROM jfs_node WHERE inode=100").front(), std::to_string(made + 2) + ":integer");
+  EXPECT_EQ(rows(volume.path, "SELECT value FROM jfs_counter WHERE name='totalInodes'").front(),
+            std::to_string(made) + ":integer");
+  EXPECT_EQ(rows(volume.path, "SELECT used_inodes FROM jfs_dir_stats").front(),
+            std::to_string(made) + ":integer");
+  EXPECT_EQ(rows(volume.path, "SELECT nlink FROM jfs_node WHERE inode=100").front(),
+            std::to_string(made + 2) + ":integer");
 }
 
 TEST(SqliteConcurrency, a_waiting_operation_can_be_stopped) {
@@ -252,13 +258,14 @@ TEST(SqliteConcurrency, another_process_that_keeps_the_lock_is_an_error_in_the_e
   ASSERT_EQ(sqlite3_exec(other, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
   auto store = open_sqlite(volume.path, {.busy_limit = std::chrono::milliseconds(50)}).value();
   EXPECT_EQ(code_of(store->add_counter(Counter::next_inode, 1)), ETIMEDOUT);
-  EXPECT_EQ(store->counter(Counter::next_inode), 2);   // reading goes on
+  EXPECT_EQ(store->counter(Counter::next_inode), 2);  // reading goes on
   ASSERT_EQ(sqlite3_exec(other, "COMMIT", nullptr, nullptr, nullptr), SQLITE_OK);
   EXPECT_EQ(store->add_counter(Counter::next_inode, 1), 3);
   sqlite3_close(other);
 }
 
-// A child commits as fast as it can and tells each success; killed at any moment, all it told is there and nothing by halves.
+// A child commits as fast as it can and tells each success; killed at any moment, all it told is there and
+// nothing by halves.
 TEST(SqliteConcurrency, kill_in_the_middle_of_commits) {
   TestVolume volume;
   make_directories(*volume.store, 2);
@@ -349,7 +356,14 @@ TEST(SqliteConcurrency, sync_while_committing) {
   std::jthread writer([&] {
     for (Ino ino = 1000; ino < 1300; ++ino) ASSERT_TRUE(create(*volume.store, 100, std::to_string(ino), ino));
   });
-  for (int i = 0; i < 20; ++i) EXPECT_TRUE(volume.store->sync());
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 4; ++thread) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 20; ++i) EXPECT_TRUE(volume.store->sync());
+      });
+    }
+  }
   // A foreign checkpoint that empties the log, and one that is the last to close, leave it usable.
   alter(volume.path, "PRAGMA wal_checkpoint(TRUNCATE)");
   EXPECT_TRUE(volume.store->sync());

@@ -14,8 +14,8 @@ namespace cider::meta::sqlite {
 
 namespace {
 
-// The failed system call beneath SQLite's I/O error. SQLite does not keep it for every statement (not for COMMIT); errno, which
-// was cleared before the statement, still has it then.
+// The failed system call beneath SQLite's I/O error. SQLite does not keep it for every statement (not for
+// COMMIT); errno, which was cleared before the statement, still has it then.
 int system_error(sqlite3* db) {
   int kept = sqlite3_system_errno(db);
   return kept != 0 ? kept : errno;
@@ -23,9 +23,19 @@ int system_error(sqlite3* db) {
 
 int code_of_io_error(int code) {
   switch (code) {
-    case ENOSPC: case EFBIG: return ENOSPC;   // EFBIG: a limit on the size of files
-    case EDQUOT: case EROFS: case EACCES: case ENOENT: case EISDIR: case EMFILE: case ENFILE: return code;
-    default: return EIO;
+    case ENOSPC:
+    case EFBIG:
+      return ENOSPC;  // EFBIG: a limit on the size of files
+    case EDQUOT:
+    case EROFS:
+    case EACCES:
+    case ENOENT:
+    case EISDIR:
+    case EMFILE:
+    case ENFILE:
+      return code;
+    default:
+      return EIO;
   }
 }
 
@@ -33,24 +43,37 @@ std::unexpected<Error> failure(sqlite3* db, int rc) {
   const int cause = system_error(db);
   std::string message = sqlite3_errmsg(db);
   switch (rc & 0xFF) {
-    case SQLITE_FULL: return fail(ENOSPC, "no space for the database: " + message);
-    case SQLITE_READONLY: return fail(EROFS, "the database is read-only: " + message);
-    case SQLITE_CONSTRAINT: return fail(EEXIST, message);
-    case SQLITE_NOTADB: return fail(EINVAL, "not a SQLite database: " + message);
-    case SQLITE_CORRUPT: return fail(EIO, "the database is damaged: " + message);
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
+    case SQLITE_FULL:
+      return fail(ENOSPC, "no space for the database: " + message);
+    case SQLITE_READONLY:
+      return fail(EROFS, "the database is read-only: " + message);
+    case SQLITE_CONSTRAINT:
+      return fail(EEXIST, message);
+    case SQLITE_NOTADB:
+      return fail(EINVAL, "not a SQLite database: " + message);
+    case SQLITE_CORRUPT:
+      return fail(EIO, "the database is damaged: " + message);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_PROTOCOL:
       return fail(ETIMEDOUT, "another process does not release the database: " + message);
-    case SQLITE_NOMEM: return fail(ENOMEM, message);
-    case SQLITE_PERM: case SQLITE_AUTH: return fail(EACCES, message);
-    case SQLITE_CANTOPEN: case SQLITE_IOERR: {
+    case SQLITE_NOMEM:
+      return fail(ENOMEM, message);
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+      return fail(EACCES, message);
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR: {
       if (cause != 0) message += std::string(" (") + std::strerror(cause) + ")";
       return fail(code_of_io_error(cause), message);
     }
-    default: return fail(EIO, message);
+    default:
+      return fail(EIO, message);
   }
 }
 
-// Counting every allocation under one lock costs more than it tells; connections here are never shared between threads.
+// Counting every allocation under one lock costs more than it tells; connections here are never shared
+// between threads.
 void configure_library() {
   static std::once_flag once;
   std::call_once(once, [] { sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); });
@@ -59,8 +82,10 @@ void configure_library() {
 std::string immutable_uri(const std::string& path) {
   std::string uri = "file:";
   for (char c : path) {
-    if (c == '?' || c == '#' || c == '%') uri += "%" + to_hex({&c, 1});
-    else uri += c;
+    if (c == '?' || c == '#' || c == '%')
+      uri += "%" + to_hex({&c, 1});
+    else
+      uri += c;
   }
   return uri + "?immutable=1";
 }
@@ -79,10 +104,13 @@ Result<bool> Query::next() {
   return failure(db_, rc);
 }
 
-int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+int64_t Query::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
 
 std::string_view Query::bytes(int column) const {
-  // The order matters: sqlite3_column_blob leaves TEXT as it is, and bytes() then counts it without looking for a NUL.
+  // The order matters: sqlite3_column_blob leaves TEXT as it is, and bytes() then counts it without looking
+  // for a NUL.
   const void* data = sqlite3_column_blob(statement_, column);
   size_t size = static_cast<size_t>(sqlite3_column_bytes(statement_, column));
   if (!data) return {};
@@ -94,16 +122,26 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, co
   std::unique_ptr<Connection> connection(new Connection(options.busy_limit));
   int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
   switch (options.mode) {
-    case Mode::immutable: flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI; break;
-    case Mode::read_only: flags |= SQLITE_OPEN_READONLY; break;
-    case Mode::read_write: flags |= SQLITE_OPEN_READWRITE; break;
-    case Mode::create: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE; break;
+    case Mode::immutable:
+      flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI;
+      break;
+    case Mode::read_only:
+      flags |= SQLITE_OPEN_READONLY;
+      break;
+    case Mode::read_write:
+      flags |= SQLITE_OPEN_READWRITE;
+      break;
+    case Mode::create:
+      flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+      break;
   }
   std::string name = options.mode == Mode::immutable ? immutable_uri(path) : path;
   int rc = sqlite3_open_v2(name.c_str(), &connection->db_, flags, nullptr);
   if (rc == SQLITE_OK) {
-    if (Status status = connection->configure(options); status) return connection;
-    else return fail(status.error().code, path + ": " + status.error().to_string());
+    if (Status status = connection->configure(options); status)
+      return connection;
+    else
+      return fail(status.error().code, path + ": " + status.error().to_string());
   }
   if (!connection->db_) return fail(ENOMEM);
   Error error = failure(connection->db_, rc).error();
@@ -124,16 +162,21 @@ Status Connection::configure(const Options& options) {
     }
   }
   // NORMAL: a commit survives a crash of the process, and sync() makes it survive one of the machine.
-  TRY(script("PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA trusted_schema=OFF;"
-             "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-" + std::to_string(options.cache_kib) +
+  TRY(
+      script("PRAGMA synchronous=NORMAL; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=OFF; PRAGMA "
+             "trusted_schema=OFF;"
+             "PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-" +
+             std::to_string(options.cache_kib) +
              "; PRAGMA wal_autocheckpoint=0; PRAGMA query_only=" + (options.query_only ? "ON" : "OFF")));
   sqlite3_wal_hook(db_, &Connection::committed, this);
-  Query probe = TRY(query("PRAGMA schema_version"));   // the first read of the file: says whether it is a database
+  Query probe =
+      TRY(query("PRAGMA schema_version"));  // the first read of the file: says whether it is a database
   TRY(probe.next());
   return {};
 }
 
-// Other processes hold the write lock for milliseconds, and leave gaps as short: look often, and not in step with them.
+// Other processes hold the write lock for milliseconds, and leave gaps as short: look often, and not in step
+// with them.
 int Connection::wait_for_lock(void* self, int tries) {
   auto* connection = static_cast<Connection*>(self);
   auto now = std::chrono::steady_clock::now();
@@ -141,7 +184,8 @@ int Connection::wait_for_lock(void* self, int tries) {
   if (now - connection->busy_since_ > connection->busy_limit_) return 0;
   thread_local std::minstd_rand random(std::random_device{}());
   int longest = std::min(2000, 400 + tries * 100);
-  std::this_thread::sleep_for(std::chrono::microseconds(std::uniform_int_distribution<int>(200, longest)(random)));
+  std::this_thread::sleep_for(
+      std::chrono::microseconds(std::uniform_int_distribution<int>(200, longest)(random)));
   return 1;
 }
 
@@ -175,7 +219,9 @@ Status Connection::script(const std::string& sql) {
   return {};
 }
 
-bool Connection::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+bool Connection::in_transaction() const {
+  return sqlite3_get_autocommit(db_) == 0;
+}
 
 void Connection::rollback() {
   if (!in_transaction()) return;
@@ -190,9 +236,11 @@ int Connection::committed(void* self, sqlite3*, const char*, int pages) {
 
 Status Connection::checkpoint(std::chrono::milliseconds patience) {
   auto usual = std::exchange(busy_limit_, patience);
-  // The first does the work and keeps nobody from writing; the second has little left, and waits for readers of the old log.
+  // The first does the work and keeps nobody from writing; the second has little left, and waits for readers
+  // of the old log.
   int rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
-  if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  if (rc == SQLITE_OK)
+    rc = sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
   busy_limit_ = usual;
   if (rc == SQLITE_OK || (rc & 0xFF) == SQLITE_BUSY) return {};
   return failure(db_, rc);
@@ -209,11 +257,13 @@ int Connection::bind(sqlite3_stmt* statement, int index, std::string_view value,
 }
 
 int Connection::bind(sqlite3_stmt* statement, int index, Text value, bool copy) {
-  return sqlite3_bind_text64(statement, index, value.bytes.empty() ? "" : value.bytes.data(), value.bytes.size(),
-                             copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
+  return sqlite3_bind_text64(statement, index, value.bytes.empty() ? "" : value.bytes.data(),
+                             value.bytes.size(), copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
 }
 
-std::unexpected<Error> Connection::bind_failure(int code) { return failure(db_, code); }
+std::unexpected<Error> Connection::bind_failure(int code) {
+  return failure(db_, code);
+}
 
 Result<Snapshot> Snapshot::begin(Connection& db) {
   TRY(db.execute("BEGIN"));

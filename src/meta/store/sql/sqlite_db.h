@@ -1,11 +1,13 @@
 // One connection to a SQLite database, and statements on it.
 //
-// A connection is used by one thread at a time. Statements are compiled once per connection and found again by the address of
-// their text, so the text must be a literal, or live as long as the connection. Integers are bound as INTEGER (unsigned ones
-// by their bits), a string_view as BLOB, Text as TEXT; both may hold any byte.
+// A connection is used by one thread at a time. Statements are compiled once per connection and found again
+// by the address of their text, so the text must be a literal, or live as long as the connection. Integers
+// are bound as INTEGER (unsigned ones by their bits), a string_view as BLOB, Text as TEXT; both may hold any
+// byte.
 //
-// Errors: ENOSPC (disk full), EROFS, EEXIST (a unique key is taken), EINVAL (not a SQLite database), ETIMEDOUT (another process
-// held its lock too long), EIO with SQLite's message for everything else, a damaged file among it.
+// Errors: ENOSPC (disk full), EROFS, EEXIST (a unique key is taken), EINVAL (not a SQLite database),
+// ETIMEDOUT (another process held its lock too long), EIO with SQLite's message for everything else, a
+// damaged file among it.
 #pragma once
 
 #include <chrono>
@@ -37,9 +39,9 @@ class Query {
   Query& operator=(const Query&) = delete;
   ~Query();
 
-  Result<bool> next();                        // to the first, or next, row; false: no more
-  int64_t integer(int column) const;          // 0 for NULL
-  std::string_view bytes(int column) const;   // of a BLOB or TEXT, NULs included; valid until next()
+  Result<bool> next();                       // to the first, or next, row; false: no more
+  int64_t integer(int column) const;         // 0 for NULL
+  std::string_view bytes(int column) const;  // of a BLOB or TEXT, NULs included; valid until next()
 
  private:
   sqlite3* db_;
@@ -52,9 +54,9 @@ class Connection {
   enum class Mode { immutable, read_only, read_write, create };
   struct Options {
     Mode mode = Mode::read_write;
-    bool query_only = false;                     // refuses writes, although the file is open for them (WAL needs that)
+    bool query_only = false;  // refuses writes, although the file is open for them (WAL needs that)
     int cache_kib = 2048;
-    std::chrono::milliseconds busy_limit{60'000};   // how long to wait for a lock of another process
+    std::chrono::milliseconds busy_limit{60'000};  // how long to wait for a lock of another process
   };
   static Result<std::unique_ptr<Connection>> open(const std::string& path, const Options& options);
   ~Connection();
@@ -83,8 +85,9 @@ class Connection {
 
   // Length of the write-ahead log after this connection's last commit.
   int log_pages() const { return log_pages_; }
-  // Copies the log into the database, and lets it begin anew unless readers keep it for longer than `patience`. SQLite's own
-  // checkpoints never wait: with readers always about, the log grows without end and every commit tries, and syncs, again.
+  // Copies the log into the database, and lets it begin anew unless readers keep it for longer than
+  // `patience`. SQLite's own checkpoints never wait: with readers always about, the log grows without end and
+  // every commit tries, and syncs, again.
   Status checkpoint(std::chrono::milliseconds patience);
 
  private:

@@ -1,4 +1,5 @@
-// Volumes that JuiceFS 1.4.1 wrote, read by us; and rows that we write for the same facts, compared with JuiceFS's.
+// Volumes that JuiceFS 1.4.1 wrote, read by us; and rows that we write for the same facts, compared with
+// JuiceFS's.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -30,7 +31,9 @@ class FixtureVolume {
   std::unique_ptr<Store> store;
 };
 
-int64_t nanos(Time t) { return t.sec * 1'000'000'000 + t.nsec; }
+int64_t nanos(Time t) {
+  return t.sec * 1'000'000'000 + t.nsec;
+}
 
 FileType type_of(const std::string& name) {
   if (name == "file") return FileType::file;
@@ -125,7 +128,8 @@ TEST_P(Fixture, directories_list_what_a_walk_found) {
   EXPECT_EQ(not_utf8 + found.size(), volume.expected["entries"].size());
 }
 
-// Every row of jfs_node, written anew from what we decoded, has the same values and the same types, whether inserted or patched.
+// Every row of jfs_node, written anew from what we decoded, has the same values and the same types, whether
+// inserted or patched.
 TEST_P(Fixture, rows_we_write_equal_those_of_juicefs) {
   CIDER_FIXTURE(dir, GetParam());
   FixtureVolume theirs(dir);
@@ -159,11 +163,15 @@ TEST_P(Fixture, other_rows_we_write_equal_those_of_juicefs) {
     if (auto target = ask(*theirs.store, SymlinkRead{ino, {}}).target) {
       ASSERT_TRUE(write(store, SetSymlink{ino, *target}));
     }
-    for (const Flock& lock : ask(*theirs.store, FlocksRead{ino, {}}).table) ASSERT_TRUE(write(store, PutFlock{ino, lock}));
-    for (const Plock& lock : ask(*theirs.store, PlocksRead{ino, {}}).table) ASSERT_TRUE(write(store, PutPlock{ino, lock}));
-    for (uint64_t sid : ask(*theirs.store, SustainedRead{ino, {}}).sids) ASSERT_TRUE(write(store, PutSustained{sid, ino}));
+    for (const Flock& lock : ask(*theirs.store, FlocksRead{ino, {}}).table)
+      ASSERT_TRUE(write(store, PutFlock{ino, lock}));
+    for (const Plock& lock : ask(*theirs.store, PlocksRead{ino, {}}).table)
+      ASSERT_TRUE(write(store, PutPlock{ino, lock}));
+    for (uint64_t sid : ask(*theirs.store, SustainedRead{ino, {}}).sids)
+      ASSERT_TRUE(write(store, PutSustained{sid, ino}));
     for (auto& name : ask(*theirs.store, XattrNamesRead{ino, {}}).names) {
-      ASSERT_TRUE(write(store, SetXattr{ino, name, ask(*theirs.store, XattrRead{ino, name, {}}).value.value()}));
+      ASSERT_TRUE(
+          write(store, SetXattr{ino, name, ask(*theirs.store, XattrRead{ino, name, {}}).value.value()}));
     }
     for (auto& [index, records] : ask(*theirs.store, ChunkRangeRead{ino, 0, UINT32_MAX, {}}).chunks) {
       ASSERT_TRUE(write(store, AppendSlices{ino, index, records, nullptr}));
@@ -171,13 +179,16 @@ TEST_P(Fixture, other_rows_we_write_equal_those_of_juicefs) {
   }
   auto sessions = theirs.store->list_sessions().value();
   for (const SessionRecord& session : sessions) ASSERT_TRUE(store.put_session(session));
-  for (uint32_t id = 1; auto rule = theirs.store->acl(id).value(); ++id) EXPECT_EQ(store.intern_acl(*rule), id);
+  for (uint32_t id = 1; auto rule = theirs.store->acl(id).value(); ++id)
+    EXPECT_EQ(store.intern_acl(*rule), id);
   for (const char* query :
-       {"SELECT * FROM jfs_symlink ORDER BY inode", "SELECT inode,name,value FROM jfs_xattr ORDER BY inode,name",
+       {"SELECT * FROM jfs_symlink ORDER BY inode",
+        "SELECT inode,name,value FROM jfs_xattr ORDER BY inode,name",
         "SELECT inode,sid,owner,ltype FROM jfs_flock ORDER BY inode,sid,owner", "SELECT * FROM jfs_session2",
-        "SELECT inode,sid,owner,records FROM jfs_plock ORDER BY inode,sid,owner", "SELECT sid,inode FROM jfs_sustained",
-        "SELECT * FROM jfs_acl ORDER BY id",
-        "SELECT inode,indx,CAST(slices AS BLOB) FROM jfs_chunk WHERE inode IN (SELECT inode FROM jfs_node) ORDER BY inode,indx"}) {
+        "SELECT inode,sid,owner,records FROM jfs_plock ORDER BY inode,sid,owner",
+        "SELECT sid,inode FROM jfs_sustained", "SELECT * FROM jfs_acl ORDER BY id",
+        "SELECT inode,indx,CAST(slices AS BLOB) FROM jfs_chunk WHERE inode IN (SELECT inode FROM jfs_node) "
+        "ORDER BY inode,indx"}) {
     auto wanted = rows(theirs.path, query);
     auto written = rows(ours.path, query);
     // The chunks of ours have no inodes beside them.
@@ -189,19 +200,22 @@ TEST_P(Fixture, other_rows_we_write_equal_those_of_juicefs) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Volumes, Fixture,
-                         ::testing::Values("main-sqlite", "small-zstd", "small-aes", "small-bs64k", "small-changelog-sqlite"));
+                         ::testing::Values("main-sqlite", "small-zstd", "small-aes", "small-bs64k",
+                                           "small-changelog-sqlite"));
 
 TEST(SqliteFixture, a_time_that_juicefs_wrapped_is_read_as_it_stands) {
   CIDER_FIXTURE(dir, "main-sqlite");
   FixtureVolume volume(dir);
   auto attr = ask(*volume.store, AttrRead{119, field::all, {}}).value.value();
-  EXPECT_EQ(attr.atime, (Time{-4852116233, 189'734'165}));   // -4852116232810265 us and -835 ns
+  EXPECT_EQ(attr.atime, (Time{-4852116233, 189'734'165}));  // -4852116232810265 us and -835 ns
 }
 
 TEST(SqliteFixture, chunks_that_juicefs_appended_are_text_and_read_whole) {
   CIDER_FIXTURE(dir, "main-sqlite");
   FixtureVolume volume(dir);
-  auto text = rows(volume.path, "SELECT inode,indx,length(CAST(slices AS BLOB)) FROM jfs_chunk WHERE typeof(slices)='text'");
+  auto text =
+      rows(volume.path,
+           "SELECT inode,indx,length(CAST(slices AS BLOB)) FROM jfs_chunk WHERE typeof(slices)='text'");
   ASSERT_FALSE(text.empty());
   for (const std::string& row : text) {
     Ino ino = std::stoull(row);

@@ -16,7 +16,8 @@ SqlTime to_sql_time(Time t) {
 }
 
 Time from_sql_time(SqlTime t) {
-  // Both parts are divided rounding toward zero, whatever the columns hold, so nothing overflows; then made positive.
+  // Both parts are divided rounding toward zero, whatever the columns hold, so nothing overflows; then made
+  // positive.
   int64_t sec = t.micros / 1'000'000;
   int64_t nsec = t.micros % 1'000'000 * 1000 + t.nanos % 1000;
   if (nsec < 0) {

@@ -11,15 +11,17 @@
 namespace cider::meta::sqlite {
 
 // The columns that read_attr takes, in its order, of the table (or alias) `t` with its dot.
-#define CIDER_NODE_COLUMNS(t)                                                                                    \
-  t "type," t "flags," t "mode," t "uid," t "gid," t "atime," t "mtime," t "ctime," t "atimensec," t "mtimensec," \
-  t "ctimensec," t "nlink," t "length," t "rdev," t "parent," t "access_acl_id," t "default_acl_id," t "tier_id"
+#define CIDER_NODE_COLUMNS(t)                                                                        \
+  t "type," t "flags," t "mode," t "uid," t "gid," t "atime," t "mtime," t "ctime," t "atimensec," t \
+    "mtimensec," t "ctimensec," t "nlink," t "length," t "rdev," t "parent," t "access_acl_id," t    \
+    "default_acl_id," t "tier_id"
 
 // The attributes in the columns from `first` on. EIO, with the inode's number, where they make no sense.
 Result<Attr> read_attr(const Query& row, int first, Ino ino);
 
-// Format: JuiceFS 1.4 pkg/meta/sql.go setAtime: nanoseconds since 1970 divided by 1000, and the remainder, both rounded toward
-// zero: before 1970 both are negative. Microseconds reach over the whole range of years; beyond it they stay at its ends.
+// Format: JuiceFS 1.4 pkg/meta/sql.go setAtime: nanoseconds since 1970 divided by 1000, and the remainder,
+// both rounded toward zero: before 1970 both are negative. Microseconds reach over the whole range of years;
+// beyond it they stay at its ends.
 struct SqlTime {
   int64_t micros = 0;
   int64_t nanos = 0;

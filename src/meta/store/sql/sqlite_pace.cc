@@ -21,8 +21,8 @@ constexpr Rhythm kContended{microseconds(5'000), microseconds(5'000)};
 
 constexpr std::chrono::milliseconds kLookInterval{5};
 constexpr std::chrono::seconds kSessionsInterval{2};
-constexpr std::chrono::seconds kContentionMemory{1};   // a foreign commit counts this long
-constexpr microseconds kIdle{1'000};                   // the database was free this long: as good as a gap
+constexpr std::chrono::seconds kContentionMemory{1};  // a foreign commit counts this long
+constexpr microseconds kIdle{1'000};                  // the database was free this long: as good as a gap
 
 }  // namespace
 
@@ -31,7 +31,8 @@ void Pace::wait() {
   if (now - ended_ >= kIdle) worked_ = {};
   Rhythm rhythm = kAlone;
   if (foreign_session_) rhythm = kShared;
-  if (foreign_commit_ != Clock::time_point{} && now - foreign_commit_ < kContentionMemory) rhythm = kContended;
+  if (foreign_commit_ != Clock::time_point{} && now - foreign_commit_ < kContentionMemory)
+    rhythm = kContended;
   if (worked_ >= rhythm.work) {
     std::this_thread::sleep_for(rhythm.gap);
     worked_ = {};

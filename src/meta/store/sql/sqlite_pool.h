@@ -12,8 +12,8 @@
 
 namespace cider::meta::sqlite {
 
-// Thread-safe. Readers see the last commit at the moment they begin (WAL), wait neither for the writer nor for each other, but for a
-// free connection when all are busy.
+// Thread-safe. Readers see the last commit at the moment they begin (WAL), wait neither for the writer nor
+// for each other, but for a free connection when all are busy.
 class ReaderPool {
  public:
   ReaderPool(std::string path, Connection::Options options, size_t limit)
@@ -22,7 +22,8 @@ class ReaderPool {
   // A connection, given back when the lease ends.
   class Lease {
    public:
-    Lease(ReaderPool* pool, std::unique_ptr<Connection> connection) : pool_(pool), connection_(std::move(connection)) {}
+    Lease(ReaderPool* pool, std::unique_ptr<Connection> connection)
+        : pool_(pool), connection_(std::move(connection)) {}
     Lease(Lease&&) = default;
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
@@ -45,7 +46,7 @@ class ReaderPool {
   const size_t limit_;
   std::mutex mutex_;
   std::condition_variable freed_;
-  std::vector<std::unique_ptr<Connection>> free_;   // the last one used is the next: its caches are warm
+  std::vector<std::unique_ptr<Connection>> free_;  // the last one used is the next: its caches are warm
   size_t open_ = 0;
 };
 

@@ -12,7 +12,8 @@ namespace {
 
 Result<FileType> entry_type(int64_t type, Ino parent) {
   if (type < static_cast<int64_t>(FileType::file) || type > static_cast<int64_t>(FileType::socket)) {
-    return fail(EIO, "an entry of directory " + std::to_string(parent) + " has unknown type " + std::to_string(type));
+    return fail(
+        EIO, "an entry of directory " + std::to_string(parent) + " has unknown type " + std::to_string(type));
   }
   return static_cast<FileType>(type);
 }
@@ -48,9 +49,10 @@ Status read(Connection& db, EntryRead& item) {
 }
 
 Status read(Connection& db, LookupRead& item) {
-  Query row = TRY(db.query("SELECT e.inode,e.type,n.inode," CIDER_NODE_COLUMNS("n.")
-                           " FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode=e.inode WHERE e.parent=? AND e.name=?",
-                           item.parent, std::string_view(item.name)));
+  Query row = TRY(db.query(
+      "SELECT e.inode,e.type,n.inode," CIDER_NODE_COLUMNS(
+          "n.") " FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode=e.inode WHERE e.parent=? AND e.name=?",
+      item.parent, std::string_view(item.name)));
   item.value.reset();
   item.attr.reset();
   if (!TRY(row.next())) return {};
@@ -71,7 +73,8 @@ Status read(Connection& db, SymlinkRead& item) {
 }
 
 Status read(Connection& db, XattrRead& item) {
-  item.value = TRY(one_value(db, "SELECT value FROM jfs_xattr WHERE inode=? AND name=?", item.ino, Text{item.name}));
+  item.value =
+      TRY(one_value(db, "SELECT value FROM jfs_xattr WHERE inode=? AND name=?", item.ino, Text{item.name}));
   return {};
 }
 
@@ -85,19 +88,21 @@ Status read(Connection& db, XattrNamesRead& item) {
 Status check_list(std::string_view records, Ino ino, uint32_t index) {
   if (records.size() % kSliceRecordSize == 0) return {};
   return fail(EIO, "chunk " + std::to_string(index) + " of inode " + std::to_string(ino) + " has a list of " +
-                       std::to_string(records.size()) + " bytes, no multiple of " + std::to_string(kSliceRecordSize));
+                       std::to_string(records.size()) + " bytes, no multiple of " +
+                       std::to_string(kSliceRecordSize));
 }
 
 // JuiceFS appends with `||`, which makes the value TEXT with NULs inside: bytes() reads both alike.
 Status read(Connection& db, ChunkRead& item) {
-  item.records = TRY(one_value(db, "SELECT slices FROM jfs_chunk WHERE inode=? AND indx=?", item.ino, item.index))
-                     .value_or(std::string());
+  item.records =
+      TRY(one_value(db, "SELECT slices FROM jfs_chunk WHERE inode=? AND indx=?", item.ino, item.index))
+          .value_or(std::string());
   return check_list(item.records, item.ino, item.index);
 }
 
 Status read(Connection& db, ChunkRangeRead& item) {
-  Query row = TRY(db.query("SELECT indx,slices FROM jfs_chunk WHERE inode=? AND indx BETWEEN ? AND ?", item.ino, item.first,
-                           item.last));
+  Query row = TRY(db.query("SELECT indx,slices FROM jfs_chunk WHERE inode=? AND indx BETWEEN ? AND ?",
+                           item.ino, item.first, item.last));
   item.chunks.clear();
   while (TRY(row.next())) {
     uint32_t index = static_cast<uint32_t>(row.integer(0));
@@ -111,7 +116,8 @@ Status read(Connection& db, ChunkRangeRead& item) {
 Status read(Connection& db, ParentsRead& item) {
   Query row = TRY(db.query("SELECT parent,count(*) FROM jfs_edge WHERE inode=? GROUP BY parent", item.ino));
   item.parents.clear();
-  while (TRY(row.next())) item.parents[static_cast<Ino>(row.integer(0))] = static_cast<uint32_t>(row.integer(1));
+  while (TRY(row.next()))
+    item.parents[static_cast<Ino>(row.integer(0))] = static_cast<uint32_t>(row.integer(1));
   return {};
 }
 
@@ -124,7 +130,8 @@ Status read(Connection& db, SliceRefRead& item) {
 
 // ltype is the letter R or W.
 Status read(Connection& db, FlocksRead& item) {
-  Query row = TRY(db.query("SELECT sid,owner,ltype FROM jfs_flock WHERE inode=? ORDER BY sid,owner", item.ino));
+  Query row =
+      TRY(db.query("SELECT sid,owner,ltype FROM jfs_flock WHERE inode=? ORDER BY sid,owner", item.ino));
   item.table.clear();
   while (TRY(row.next())) {
     LockHolder holder{static_cast<uint64_t>(row.integer(0)), static_cast<uint64_t>(row.integer(1))};
@@ -134,7 +141,8 @@ Status read(Connection& db, FlocksRead& item) {
 }
 
 Status read(Connection& db, PlocksRead& item) {
-  Query row = TRY(db.query("SELECT sid,owner,records FROM jfs_plock WHERE inode=? ORDER BY sid,owner", item.ino));
+  Query row =
+      TRY(db.query("SELECT sid,owner,records FROM jfs_plock WHERE inode=? ORDER BY sid,owner", item.ino));
   item.table.clear();
   while (TRY(row.next())) {
     LockHolder holder{static_cast<uint64_t>(row.integer(0)), static_cast<uint64_t>(row.integer(1))};
@@ -149,7 +157,8 @@ Status read(Connection& db, LockWaitsRead& item) {
   Query row = TRY(db.query("SELECT sid,owner,inode,record FROM cider_lock_wait"));
   while (TRY(row.next())) {
     auto ranges = TRY(decode_plock_ranges(row.bytes(3)));
-    if (ranges.size() != 1) return fail(EIO, "a lock wait of session " + std::to_string(row.integer(0)) + " names no one range");
+    if (ranges.size() != 1)
+      return fail(EIO, "a lock wait of session " + std::to_string(row.integer(0)) + " names no one range");
     LockHolder waiter{static_cast<uint64_t>(row.integer(0)), static_cast<uint64_t>(row.integer(1))};
     item.waits.push_back({waiter, static_cast<Ino>(row.integer(2)), ranges.front()});
   }
@@ -157,7 +166,8 @@ Status read(Connection& db, LockWaitsRead& item) {
 }
 
 Status read(Connection& db, HolderLocksRead& item) {
-  Query row = TRY(db.query("SELECT inode FROM jfs_plock WHERE sid=? AND owner=?", item.holder.sid, item.holder.owner));
+  Query row = TRY(
+      db.query("SELECT inode FROM jfs_plock WHERE sid=? AND owner=?", item.holder.sid, item.holder.owner));
   item.inodes.clear();
   while (TRY(row.next())) item.inodes.push_back(static_cast<Ino>(row.integer(0)));
   return {};
@@ -178,14 +188,16 @@ Status read(Connection& db, SustainedRead& item) {
 }
 
 Status read(Connection& db, UsageRead& item) {
-  Query row = TRY(db.query("SELECT coalesce((SELECT value FROM jfs_counter WHERE name='usedSpace'),0),"
-                           "coalesce((SELECT value FROM jfs_counter WHERE name='totalInodes'),0)"));
+  Query row =
+      TRY(db.query("SELECT coalesce((SELECT value FROM jfs_counter WHERE name='usedSpace'),0),"
+                   "coalesce((SELECT value FROM jfs_counter WHERE name='totalInodes'),0)"));
   if (TRY(row.next())) item = {row.integer(0), row.integer(1)};
   return {};
 }
 
 Status read(Connection& db, DirStatRead& item) {
-  Query row = TRY(db.query("SELECT data_length,used_space,used_inodes FROM jfs_dir_stats WHERE inode=?", item.ino));
+  Query row =
+      TRY(db.query("SELECT data_length,used_space,used_inodes FROM jfs_dir_stats WHERE inode=?", item.ino));
   item.stat.reset();
   if (TRY(row.next())) item.stat = DirStat{row.integer(0), row.integer(1), row.integer(2)};
   return {};

@@ -10,7 +10,9 @@ namespace {
 
 constexpr size_t kMaxPage = 100'000;
 
-int64_t page(size_t limit) { return static_cast<int64_t>(std::min(limit, kMaxPage)); }
+int64_t page(size_t limit) {
+  return static_cast<int64_t>(std::min(limit, kMaxPage));
+}
 
 Result<uint64_t> last_edge(Connection& db) {
   Query row = TRY(db.query("SELECT coalesce(max(id),0) FROM jfs_edge"));
@@ -18,7 +20,8 @@ Result<uint64_t> last_edge(Connection& db) {
   return static_cast<uint64_t>(row.integer(0));
 }
 
-// Both walk the index (parent, name), which holds the row's id as well: no sort, and a page costs its own length.
+// Both walk the index (parent, name), which holds the row's id as well: no sort, and a page costs its own
+// length.
 constexpr const char* kPage =
     "SELECT name,inode,type FROM jfs_edge WHERE parent=? AND name>? AND id<=? ORDER BY name LIMIT ?";
 constexpr const char* kPageWithAttrs =
@@ -28,17 +31,19 @@ constexpr const char* kPageWithAttrs =
 
 }  // namespace
 
-Result<std::vector<ListedEntry>> list_dir(Connection& db, Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) {
+Result<std::vector<ListedEntry>> list_dir(Connection& db, Ino dir, DirCursor* cursor, size_t limit,
+                                          bool with_attrs) {
   std::vector<ListedEntry> entries;
   if (cursor->at_end || limit == 0) return entries;
-  Snapshot snapshot = TRY(Snapshot::begin(db));   // the bound and the first page at one instant
+  Snapshot snapshot = TRY(Snapshot::begin(db));  // the bound and the first page at one instant
   if (cursor->position.empty()) cursor->bound = TRY(last_edge(db));
-  Query row = TRY(db.query(with_attrs ? kPageWithAttrs : kPage, dir, std::string_view(cursor->position), cursor->bound,
-                           page(limit)));
+  Query row = TRY(db.query(with_attrs ? kPageWithAttrs : kPage, dir, std::string_view(cursor->position),
+                           cursor->bound, page(limit)));
   while (TRY(row.next())) {
     int64_t type = row.integer(2);
     if (type < static_cast<int64_t>(FileType::file) || type > static_cast<int64_t>(FileType::socket)) {
-      return fail(EIO, "an entry of directory " + std::to_string(dir) + " has unknown type " + std::to_string(type));
+      return fail(
+          EIO, "an entry of directory " + std::to_string(dir) + " has unknown type " + std::to_string(type));
     }
     ListedEntry& listed = entries.emplace_back();
     listed.name = row.bytes(0);
@@ -91,9 +96,11 @@ Result<std::vector<RecordLockOwner>> session_locks(Connection& db, uint64_t sid)
 
 Result<std::vector<DeletedFile>> deleted_files(Connection& db, int64_t before, size_t limit) {
   std::vector<DeletedFile> files;
-  Query row = TRY(db.query("SELECT inode,length,expire FROM jfs_delfile WHERE expire<? LIMIT ?", before, page(limit)));
+  Query row = TRY(
+      db.query("SELECT inode,length,expire FROM jfs_delfile WHERE expire<? LIMIT ?", before, page(limit)));
   while (TRY(row.next())) {
-    files.push_back({static_cast<Ino>(row.integer(0)), static_cast<uint64_t>(row.integer(1)), row.integer(2)});
+    files.push_back(
+        {static_cast<Ino>(row.integer(0)), static_cast<uint64_t>(row.integer(1)), row.integer(2)});
   }
   return files;
 }

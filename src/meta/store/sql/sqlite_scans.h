@@ -9,9 +9,10 @@
 
 namespace cider::meta::sqlite {
 
-// A page of a directory in the order of names. The cursor holds the last name, and as `bound` the highest row id at the
-// beginning: rows made later are left out, so a listing ends while others create and rename.
-Result<std::vector<ListedEntry>> list_dir(Connection& db, Ino dir, DirCursor* cursor, size_t limit, bool with_attrs);
+// A page of a directory in the order of names. The cursor holds the last name, and as `bound` the highest row
+// id at the beginning: rows made later are left out, so a listing ends while others create and rename.
+Result<std::vector<ListedEntry>> list_dir(Connection& db, Ino dir, DirCursor* cursor, size_t limit,
+                                          bool with_attrs);
 
 Result<std::vector<SessionRecord>> list_sessions(Connection& db);
 Result<std::vector<Ino>> sustained_inodes(Connection& db, uint64_t sid);

@@ -70,10 +70,14 @@ class SqliteStore final : public Store {
   std::string name() const override { return "sqlite3"; }
   std::string describe() const override { return "sqlite3://" + path_; }
 
-  Result<std::optional<std::string>> load_setting() override { return sqlite::load_setting(*TRY(readers_.acquire())); }
+  Result<std::optional<std::string>> load_setting() override {
+    return sqlite::load_setting(*TRY(readers_.acquire()));
+  }
 
-  Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) override {
-    return change([&](Turn& turn) { return sqlite::create_volume(turn.db, turn.changes, setting, root, trash); });
+  Status create_volume(std::string_view setting, const Attr& root,
+                       const std::optional<Attr>& trash) override {
+    return change(
+        [&](Turn& turn) { return sqlite::create_volume(turn.db, turn.changes, setting, root, trash); });
   }
   Status save_setting(std::string_view setting) override {
     return change([&](Turn& turn) { return sqlite::save_setting(turn.db, setting); });
@@ -108,20 +112,27 @@ class SqliteStore final : public Store {
 
   Status sync() override { return wal_.sync(); }
 
-  Result<int64_t> counter(Counter counter) override { return sqlite::counter(*TRY(readers_.acquire()), counter); }
+  Result<int64_t> counter(Counter counter) override {
+    return sqlite::counter(*TRY(readers_.acquire()), counter);
+  }
   Result<int64_t> add_counter(Counter counter, int64_t delta) override {
-    return change_and_answer<int64_t>([&](Turn& turn) { return sqlite::add_counter(turn.db, counter, delta); });
+    return change_and_answer<int64_t>(
+        [&](Turn& turn) { return sqlite::add_counter(turn.db, counter, delta); });
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
-    return change_and_answer<bool>([&](Turn& turn) { return sqlite::set_if_small(turn.db, counter, value, diff); });
+    return change_and_answer<bool>(
+        [&](Turn& turn) { return sqlite::set_if_small(turn.db, counter, value, diff); });
   }
 
-  Result<std::optional<AclRule>> acl(uint32_t id) override { return sqlite::acl(*TRY(readers_.acquire()), id); }
+  Result<std::optional<AclRule>> acl(uint32_t id) override {
+    return sqlite::acl(*TRY(readers_.acquire()), id);
+  }
   Result<uint32_t> intern_acl(const AclRule& rule) override {
     return change_and_answer<uint32_t>([&](Turn& turn) { return sqlite::intern_acl(turn.db, rule); });
   }
 
-  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) override {
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
+                                            bool with_attrs) override {
     return sqlite::list_dir(*TRY(readers_.acquire()), dir, cursor, limit, with_attrs);
   }
 
@@ -132,7 +143,9 @@ class SqliteStore final : public Store {
   Status refresh_session(uint64_t sid, int64_t expire) override {
     return change([&](Turn& turn) { return sqlite::refresh_session(turn.db, sid, expire); });
   }
-  Result<std::vector<SessionRecord>> list_sessions() override { return sqlite::list_sessions(*TRY(readers_.acquire())); }
+  Result<std::vector<SessionRecord>> list_sessions() override {
+    return sqlite::list_sessions(*TRY(readers_.acquire()));
+  }
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override {
     return sqlite::sustained_inodes(*TRY(readers_.acquire()), sid);
   }
@@ -143,7 +156,9 @@ class SqliteStore final : public Store {
   Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) override {
     return sqlite::deleted_files(*TRY(readers_.acquire()), before, limit);
   }
-  Result<std::vector<uint32_t>> chunks_of(Ino ino) override { return sqlite::chunks_of(*TRY(readers_.acquire()), ino); }
+  Result<std::vector<uint32_t>> chunks_of(Ino ino) override {
+    return sqlite::chunks_of(*TRY(readers_.acquire()), ino);
+  }
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override {
     return sqlite::unreferenced_slices(*TRY(readers_.acquire()), limit);
   }
@@ -176,7 +191,7 @@ class SqliteStore final : public Store {
   }
 
   const std::string path_;
-  std::unique_ptr<Writer> writer_;   // null: read-only
+  std::unique_ptr<Writer> writer_;  // null: read-only
   ReaderPool readers_;
   sqlite::WalFile wal_;
 };
@@ -197,8 +212,8 @@ Status check_path(const std::string& path, const SqliteOptions& options) {
   return {};
 }
 
-// SQLite wants to make `-shm` and `-wal` even for reading. Where that is impossible nobody else can write either, and
-// without a log all there is stands in the file itself.
+// SQLite wants to make `-shm` and `-wal` even for reading. Where that is impossible nobody else can write
+// either, and without a log all there is stands in the file itself.
 bool is_immutable(const std::string& path) {
   struct statvfs fs;
   struct stat log;
@@ -210,12 +225,15 @@ bool is_immutable(const std::string& path) {
 Status check_schema(Connection& db, const SqliteOptions& options) {
   if (!TRY(sqlite::load_setting(db)) || TRY(sqlite::schema_is_complete(db))) return {};
   if (options.read_only) {
-    return fail(EROFS, "the volume's tables are of an older client; mount it once for writing, which completes them");
+    return fail(
+        EROFS, "the volume's tables are of an older client; mount it once for writing, which completes them");
   }
   TRY(db.execute("BEGIN IMMEDIATE"));
   Status status = sqlite::complete_schema(db);
-  if (status) TRY(db.execute("COMMIT"));
-  else db.rollback();
+  if (status)
+    TRY(db.execute("COMMIT"));
+  else
+    db.rollback();
   return status;
 }
 
@@ -230,7 +248,8 @@ Result<std::unique_ptr<Store>> open_sqlite(const std::string& path, const Sqlite
 
   Connection::Options first;
   first.mode = options.create ? Connection::Mode::create : Connection::Mode::read_write;
-  if (options.read_only) first.mode = is_immutable(absolute) ? Connection::Mode::immutable : Connection::Mode::read_only;
+  if (options.read_only)
+    first.mode = is_immutable(absolute) ? Connection::Mode::immutable : Connection::Mode::read_only;
   first.busy_limit = options.busy_limit;
   first.cache_kib = kWriterCacheKib;
   auto connection = TRY(Connection::open(absolute, first));

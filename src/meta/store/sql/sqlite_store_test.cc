@@ -41,7 +41,9 @@ TEST(SqliteStore, destroys_all_it_ever_made) {
 
 TEST(SqliteStore, says_what_is_wrong_with_a_file) {
   TempFolder folder;
-  auto open = [&](const std::string& path, bool create = false) { return code_of(open_sqlite(path, {.create = create})); };
+  auto open = [&](const std::string& path, bool create = false) {
+    return code_of(open_sqlite(path, {.create = create}));
+  };
   EXPECT_EQ(open(folder / "none.db"), ENOENT);
   EXPECT_FALSE(std::filesystem::exists(folder / "none.db"));
   EXPECT_EQ(open(folder / "no-folder/x.db", true), ENOENT);
@@ -68,7 +70,7 @@ TEST(SqliteStore, a_damaged_file_is_an_error_not_a_crash) {
     file << std::string(20 * 4096, '\xA5');
   }
   auto store = open_sqlite(volume.path, {});
-  if (!store) return;   // found at once
+  if (!store) return;  // found at once
   bool failed = false;
   for (Ino ino = 1; ino < 600; ++ino) {
     Status status = (*store)->read([&](Transaction& transaction) {
@@ -97,18 +99,23 @@ TEST(SqliteStore, completes_the_tables_of_an_older_client) {
   TestVolume volume;
   volume.store.reset();
   std::string schema = "SELECT type,name,sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name";
-  alter(volume.path, "ALTER TABLE jfs_node DROP COLUMN tier_id; ALTER TABLE jfs_node DROP COLUMN default_acl_id;"
-                     "ALTER TABLE jfs_node DROP COLUMN ctimensec; DROP TABLE jfs_acl; DROP TABLE jfs_session2;"
-                     "DROP INDEX IDX_jfs_chunk_ref_refs");
+  alter(volume.path,
+        "ALTER TABLE jfs_node DROP COLUMN tier_id; ALTER TABLE jfs_node DROP COLUMN default_acl_id;"
+        "ALTER TABLE jfs_node DROP COLUMN ctimensec; DROP TABLE jfs_acl; DROP TABLE jfs_session2;"
+        "DROP INDEX IDX_jfs_chunk_ref_refs");
   EXPECT_EQ(code_of(open_sqlite(volume.path, {.read_only = true})), EROFS);
   auto store = open_store(volume.path);
   EXPECT_EQ(ask(*store, AttrRead{kRootIno, field::all, {}}).value->ctime, (Time{1'700'000'000, 123'456'000}));
   EXPECT_TRUE(store->list_sessions());
   EXPECT_EQ(store->intern_acl({7, 5, kAclUnset, 0, {}, {}}), 1U);
-  EXPECT_EQ(rows(volume.path, "SELECT count(*) FROM sqlite_schema WHERE name='IDX_jfs_chunk_ref_refs'").front(), "1:integer");
+  EXPECT_EQ(
+      rows(volume.path, "SELECT count(*) FROM sqlite_schema WHERE name='IDX_jfs_chunk_ref_refs'").front(),
+      "1:integer");
   // A column that cannot be added.
   store.reset();
-  alter(volume.path, "DROP TABLE jfs_edge; CREATE TABLE jfs_edge (parent INTEGER, name BLOB, inode INTEGER, type INTEGER)");
+  alter(
+      volume.path,
+      "DROP TABLE jfs_edge; CREATE TABLE jfs_edge (parent INTEGER, name BLOB, inode INTEGER, type INTEGER)");
   EXPECT_EQ(code_of(open_sqlite(volume.path, {})), EINVAL);
 }
 
@@ -116,11 +123,11 @@ TEST(SqliteStore, completes_the_tables_of_an_older_client) {
 
 TEST(SqliteStore, times_are_divided_as_go_does) {
   EXPECT_EQ(to_sql_time({1, 999'999'999}), (SqlTime{1'999'999, 999}));
-  EXPECT_EQ(to_sql_time({-1, 999'999'999}), (SqlTime{0, -1}));          // one nanosecond before 1970
+  EXPECT_EQ(to_sql_time({-1, 999'999'999}), (SqlTime{0, -1}));  // one nanosecond before 1970
   EXPECT_EQ(to_sql_time({-1, 1}), (SqlTime{-999'999, -999}));
   EXPECT_EQ(to_sql_time({-2, 500'000'000}), (SqlTime{-1'500'000, 0}));
-  for (Time t : {Time{0, 0}, Time{-1, 999'999'999}, Time{-1, 1}, Time{-2'000'000'000, 7}, Time{253'402'300'799, 999'999'999},
-                 Time{1'700'000'000, 123'456'789}}) {
+  for (Time t : {Time{0, 0}, Time{-1, 999'999'999}, Time{-1, 1}, Time{-2'000'000'000, 7},
+                 Time{253'402'300'799, 999'999'999}, Time{1'700'000'000, 123'456'789}}) {
     EXPECT_EQ(from_sql_time(to_sql_time(t)), t) << t.sec;
   }
   // Beyond the column's range: its ends, and no overflow.
@@ -137,7 +144,7 @@ TEST(SqliteStore, entries_and_lookups) {
   ASSERT_TRUE(write(store, InsertEntry{1, name, kFile}));
   EXPECT_EQ(ask(store, EntryRead{1, name, {}}).value, kFile);
   EXPECT_FALSE(ask(store, DirEmptyRead{1}).empty);
-  EXPECT_FALSE(ask(store, LookupRead{1, name, field::all, {}, {}}).attr);   // dangles
+  EXPECT_FALSE(ask(store, LookupRead{1, name, field::all, {}, {}}).attr);  // dangles
   ASSERT_TRUE(write(store, InsertNode{10, file_attr(1)}));
   LookupRead found = ask(store, LookupRead{1, name, field::all, {}, {}});
   EXPECT_EQ(found.value, kFile);
@@ -150,7 +157,8 @@ TEST(SqliteStore, entries_and_lookups) {
   ASSERT_TRUE(write(store, ReplaceEntry{1, name, kFile, {12, FileType::fifo}}));
   EXPECT_EQ(ask(store, EntryRead{1, name, {}}).value, (Entry{12, FileType::fifo}));
   EXPECT_EQ(rows(volume.path, "SELECT id FROM jfs_edge"), id);
-  ASSERT_TRUE(write(store, InsertEntry{1, "x", {12, FileType::fifo}}, InsertEntry{2, "y", {12, FileType::fifo}}));
+  ASSERT_TRUE(
+      write(store, InsertEntry{1, "x", {12, FileType::fifo}}, InsertEntry{2, "y", {12, FileType::fifo}}));
   EXPECT_EQ(ask(store, ParentsRead{12, {}}).parents, (std::map<Ino, uint32_t>{{1, 2}, {2, 1}}));
   ASSERT_TRUE(write(store, DeleteEntry{1, name, {12, FileType::fifo}}));
   EXPECT_FALSE(ask(store, EntryRead{1, name, {}}).value);
@@ -209,7 +217,7 @@ TEST(SqliteStore, touches_move_forward_and_links_add_up) {
   EXPECT_EQ(attr().mtime, now);
   EXPECT_EQ(attr().ctime, now);
   EXPECT_EQ(attr().nlink, 3U);
-  ASSERT_TRUE(touch({now.sec, 1'000'000}));   // late
+  ASSERT_TRUE(touch({now.sec, 1'000'000}));  // late
   EXPECT_EQ(attr().mtime, now);
   EXPECT_EQ(attr().nlink, 4U);
   // utimes put mtime far ahead: a later change must bring it back to the present.
@@ -235,7 +243,9 @@ TEST(SqliteStore, xattrs_and_symlinks) {
   ASSERT_TRUE(write(store, SetXattr{1, name, value}, SetXattr{1, "user.empty", ""}, SetSymlink{5, value}));
   EXPECT_EQ(ask(store, XattrRead{1, name, {}}).value, value);
   EXPECT_EQ(ask(store, XattrRead{1, "user.empty", {}}).value, "");
-  EXPECT_EQ(rows(volume.path, "SELECT typeof(name),typeof(value) FROM jfs_xattr WHERE length(value)=0").front(), "text:text|blob:text");
+  EXPECT_EQ(
+      rows(volume.path, "SELECT typeof(name),typeof(value) FROM jfs_xattr WHERE length(value)=0").front(),
+      "text:text|blob:text");
   EXPECT_EQ(ask(store, XattrNamesRead{1, {}}).names.size(), 2U);
   ASSERT_TRUE(write(store, SetXattr{1, name, "2"}));
   EXPECT_EQ(ask(store, XattrRead{1, name, {}}).value, "2");
@@ -252,15 +262,20 @@ TEST(SqliteStore, chunks) {
   uint32_t count = 0;
   ASSERT_TRUE(write(store, AppendSlices{7, 0, a, &count}));
   EXPECT_EQ(count, 1U);
-  ASSERT_TRUE(write(store, AppendSlices{7, 0, b + b, &count}, AppendSlices{7, 3, a, nullptr}, AppendSlices{7, 9, a, nullptr}));
+  ASSERT_TRUE(write(store, AppendSlices{7, 0, b + b, &count}, AppendSlices{7, 3, a, nullptr},
+                    AppendSlices{7, 9, a, nullptr}));
   EXPECT_EQ(count, 3U);
   EXPECT_EQ(ask(store, ChunkRead{7, 0, false, {}}).records, a + b + b);
-  EXPECT_EQ(rows(volume.path, "SELECT DISTINCT typeof(slices) FROM jfs_chunk"), std::vector<std::string>{"blob:text"});
+  EXPECT_EQ(rows(volume.path, "SELECT DISTINCT typeof(slices) FROM jfs_chunk"),
+            std::vector<std::string>{"blob:text"});
   EXPECT_EQ(ask(store, ChunkRead{7, 1, false, {}}).records, "");
-  EXPECT_EQ(ask(store, ChunkRangeRead{7, 0, 3, {}}).chunks, (std::map<uint32_t, std::string>{{0, a + b + b}, {3, a}}));
+  EXPECT_EQ(ask(store, ChunkRangeRead{7, 0, 3, {}}).chunks,
+            (std::map<uint32_t, std::string>{{0, a + b + b}, {3, a}}));
   ASSERT_TRUE(write(store, HoleOverChunks{7, 1, 8}));
-  EXPECT_EQ(ask(store, ChunkRangeRead{7, 1, 9, {}}).chunks, (std::map<uint32_t, std::string>{{3, a + hole}, {9, a}}));
-  EXPECT_EQ(rows(volume.path, "SELECT DISTINCT typeof(slices) FROM jfs_chunk"), std::vector<std::string>{"blob:text"});
+  EXPECT_EQ(ask(store, ChunkRangeRead{7, 1, 9, {}}).chunks,
+            (std::map<uint32_t, std::string>{{3, a + hole}, {9, a}}));
+  EXPECT_EQ(rows(volume.path, "SELECT DISTINCT typeof(slices) FROM jfs_chunk"),
+            std::vector<std::string>{"blob:text"});
   EXPECT_EQ(code_of(write(store, ReplaceSlices{7, 0, b, a})), EIO);
   ASSERT_TRUE(write(store, ReplaceSlices{7, 0, a + b, b}));
   EXPECT_EQ(ask(store, ChunkRead{7, 0, true, {}}).records, b + b);
@@ -328,7 +343,8 @@ TEST(SqliteStore, locks_waits_and_sessions) {
   LockWait wait{{7, owner}, 5, ranges[0]};
   EXPECT_TRUE(ask(store, LockWaitsRead{}).waits.empty());
   ASSERT_TRUE(write(store, DeleteLockWait{wait.waiter}));
-  ASSERT_TRUE(write(store, PutFlock{5, {{7, owner}, LockKind::write}}, PutPlock{5, {{7, owner}, ranges}}, PutLockWait{wait}));
+  ASSERT_TRUE(write(store, PutFlock{5, {{7, owner}, LockKind::write}}, PutPlock{5, {{7, owner}, ranges}},
+                    PutLockWait{wait}));
   EXPECT_EQ(ask(store, FlocksRead{5, {}}).table, (std::vector<Flock>{{{7, owner}, LockKind::write}}));
   EXPECT_EQ(ask(store, PlocksRead{5, {}}).table, (std::vector<Plock>{{{7, owner}, ranges}}));
   EXPECT_EQ(ask(store, LockWaitsRead{}).waits, std::vector<LockWait>{wait});
@@ -348,7 +364,7 @@ TEST(SqliteStore, counters_and_acls) {
   TestVolume volume;
   Store& store = *volume.store;
   EXPECT_EQ(store.add_counter(Counter::next_inode, 1024), 1026);
-  EXPECT_EQ(store.add_counter(Counter::next_trash, 1), 1);   // no row before
+  EXPECT_EQ(store.add_counter(Counter::next_trash, 1), 1);  // no row before
   EXPECT_EQ(store.counter(Counter::next_inode), 1026);
   EXPECT_EQ(store.set_if_small(Counter::last_cleanup_files, 1000, 100), true);
   EXPECT_EQ(store.set_if_small(Counter::last_cleanup_files, 1099, 100), false);
@@ -364,10 +380,11 @@ TEST(SqliteStore, counters_and_acls) {
 TEST(SqliteStore, usage_and_directory_statistics) {
   TestVolume volume;
   Store& store = *volume.store;
-  ASSERT_TRUE(write(store, CreateDirStat{1}, AddDirStat{1, {10, 4096, 1}}, AddUsage{4096, 1}, AddDirStat{2, {1, 1, 1}}));
+  ASSERT_TRUE(write(store, CreateDirStat{1}, AddDirStat{1, {10, 4096, 1}}, AddUsage{4096, 1},
+                    AddDirStat{2, {1, 1, 1}}));
   ASSERT_TRUE(write(store, AddDirStat{1, {-5, 0, 1}}, AddUsage{-96, 2}));
   EXPECT_EQ(ask(store, DirStatRead{1, {}}).stat, (DirStat{5, 4096, 2}));
-  EXPECT_FALSE(ask(store, DirStatRead{2, {}}).stat);   // no row: nothing to add to
+  EXPECT_FALSE(ask(store, DirStatRead{2, {}}).stat);  // no row: nothing to add to
   EXPECT_EQ(ask(store, UsageRead{}).space, 4000);
   EXPECT_EQ(ask(store, UsageRead{}).inodes, 3);
   ASSERT_TRUE(write(store, AddDirStat{1, {1, 1, 1}}, DeleteDirStat{1}, CreateDirStat{3}));
@@ -386,7 +403,8 @@ TEST(SqliteStore, an_error_leaves_nothing_behind) {
   };
   EXPECT_EQ(code_of(store.run(failed, {})), EPERM);
   // The third write fails when two are applied.
-  EXPECT_EQ(code_of(write(store, InsertEntry{1, "a", kFile}, AddUsage{5, 5}, InsertNode{1, file_attr(1)})), EEXIST);
+  EXPECT_EQ(code_of(write(store, InsertEntry{1, "a", kFile}, AddUsage{5, 5}, InsertNode{1, file_attr(1)})),
+            EEXIST);
   EXPECT_FALSE(ask(store, EntryRead{1, "a", {}}).value);
   EXPECT_EQ(ask(store, UsageRead{}).space, 0);
   std::stop_source stopped;
@@ -398,7 +416,8 @@ TEST(SqliteStore, an_error_leaves_nothing_behind) {
 // --- listings
 
 class SqliteListing : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(With, SqliteListing, ::testing::Bool(), [](auto& with) { return with.param ? "attrs" : "names"; });
+INSTANTIATE_TEST_SUITE_P(With, SqliteListing, ::testing::Bool(),
+                         [](auto& with) { return with.param ? "attrs" : "names"; });
 
 TEST_P(SqliteListing, is_in_pages_and_shows_each_entry_once) {
   const bool with_attrs = GetParam();
@@ -438,10 +457,12 @@ TEST_P(SqliteListing, is_in_pages_and_shows_each_entry_once) {
 
 TEST(SqliteStore, a_page_walks_the_index) {
   TestVolume volume;
-  for (const char* columns : {"name,inode,type FROM jfs_edge e", "e.name,n.mode FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode=e.inode"}) {
+  for (const char* columns : {"name,inode,type FROM jfs_edge e",
+                              "e.name,n.mode FROM jfs_edge e LEFT JOIN jfs_node n ON n.inode=e.inode"}) {
     std::string plan;
-    for (auto& row : rows(volume.path, std::string("EXPLAIN QUERY PLAN SELECT ") + columns +
-                                           " WHERE e.parent=1 AND e.name>x'01' AND e.id<=5 ORDER BY e.name LIMIT 10")) {
+    for (auto& row :
+         rows(volume.path, std::string("EXPLAIN QUERY PLAN SELECT ") + columns +
+                               " WHERE e.parent=1 AND e.name>x'01' AND e.id<=5 ORDER BY e.name LIMIT 10")) {
       plan += row + "\n";
     }
     EXPECT_NE(plan.find("UQE_jfs_edge_edge (parent=? AND name>?)"), plan.npos) << plan;

@@ -1,4 +1,5 @@
-// For the tests of the store `sqlite`: a database in a folder of its own, and short forms of what tests say often.
+// For the tests of the store `sqlite`: a database in a folder of its own, and short forms of what tests say
+// often.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -117,7 +118,8 @@ inline std::vector<std::string> rows(const std::string& path, const std::string&
       const char* types[] = {"", "integer", "real", "text", "blob", "null"};
       int type = sqlite3_column_type(statement, i);
       const char* bytes = static_cast<const char*>(sqlite3_column_blob(statement, i));
-      row += std::string(bytes ? bytes : "", static_cast<size_t>(sqlite3_column_bytes(statement, i))) + ":" + types[type];
+      row += std::string(bytes ? bytes : "", static_cast<size_t>(sqlite3_column_bytes(statement, i))) + ":" +
+             types[type];
     }
     all.push_back(row);
   }

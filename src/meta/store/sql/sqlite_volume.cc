@@ -42,25 +42,29 @@ Result<int64_t> counter(Connection& db, Counter counter) {
 }
 
 Result<int64_t> add_counter(Connection& db, Counter counter, int64_t delta) {
-  Query row = TRY(db.query("INSERT INTO jfs_counter (name,value) VALUES (?,?) "
-                           "ON CONFLICT (name) DO UPDATE SET value=value+excluded.value RETURNING value",
-                           Text{counter_name(counter)}, delta));
+  Query row =
+      TRY(db.query("INSERT INTO jfs_counter (name,value) VALUES (?,?) "
+                   "ON CONFLICT (name) DO UPDATE SET value=value+excluded.value RETURNING value",
+                   Text{counter_name(counter)}, delta));
   TRY(row.next());
   int64_t value = row.integer(0);
-  TRY(row.next());   // to its end, where the statement is complete
+  TRY(row.next());  // to its end, where the statement is complete
   return value;
 }
 
 Result<bool> set_if_small(Connection& db, Counter counter, int64_t value, int64_t diff) {
   // Of equal values the first caller wins, as in JuiceFS.
   if (TRY(sqlite::counter(db, counter)) > value - diff) return false;
-  TRY(db.execute("INSERT INTO jfs_counter (name,value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value=excluded.value",
+  TRY(
+      db.execute("INSERT INTO jfs_counter (name,value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET "
+                 "value=excluded.value",
                  Text{counter_name(counter)}, value));
   return true;
 }
 
 Result<std::optional<AclRule>> acl(Connection& db, uint32_t id) {
-  Query row = TRY(db.query("SELECT owner,`group`,mask,other,named_users,named_groups FROM jfs_acl WHERE id=?", id));
+  Query row =
+      TRY(db.query("SELECT owner,`group`,mask,other,named_users,named_groups FROM jfs_acl WHERE id=?", id));
   if (!TRY(row.next())) return std::nullopt;
   AclRule rule;
   rule.owner = static_cast<uint16_t>(row.integer(0));
@@ -76,14 +80,16 @@ Result<uint32_t> intern_acl(Connection& db, const AclRule& rule) {
   std::string users = encode_acl_entries(rule.users);
   std::string groups = encode_acl_entries(rule.groups);
   {
-    Query row = TRY(db.query("SELECT id FROM jfs_acl WHERE owner=? AND `group`=? AND mask=? AND other=? AND named_users=? "
-                             "AND named_groups=? LIMIT 1",
-                             rule.owner, rule.group, rule.mask, rule.other, std::string_view(users), std::string_view(groups)));
+    Query row = TRY(db.query(
+        "SELECT id FROM jfs_acl WHERE owner=? AND `group`=? AND mask=? AND other=? AND named_users=? "
+        "AND named_groups=? LIMIT 1",
+        rule.owner, rule.group, rule.mask, rule.other, std::string_view(users), std::string_view(groups)));
     if (TRY(row.next())) return static_cast<uint32_t>(row.integer(0));
   }
-  Query row = TRY(db.query("INSERT INTO jfs_acl (owner,`group`,mask,other,named_users,named_groups) VALUES (?,?,?,?,?,?) "
-                           "RETURNING id",
-                           rule.owner, rule.group, rule.mask, rule.other, std::string_view(users), std::string_view(groups)));
+  Query row = TRY(db.query(
+      "INSERT INTO jfs_acl (owner,`group`,mask,other,named_users,named_groups) VALUES (?,?,?,?,?,?) "
+      "RETURNING id",
+      rule.owner, rule.group, rule.mask, rule.other, std::string_view(users), std::string_view(groups)));
   TRY(row.next());
   uint32_t id = static_cast<uint32_t>(row.integer(0));
   TRY(row.next());
@@ -91,8 +97,8 @@ Result<uint32_t> intern_acl(Connection& db, const AclRule& rule) {
 }
 
 Status put_session(Connection& db, const SessionRecord& session) {
-  TRY(db.execute("INSERT OR REPLACE INTO jfs_session2 (sid,expire,info) VALUES (?,?,?)", session.sid, session.expire,
-                 std::string_view(session.info)));
+  TRY(db.execute("INSERT OR REPLACE INTO jfs_session2 (sid,expire,info) VALUES (?,?,?)", session.sid,
+                 session.expire, std::string_view(session.info)));
   return {};
 }
 

@@ -11,18 +11,20 @@ namespace cider::meta::sqlite {
 
 namespace {
 
-// A group ends when its queue is empty, or after this many works or this time: the first must not wait long for the last.
+// A group ends when its queue is empty, or after this many works or this time: the first must not wait long
+// for the last.
 constexpr size_t kGroupLimit = 256;
 constexpr std::chrono::milliseconds kGroupTime{5};
 
-// A checkpoint costs two syncs and a write of every page changed since the last: the longer the log, the fewer of them, but the
-// longer each and a cold start. 8000 pages are 31 MiB.
+// A checkpoint costs two syncs and a write of every page changed since the last: the longer the log, the
+// fewer of them, but the longer each and a cold start. 8000 pages are 31 MiB.
 constexpr int kCheckpointPages = 8000;
 constexpr std::chrono::milliseconds kCheckpointPatience{10};
 
 }  // namespace
 
-Writer::Writer(std::unique_ptr<Connection> db) : db_(std::move(db)), changes_(*db_), group_limit_(kGroupLimit), next_checkpoint_(kCheckpointPages) {}
+Writer::Writer(std::unique_ptr<Connection> db)
+    : db_(std::move(db)), changes_(*db_), group_limit_(kGroupLimit), next_checkpoint_(kCheckpointPages) {}
 
 Status Writer::run(Work work, std::stop_token stop) {
   Request request{work, stop, {}, {}, {}, Request::State::waiting};
@@ -60,15 +62,15 @@ bool Writer::enqueue(Request* request) {
 
 bool Writer::wait_for_turn(Request* request) {
   Request::State state = request->wait(true);
-  if (state == Request::State::waiting) {   // interrupted
+  if (state == Request::State::waiting) {  // interrupted
     std::lock_guard lock(mutex_);
-    state = request->present();   // to lead is given under this lock
+    state = request->present();  // to lead is given under this lock
     if (state == Request::State::waiting && std::erase(queue_, request) == 1) {
       request->answer = fail(EINTR);
       return false;
     }
   }
-  if (state == Request::State::waiting) state = request->wait(false);   // too late: it is being worked on
+  if (state == Request::State::waiting) state = request->wait(false);  // too late: it is being worked on
   return state == Request::State::leads;
 }
 
@@ -123,8 +125,9 @@ void Writer::serve_group() {
   checkpoint_when_due();
 }
 
-// Callers that were just answered want their next turn soon, but with more of them than processors they are still waiting for one.
-// A group costs hardly more than a single work, so give them the processor once. With one caller nobody is expected.
+// Callers that were just answered want their next turn soon, but with more of them than processors they are
+// still waiting for one. A group costs hardly more than a single work, so give them the processor once. With
+// one caller nobody is expected.
 void Writer::let_others_join() {
   bool expected;
   {
@@ -136,11 +139,13 @@ void Writer::let_others_join() {
 
 // Between groups: those who waited have their answers already.
 void Writer::checkpoint_when_due() {
-  if (db_->log_pages() < kCheckpointPages) next_checkpoint_ = kCheckpointPages;   // begun anew
+  if (db_->log_pages() < kCheckpointPages) next_checkpoint_ = kCheckpointPages;  // begun anew
   if (db_->log_pages() < next_checkpoint_) return;
-  next_checkpoint_ = db_->log_pages() + kCheckpointPages;   // if it is kept by readers: not at every commit
-  // The changes are committed and readable from the log, so a failure is no operation's; the next one may succeed.
-  auto patience = kCheckpointPatience * (db_->log_pages() / kCheckpointPages);   // the more, the longer readers kept it
+  next_checkpoint_ = db_->log_pages() + kCheckpointPages;  // if it is kept by readers: not at every commit
+  // The changes are committed and readable from the log, so a failure is no operation's; the next one may
+  // succeed.
+  auto patience =
+      kCheckpointPatience * (db_->log_pages() / kCheckpointPages);  // the more, the longer readers kept it
   if (Status status = db_->checkpoint(patience); !status) {
     log::warning("checkpoint of the metadata database: " + status.error().to_string());
   }
@@ -158,8 +163,8 @@ void Writer::commit(std::vector<Request*>& group) {
   answer(group, committed ? nullptr : &committed);
 }
 
-// A work failed when it had written already. Those before it are repeated as a group of their own; it comes next, as the first of
-// the group after, where its error is its own and undoes nobody else's changes.
+// A work failed when it had written already. Those before it are repeated as a group of their own; it comes
+// next, as the first of the group after, where its error is its own and undoes nobody else's changes.
 void Writer::undo(std::vector<Request*>& group, Request* failed) {
   db_->rollback();
   changes_.discard();

@@ -1,9 +1,10 @@
 // The one writer of a process: all changes to the database go through it, in groups with one COMMIT each.
 //
-// There is no thread for it. Who calls run() puts its work into a queue; the first that finds nobody leading begins a transaction,
-// does its own work and all that is queued meanwhile, commits once and wakes the others. It leads until its own work is
-// answered, then hands over to the next in the queue. Work reads and writes through the group's transaction, so what it
-// reads holds until the commit and nothing needs to be checked again.
+// There is no thread for it. Who calls run() puts its work into a queue; the first that finds nobody leading
+// begins a transaction, does its own work and all that is queued meanwhile, commits once and wakes the
+// others. It leads until its own work is answered, then hands over to the next in the queue. Work reads and
+// writes through the group's transaction, so what it reads holds until the commit and nothing needs to be
+// checked again.
 //
 // Thread-safe.
 #pragma once
@@ -27,25 +28,26 @@ namespace cider::meta::sqlite {
 struct Turn {
   Connection& db;
   Changes& changes;
-  bool wrote = false;   // to be set before the first change: an error after it undoes the transaction
+  bool wrote = false;  // to be set before the first change: an error after it undoes the transaction
 };
 
 class Writer {
  public:
-  // May be called several times: a transaction is undone, and the innocent repeated, when another work in it fails.
+  // May be called several times: a transaction is undone, and the innocent repeated, when another work in it
+  // fails.
   using Work = FunctionRef<Status(Turn&)>;
 
   explicit Writer(std::unique_ptr<Connection> db);
 
-  // Returns after the commit that holds the work's changes (or bears out its error). EINTR if `stop` is requested while it
-  // is still in the queue. The errors of BEGIN and COMMIT are those of Connection.
+  // Returns after the commit that holds the work's changes (or bears out its error). EINTR if `stop` is
+  // requested while it is still in the queue. The errors of BEGIN and COMMIT are those of Connection.
   Status run(Work work, std::stop_token stop = {});
 
   Pace& pace() { return pace_; }
 
  private:
-  // A piece of work on the stack of its caller. It has a lock of its own, so that those who are woken do not queue up once more
-  // for the writer's.
+  // A piece of work on the stack of its caller. It has a lock of its own, so that those who are woken do not
+  // queue up once more for the writer's.
   struct Request {
     enum class State { waiting, leads, done };
     Work work;
@@ -53,7 +55,7 @@ class Writer {
     Status answer;
 
     void set(State next);
-    State wait(bool interruptible);   // until it leads or is done, or `stop` is requested
+    State wait(bool interruptible);  // until it leads or is done, or `stop` is requested
     State present();
 
     std::mutex mutex;
@@ -61,8 +63,8 @@ class Writer {
     State state = State::waiting;
   };
 
-  bool enqueue(Request* request);      // true: the caller leads
-  bool wait_for_turn(Request* request);   // likewise; false: it is done
+  bool enqueue(Request* request);        // true: the caller leads
+  bool wait_for_turn(Request* request);  // likewise; false: it is done
   void lead(const Request& own);
   void serve_group();
   Request* take();
@@ -82,8 +84,8 @@ class Writer {
   Changes changes_;
   Pace pace_;
   size_t group_limit_;
-  double crowd_ = 1;      // how many came together lately
-  int next_checkpoint_;   // in pages of the log
+  double crowd_ = 1;     // how many came together lately
+  int next_checkpoint_;  // in pages of the log
 };
 
 }  // namespace cider::meta::sqlite

@@ -10,9 +10,12 @@ namespace cider::meta::sqlite {
 
 namespace {
 
-std::string at(Ino ino, uint32_t index) { return "chunk " + std::to_string(index) + " of inode " + std::to_string(ino); }
+std::string at(Ino ino, uint32_t index) {
+  return "chunk " + std::to_string(index) + " of inode " + std::to_string(ino);
+}
 
-// Guards of writes whose row the read set has seen: only a damaged database, or a wrong operation, fails them.
+// Guards of writes whose row the read set has seen: only a damaged database, or a wrong operation, fails
+// them.
 Status expect_one(int64_t changed, const std::string& what) {
   if (changed == 1) return {};
   return fail(EIO, what + ": changed " + std::to_string(changed) + " rows instead of one");
@@ -36,13 +39,18 @@ void Changes::discard() {
 
 Status Changes::flush() {
   if (usage_.space != 0 || usage_.inodes != 0) {
-    TRY(db_.execute("UPDATE jfs_counter SET value=value+CASE name WHEN 'usedSpace' THEN ?1 ELSE ?2 END "
-                    "WHERE name IN ('usedSpace','totalInodes')", usage_.space, usage_.inodes));
+    TRY(
+        db_.execute("UPDATE jfs_counter SET value=value+CASE name WHEN 'usedSpace' THEN ?1 ELSE ?2 END "
+                    "WHERE name IN ('usedSpace','totalInodes')",
+                    usage_.space, usage_.inodes));
   }
   for (const auto& [ino, delta] : dir_stats_) {
     if (delta == DirStat{}) continue;
-    TRY(db_.execute("UPDATE jfs_dir_stats SET data_length=data_length+?,used_space=used_space+?,used_inodes=used_inodes+? "
-                    "WHERE inode=?", delta.length, delta.space, delta.inodes, ino));
+    TRY(
+        db_.execute("UPDATE jfs_dir_stats SET "
+                    "data_length=data_length+?,used_space=used_space+?,used_inodes=used_inodes+? "
+                    "WHERE inode=?",
+                    delta.length, delta.space, delta.inodes, ino));
   }
   discard();
   return {};
@@ -66,10 +74,11 @@ void Changes::complete_answer(ReadItem* item) const {
 Status Changes::write(const InsertNode& item) {
   const Attr& a = item.attr;
   SqlTime atime = to_sql_time(a.atime), mtime = to_sql_time(a.mtime), ctime = to_sql_time(a.ctime);
-  return done(db_.execute("INSERT INTO jfs_node (inode," CIDER_NODE_COLUMNS("") ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                          item.ino, static_cast<uint8_t>(a.type), a.flags, a.mode, a.uid, a.gid, atime.micros, mtime.micros,
-                          ctime.micros, atime.nanos, mtime.nanos, ctime.nanos, a.nlink, a.length, a.rdev, a.parent,
-                          a.access_acl, a.default_acl, a.tier));
+  return done(db_.execute("INSERT INTO jfs_node (inode," CIDER_NODE_COLUMNS(
+                              "") ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                          item.ino, static_cast<uint8_t>(a.type), a.flags, a.mode, a.uid, a.gid, atime.micros,
+                          mtime.micros, ctime.micros, atime.nanos, mtime.nanos, ctime.nanos, a.nlink,
+                          a.length, a.rdev, a.parent, a.access_acl, a.default_acl, a.tier));
 }
 
 namespace {
@@ -90,10 +99,11 @@ struct PatchShape {
   bool empty() const { return key() == 0; }
 };
 
-// Operations read the clock before they get their turn, so a touch may come late: then both times stay. A ctime that is
-// seconds ahead stems from a wrong clock, and gives way. The right-hand sides all see the row as it was.
-#define CIDER_TOUCH(column)                                                              \
-  column "=iif(ctime>?20 AND ctime<=?20+3000000," column ",?20)," column                 \
+// Operations read the clock before they get their turn, so a touch may come late: then both times stay. A
+// ctime that is seconds ahead stems from a wrong clock, and gives way. The right-hand sides all see the row
+// as it was.
+#define CIDER_TOUCH(column)                                              \
+  column "=iif(ctime>?20 AND ctime<=?20+3000000," column ",?20)," column \
          "nsec=iif(ctime>?20 AND ctime<=?20+3000000," column "nsec,?21)"
 
 std::string patch_statement(PatchShape shape) {
@@ -135,9 +145,9 @@ Status Changes::write(const PatchNode& item) {
   SqlTime touch = to_sql_time(item.touch ? *item.touch : item.touch_ctime.value_or(Time{}));
   // ?22 is in every statement, so all numbers below it may be bound in all of them.
   int64_t changed = TRY(db_.execute(
-      statement->second.c_str(), static_cast<uint8_t>(v.type), v.mode, v.uid, v.gid, v.flags, v.parent, v.nlink, v.length,
-      v.rdev, v.access_acl, v.default_acl, v.tier, atime.micros, atime.nanos, mtime.micros, mtime.nanos, ctime.micros,
-      ctime.nanos, item.nlink_delta, touch.micros, touch.nanos, item.ino));
+      statement->second.c_str(), static_cast<uint8_t>(v.type), v.mode, v.uid, v.gid, v.flags, v.parent,
+      v.nlink, v.length, v.rdev, v.access_acl, v.default_acl, v.tier, atime.micros, atime.nanos, mtime.micros,
+      mtime.nanos, ctime.micros, ctime.nanos, item.nlink_delta, touch.micros, touch.nanos, item.ino));
   return expect_one(changed, "update of inode " + std::to_string(item.ino));
 }
 
@@ -153,9 +163,10 @@ Status Changes::write(const SetSymlink& item) {
 }
 
 Status Changes::write(const SetXattr& item) {
-  return done(db_.execute("INSERT INTO jfs_xattr (inode,name,value) VALUES (?,?,?) "
-                          "ON CONFLICT (inode,name) DO UPDATE SET value=excluded.value",
-                          item.ino, Text{item.name}, std::string_view(item.value)));
+  return done(
+      db_.execute("INSERT INTO jfs_xattr (inode,name,value) VALUES (?,?,?) "
+                  "ON CONFLICT (inode,name) DO UPDATE SET value=excluded.value",
+                  item.ino, Text{item.name}, std::string_view(item.value)));
 }
 
 Status Changes::write(const RemoveXattr& item) {
@@ -166,14 +177,15 @@ Status Changes::write(const RemoveXattr& item) {
 
 Status Changes::write(const InsertEntry& item) {
   return done(db_.execute("INSERT INTO jfs_edge (parent,name,inode,type) VALUES (?,?,?,?)", item.parent,
-                          std::string_view(item.name), item.entry.ino, static_cast<uint8_t>(item.entry.type)));
+                          std::string_view(item.name), item.entry.ino,
+                          static_cast<uint8_t>(item.entry.type)));
 }
 
 // An UPDATE keeps the row's id, and so the entry's place in a listing that is under way.
 Status Changes::write(const ReplaceEntry& item) {
-  int64_t changed = TRY(db_.execute("UPDATE jfs_edge SET inode=?,type=? WHERE parent=? AND name=? AND inode=?", item.entry.ino,
-                                    static_cast<uint8_t>(item.entry.type), item.parent, std::string_view(item.name),
-                                    item.old_entry.ino));
+  int64_t changed = TRY(db_.execute(
+      "UPDATE jfs_edge SET inode=?,type=? WHERE parent=? AND name=? AND inode=?", item.entry.ino,
+      static_cast<uint8_t>(item.entry.type), item.parent, std::string_view(item.name), item.old_entry.ino));
   return expect_one(changed, "replacing an entry of directory " + std::to_string(item.parent));
 }
 
@@ -184,26 +196,33 @@ Status Changes::write(const DeleteEntry& item) {
 }
 
 // The entries themselves are the parent map.
-Status Changes::write(const AddParent&) { return {}; }
+Status Changes::write(const AddParent&) {
+  return {};
+}
 
-// --- chunks and slices. JuiceFS leaves TEXT where it appended; `||` gives TEXT again, so both sides are cast.
+// --- chunks and slices. JuiceFS leaves TEXT where it appended; `||` gives TEXT again, so both sides are
+// cast.
 
 Status Changes::write(const AppendSlices& item) {
-  Query row = TRY(db_.query("INSERT INTO jfs_chunk (inode,indx,slices) VALUES (?,?,?) ON CONFLICT (inode,indx) DO UPDATE "
-                            "SET slices=CAST(CAST(slices AS BLOB)||excluded.slices AS BLOB) "
-                            "RETURNING length(CAST(slices AS BLOB))",
-                            item.ino, item.index, std::string_view(item.records)));
+  Query row = TRY(
+      db_.query("INSERT INTO jfs_chunk (inode,indx,slices) VALUES (?,?,?) ON CONFLICT (inode,indx) DO UPDATE "
+                "SET slices=CAST(CAST(slices AS BLOB)||excluded.slices AS BLOB) "
+                "RETURNING length(CAST(slices AS BLOB))",
+                item.ino, item.index, std::string_view(item.records)));
   if (!TRY(row.next())) return fail(EIO, at(item.ino, item.index) + ": the append answered nothing");
-  if (item.count) *item.count = static_cast<uint32_t>(row.integer(0) / static_cast<int64_t>(kSliceRecordSize));
-  TRY(row.next());   // to its end, where the statement is complete
+  if (item.count)
+    *item.count = static_cast<uint32_t>(row.integer(0) / static_cast<int64_t>(kSliceRecordSize));
+  TRY(row.next());  // to its end, where the statement is complete
   return {};
 }
 
 Status Changes::write(const HoleOverChunks& item) {
   std::string hole;
   append_slice(&hole, Slice{0, 0, 0, 0, static_cast<uint32_t>(kChunkSize)});
-  return done(db_.execute("UPDATE jfs_chunk SET slices=CAST(CAST(slices AS BLOB)||? AS BLOB) WHERE inode=? AND indx BETWEEN ? AND ?",
-                          std::string_view(hole), item.ino, item.first, item.last));
+  return done(
+      db_.execute("UPDATE jfs_chunk SET slices=CAST(CAST(slices AS BLOB)||? AS BLOB) WHERE inode=? AND indx "
+                  "BETWEEN ? AND ?",
+                  std::string_view(hole), item.ino, item.first, item.last));
 }
 
 Status Changes::write(const ReplaceSlices& item) {
@@ -212,11 +231,12 @@ Status Changes::write(const ReplaceSlices& item) {
     Query row = TRY(db_.query("SELECT slices FROM jfs_chunk WHERE inode=? AND indx=?", item.ino, item.index));
     if (TRY(row.next())) list = row.bytes(0);
   }
-  if (!list.starts_with(item.prefix)) return fail(EIO, at(item.ino, item.index) + " no longer begins with the slices replaced");
+  if (!list.starts_with(item.prefix))
+    return fail(EIO, at(item.ino, item.index) + " no longer begins with the slices replaced");
   list.replace(0, item.prefix.size(), item.records);
   if (list.empty()) return write(DeleteChunk{item.ino, item.index});
-  int64_t changed = TRY(db_.execute("UPDATE jfs_chunk SET slices=? WHERE inode=? AND indx=?", std::string_view(list), item.ino,
-                                    item.index));
+  int64_t changed = TRY(db_.execute("UPDATE jfs_chunk SET slices=? WHERE inode=? AND indx=?",
+                                    std::string_view(list), item.ino, item.index));
   return expect_one(changed, at(item.ino, item.index));
 }
 
@@ -225,23 +245,26 @@ Status Changes::write(const DeleteChunk& item) {
 }
 
 Status Changes::write(const InsertSliceRef& item) {
-  return done(db_.execute("INSERT INTO jfs_chunk_ref (chunkid,size,refs) VALUES (?,?,?)", item.id, item.size, item.refs));
+  return done(db_.execute("INSERT INTO jfs_chunk_ref (chunkid,size,refs) VALUES (?,?,?)", item.id, item.size,
+                          item.refs));
 }
 
 Status Changes::write(const AddSliceRef& item) {
-  int64_t changed = TRY(db_.execute("UPDATE jfs_chunk_ref SET refs=refs+? WHERE chunkid=? AND size=?", item.delta, item.id,
-                                    item.size));
-  if (changed == 0 && item.delta > 0) return fail(EIO, "slice " + std::to_string(item.id) + " has no reference to add to");
+  int64_t changed = TRY(db_.execute("UPDATE jfs_chunk_ref SET refs=refs+? WHERE chunkid=? AND size=?",
+                                    item.delta, item.id, item.size));
+  if (changed == 0 && item.delta > 0)
+    return fail(EIO, "slice " + std::to_string(item.id) + " has no reference to add to");
   return {};
 }
 
 Status Changes::write(const DeleteSliceRef& item) {
-  return done(db_.execute("DELETE FROM jfs_chunk_ref WHERE chunkid=? AND size=? AND refs<=0", item.id, item.size));
+  return done(
+      db_.execute("DELETE FROM jfs_chunk_ref WHERE chunkid=? AND size=? AND refs<=0", item.id, item.size));
 }
 
 Status Changes::write(const PutDelayedSlices& item) {
-  return done(db_.execute("INSERT OR REPLACE INTO jfs_delslices (chunkid,deleted,slices) VALUES (?,?,?)", item.id, item.deleted,
-                          std::string_view(item.records)));
+  return done(db_.execute("INSERT OR REPLACE INTO jfs_delslices (chunkid,deleted,slices) VALUES (?,?,?)",
+                          item.id, item.deleted, std::string_view(item.records)));
 }
 
 Status Changes::write(const DeleteDelayedSlices& item) {
@@ -251,7 +274,8 @@ Status Changes::write(const DeleteDelayedSlices& item) {
 // --- unlinked but open, unlinked and to be deleted
 
 Status Changes::write(const PutSustained& item) {
-  return done(db_.execute("INSERT OR IGNORE INTO jfs_sustained (sid,inode) VALUES (?,?)", item.sid, item.ino));
+  return done(
+      db_.execute("INSERT OR IGNORE INTO jfs_sustained (sid,inode) VALUES (?,?)", item.sid, item.ino));
 }
 
 Status Changes::write(const DeleteSustained& item) {
@@ -259,8 +283,8 @@ Status Changes::write(const DeleteSustained& item) {
 }
 
 Status Changes::write(const PutDeletedFile& item) {
-  return done(db_.execute("INSERT OR REPLACE INTO jfs_delfile (inode,length,expire) VALUES (?,?,?)", item.ino, item.length,
-                          item.deleted));
+  return done(db_.execute("INSERT OR REPLACE INTO jfs_delfile (inode,length,expire) VALUES (?,?,?)", item.ino,
+                          item.length, item.deleted));
 }
 
 Status Changes::write(const DeleteDeletedFile& item) {
@@ -270,38 +294,42 @@ Status Changes::write(const DeleteDeletedFile& item) {
 // --- locks and sessions
 
 Status Changes::write(const PutFlock& item) {
-  return done(db_.execute("INSERT INTO jfs_flock (inode,sid,owner,ltype) VALUES (?,?,?,?) "
-                          "ON CONFLICT (inode,sid,owner) DO UPDATE SET ltype=excluded.ltype",
-                          item.ino, item.lock.holder.sid, item.lock.holder.owner,
-                          item.lock.kind == LockKind::write ? 'W' : 'R'));
+  return done(db_.execute(
+      "INSERT INTO jfs_flock (inode,sid,owner,ltype) VALUES (?,?,?,?) "
+      "ON CONFLICT (inode,sid,owner) DO UPDATE SET ltype=excluded.ltype",
+      item.ino, item.lock.holder.sid, item.lock.holder.owner, item.lock.kind == LockKind::write ? 'W' : 'R'));
 }
 
 Status Changes::write(const DeleteFlock& item) {
-  return done(db_.execute("DELETE FROM jfs_flock WHERE inode=? AND sid=? AND owner=?", item.ino, item.holder.sid,
-                          item.holder.owner));
+  return done(db_.execute("DELETE FROM jfs_flock WHERE inode=? AND sid=? AND owner=?", item.ino,
+                          item.holder.sid, item.holder.owner));
 }
 
 Status Changes::write(const PutPlock& item) {
   const LockHolder& holder = item.lock.holder;
   if (item.lock.ranges.empty()) {
-    return done(db_.execute("DELETE FROM jfs_plock WHERE inode=? AND sid=? AND owner=?", item.ino, holder.sid, holder.owner));
+    return done(db_.execute("DELETE FROM jfs_plock WHERE inode=? AND sid=? AND owner=?", item.ino, holder.sid,
+                            holder.owner));
   }
   std::string records = encode_plock_ranges(item.lock.ranges);
-  return done(db_.execute("INSERT INTO jfs_plock (inode,sid,owner,records) VALUES (?,?,?,?) "
-                          "ON CONFLICT (inode,sid,owner) DO UPDATE SET records=excluded.records",
-                          item.ino, holder.sid, holder.owner, std::string_view(records)));
+  return done(
+      db_.execute("INSERT INTO jfs_plock (inode,sid,owner,records) VALUES (?,?,?,?) "
+                  "ON CONFLICT (inode,sid,owner) DO UPDATE SET records=excluded.records",
+                  item.ino, holder.sid, holder.owner, std::string_view(records)));
 }
 
 Status Changes::write(const PutLockWait& item) {
   if (!TRY(has_lock_waits(db_))) TRY(create_lock_waits(db_));
   std::string record = encode_plock_ranges({item.wait.range});
   return done(db_.execute("INSERT OR REPLACE INTO cider_lock_wait (sid,owner,inode,record) VALUES (?,?,?,?)",
-                          item.wait.waiter.sid, item.wait.waiter.owner, item.wait.ino, std::string_view(record)));
+                          item.wait.waiter.sid, item.wait.waiter.owner, item.wait.ino,
+                          std::string_view(record)));
 }
 
 Status Changes::write(const DeleteLockWait& item) {
   if (!TRY(has_lock_waits(db_))) return {};
-  return done(db_.execute("DELETE FROM cider_lock_wait WHERE sid=? AND owner=?", item.waiter.sid, item.waiter.owner));
+  return done(
+      db_.execute("DELETE FROM cider_lock_wait WHERE sid=? AND owner=?", item.waiter.sid, item.waiter.owner));
 }
 
 Status Changes::write(const DeleteSession& item) {
@@ -322,8 +350,9 @@ Status Changes::write(const AddUsage& item) {
 // What was summed up before belongs to no row, or to the one that is replaced.
 Status Changes::write(const CreateDirStat& item) {
   dir_stats_.erase(item.ino);
-  return done(db_.execute("INSERT OR REPLACE INTO jfs_dir_stats (inode,data_length,used_space,used_inodes) VALUES (?,0,0,0)",
-                          item.ino));
+  return done(db_.execute(
+      "INSERT OR REPLACE INTO jfs_dir_stats (inode,data_length,used_space,used_inodes) VALUES (?,0,0,0)",
+      item.ino));
 }
 
 Status Changes::write(const AddDirStat& item) {

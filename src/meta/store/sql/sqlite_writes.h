@@ -12,9 +12,10 @@
 
 namespace cider::meta::sqlite {
 
-// The writes of one group of operations, on the connection that holds the write lock. Volume usage and directory statistics are
-// summed up in memory and written once, by flush(), before the group's COMMIT: so they cost a row per group instead of one per
-// operation, and a crash cannot separate them from what they count.
+// The writes of one group of operations, on the connection that holds the write lock. Volume usage and
+// directory statistics are summed up in memory and written once, by flush(), before the group's COMMIT: so
+// they cost a row per group instead of one per operation, and a crash cannot separate them from what they
+// count.
 //
 // EEXIST where a row that must be new is there; EIO where one that the read set promised is missing.
 class Changes {
@@ -65,7 +66,8 @@ class Changes {
   Connection& db_;
   UsageRead usage_;
   std::unordered_map<Ino, DirStat> dir_stats_;
-  std::unordered_map<uint32_t, std::string> patches_;   // UPDATE statements of PatchNode by the columns they set
+  std::unordered_map<uint32_t, std::string>
+      patches_;  // UPDATE statements of PatchNode by the columns they set
 };
 
 }  // namespace cider::meta::sqlite

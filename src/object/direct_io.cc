@@ -1,9 +1,11 @@
 #include "object/direct_io.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace cider::object {
 namespace {
@@ -51,13 +53,24 @@ BufferChain cut(const BufferChain& data, size_t from, size_t to) {
   return out;
 }
 
-Result<size_t> read_some(const Fd& file, uint64_t offset, std::span<std::byte> out, int flags) {
-  iovec piece{out.data(), out.size()};
+Result<size_t> read_some(const Fd& file, uint64_t offset, std::span<std::byte> out) {
   while (true) {
-    ssize_t n = ::preadv2(file.get(), &piece, 1, static_cast<off_t>(offset), flags);
+    ssize_t n = ::pread(file.get(), out.data(), out.size(), static_cast<off_t>(offset));
     if (n >= 0) return static_cast<size_t>(n);
     if (errno != EINTR) return fail(errno);
   }
+}
+
+// Whether the page cache holds the whole range, of whole pages, already. (A read with RWF_NOWAIT does not tell: it
+// starts the kernel's read-ahead, and the bytes would come from the disk twice.)
+bool cached(const Fd& file, uint64_t offset, size_t size) {
+  void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), static_cast<off_t>(offset));
+  if (map == MAP_FAILED) return false;
+  std::vector<unsigned char> resident(size / kAlignment);
+  bool all = ::mincore(map, size, resident.data()) == 0 &&
+             std::ranges::all_of(resident, [](unsigned char page) { return (page & 1) != 0; });
+  ::munmap(map, size);
+  return all;
 }
 
 }  // namespace
@@ -78,15 +91,13 @@ Result<size_t> read_large(const Fd& file, uint64_t offset, std::span<std::byte> 
   size_t done = 0;
   while (done < out.size()) {
     std::span<std::byte> rest = out.subspan(done);
-    bool may_be_direct =
-        aligned(rest.data()) && (offset + done) % kAlignment == 0 && rest.size() >= kSmallestRead;
-    auto n = read_some(file, offset + done, rest, may_be_direct ? RWF_NOWAIT : 0);
-    if (!n && (n.error().code == EAGAIN || n.error().code == EOPNOTSUPP)) {
-      bool direct = set_direct(file, true);
-      n = read_some(file, offset + done, direct ? rest.first(aligned_part(rest.size())) : rest, 0);
-      if (direct) set_direct(file, false);
-      if (!n && n.error().code == EINVAL) n = read_some(file, offset + done, rest, 0);
-    }
+    std::span<std::byte> whole_pages = rest.first(aligned_part(rest.size()));
+    uint64_t at = offset + done;
+    bool direct = aligned(rest.data()) && at % kAlignment == 0 && rest.size() >= kSmallestRead &&
+                  !cached(file, at, whole_pages.size()) && set_direct(file, true);
+    auto n = read_some(file, at, direct ? whole_pages : rest);
+    if (direct) set_direct(file, false);
+    if (direct && !n && n.error().code == EINVAL) n = read_some(file, at, rest);
     if (!n) return fail(std::move(n).error());
     if (*n == 0) break;
     done += *n;

@@ -10,7 +10,10 @@ namespace {
 
 constexpr int64_t kHour = 3600;
 constexpr int64_t kDay = 24 * kHour;
+// Files of a batch share commits. Nobody waits for their deletion, so a batch is given time to fill: a commit for each
+// file would double those of the unlinks.
 constexpr size_t kDeletionBatch = 64;
+constexpr std::chrono::milliseconds kGather{100};
 constexpr size_t kFilesPerRound = 600'000;
 // How long an unmount waits for deletions that are queued; the rest is found by the hourly job.
 constexpr std::chrono::seconds kDrain{10};
@@ -44,10 +47,12 @@ void Jobs::stop() {
   {
     std::unique_lock lock(mutex_);
     if (!started_ || stopping_) return;
-    wake_.notify_all();
-    wake_.wait_for(lock, kDrain, [&] { return deletions_.empty() && idle_deleters_ == deleting_threads_; });
+    draining_ = true;
+    deletions_changed_.notify_all();
+    deletions_changed_.wait_for(lock, kDrain, [&] { return deletions_.empty() && idle_deleters_ == deleting_threads_; });
     stopping_ = true;
     wake_.notify_all();
+    deletions_changed_.notify_all();
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
@@ -149,10 +154,9 @@ void Jobs::delete_file_soon(Ino ino, uint64_t length) {
   std::lock_guard lock(mutex_);
   if (!started_ || stopping_) return;
   deletions_.push_back({ino, length, 0});
-  if (idle_deleters_ > 0) {
-    wake_.notify_all();
-  } else if (deleting_threads_ < static_cast<size_t>(meta_.options_.max_deletes) &&
-             (deleting_threads_ == 0 || deletions_.size() > kDeletionBatch * deleting_threads_)) {
+  bool more = deletions_.size() > kDeletionBatch * deleting_threads_;
+  if (deletions_.size() == 1 || deletions_.size() % kDeletionBatch == 0) deletions_changed_.notify_one();
+  if (idle_deleters_ == 0 && more && deleting_threads_ < static_cast<size_t>(meta_.options_.max_deletes)) {
     ++deleting_threads_;
     threads_.emplace_back([this] { run_deletions(); });
   }
@@ -163,9 +167,11 @@ void Jobs::run_deletions() {
   while (!stopping_) {
     if (deletions_.empty()) {
       ++idle_deleters_;
-      wake_.notify_all();
-      wake_.wait(lock, [&] { return stopping_ || !deletions_.empty(); });
+      deletions_changed_.notify_all();
+      deletions_changed_.wait(lock, [&] { return stopping_ || !deletions_.empty(); });
       --idle_deleters_;
+      deletions_changed_.wait_for(lock, kGather,
+                                  [&] { return stopping_ || draining_ || deletions_.size() >= kDeletionBatch; });
       continue;
     }
     size_t n = std::min(kDeletionBatch, deletions_.size());

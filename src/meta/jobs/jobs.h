@@ -45,9 +45,11 @@ class Jobs {
 
   Meta& meta_;
   std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;  // stopping_
   bool started_ = false;
   bool stopping_ = false;
+  bool draining_ = false;
+  std::condition_variable deletions_changed_;
   std::deque<DeletedFile> deletions_;
   size_t deleting_threads_ = 0;
   size_t idle_deleters_ = 0;

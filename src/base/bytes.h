@@ -1,4 +1,5 @@
-// Fixed-width integers in byte strings. The volume format is big-endian; ordered-KV keys and FUSE are little-endian.
+// Fixed-width integers in byte strings. The volume format is big-endian; ordered-KV keys and FUSE are
+// little-endian.
 #pragma once
 
 #include <bit>
@@ -48,11 +49,12 @@ class ByteWriter {
   std::string out_;
 };
 
-// Reads integers from bytes of unknown origin. After the first read beyond the end every read answers 0 and ok() is false,
-// so a decoder may read a whole record and test once.
+// Reads integers from bytes of unknown origin. After the first read beyond the end every read answers 0 and
+// ok() is false, so a decoder may read a whole record and test once.
 class ByteReader {
  public:
-  explicit ByteReader(std::string_view bytes, std::endian order = std::endian::big) : rest_(bytes), order_(order) {}
+  explicit ByteReader(std::string_view bytes, std::endian order = std::endian::big)
+      : rest_(bytes), order_(order) {}
 
   uint8_t u8() { return get<uint8_t>(); }
   uint16_t u16() { return get<uint16_t>(); }

@@ -15,8 +15,8 @@ using Monotonic = std::chrono::steady_clock;
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual Time now() const = 0;                          // wall clock
-  virtual Monotonic::time_point monotonic() const = 0;   // for durations and time limits
+  virtual Time now() const = 0;                         // wall clock
+  virtual Monotonic::time_point monotonic() const = 0;  // for durations and time limits
 
   static const Clock& system();
 };

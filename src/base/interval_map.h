@@ -1,5 +1,5 @@
-// A map from ranges of positions to values, where a later range covers what was there before. Overlays of slice records
-// and buffered writes are both this.
+// A map from ranges of positions to values, where a later range covers what was there before. Overlays of
+// slice records and buffered writes are both this.
 #pragma once
 
 #include <algorithm>
@@ -10,8 +10,8 @@
 
 namespace cider {
 
-// `Value` has `Value part(uint32_t off, uint32_t len) const`: the value of bytes [off, off+len) of its range. Painting is
-// O(log n) amortised. Not thread-safe.
+// `Value` has `Value part(uint32_t off, uint32_t len) const`: the value of bytes [off, off+len) of its range.
+// Painting is O(log n) amortised. Not thread-safe.
 template <class Value>
 class IntervalMap {
  public:

@@ -13,11 +13,16 @@ namespace {
 
 spdlog::level::level_enum to_spdlog(Level level) {
   switch (level) {
-    case Level::trace: return spdlog::level::trace;
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warning: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
+    case Level::trace:
+      return spdlog::level::trace;
+    case Level::debug:
+      return spdlog::level::debug;
+    case Level::info:
+      return spdlog::level::info;
+    case Level::warning:
+      return spdlog::level::warn;
+    case Level::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -25,7 +30,8 @@ spdlog::level::level_enum to_spdlog(Level level) {
 std::shared_ptr<spdlog::logger> make_logger(const Options& options) {
   std::vector<spdlog::sink_ptr> sinks;
   try {
-    if (!options.file.empty()) sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
+    if (!options.file.empty())
+      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
   } catch (const spdlog::spdlog_ex&) {
     // A log that cannot be opened must not keep a volume from being mounted; standard error takes its place.
   }
@@ -47,9 +53,15 @@ std::shared_ptr<spdlog::logger>& current() {
 
 }  // namespace
 
-void configure(const Options& options) { current() = make_logger(options); }
-void set_level(Level level) { current()->set_level(to_spdlog(level)); }
-bool enabled(Level level) { return current()->should_log(to_spdlog(level)); }
+void configure(const Options& options) {
+  current() = make_logger(options);
+}
+void set_level(Level level) {
+  current()->set_level(to_spdlog(level));
+}
+bool enabled(Level level) {
+  return current()->should_log(to_spdlog(level));
+}
 void write(Level level, std::string_view line) {
   current()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "base/types.h"
 #include "base/interval_map.h"
+#include "base/types.h"
 
 namespace cider {
 
@@ -31,7 +31,8 @@ class Overlay {
   // How many records were added.
   size_t records() const { return records_; }
 
-  // The extents of [begin, end), in order and without gaps: `pos` and `len` say where, id 0 where there are zeros.
+  // The extents of [begin, end), in order and without gaps: `pos` and `len` say where, id 0 where there are
+  // zeros.
   std::vector<Slice> extents(uint32_t begin, uint32_t end) const;
 
   const IntervalMap<SliceBytes>& map() const { return map_; }

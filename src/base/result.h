@@ -10,7 +10,8 @@
 
 namespace cider {
 
-// `code` is an errno (positive). `message` is for people: what was wrong, with which value; empty where the errno says it all.
+// `code` is an errno (positive). `message` is for people: what was wrong, with which value; empty where the
+// errno says it all.
 struct Error {
   int code = EIO;
   std::string message;
@@ -27,11 +28,15 @@ class [[nodiscard]] Result : public std::expected<T, Error> {
 
 using Status = Result<void>;
 
-inline std::unexpected<Error> fail(int code) { return std::unexpected<Error>(Error{code, {}}); }
+inline std::unexpected<Error> fail(int code) {
+  return std::unexpected<Error>(Error{code, {}});
+}
 inline std::unexpected<Error> fail(int code, std::string message) {
   return std::unexpected<Error>(Error{code, std::move(message)});
 }
-inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected<Error>(std::move(error));
+}
 
 // The present errno with "what: strerror".
 std::unexpected<Error> fail_errno(std::string_view what);
@@ -44,15 +49,16 @@ int code_of(const Result<T>& result) {
 
 }  // namespace cider
 
-// Evaluates to the value of a Result, or returns its error from the enclosing function. The counter keeps nested uses apart.
+// Evaluates to the value of a Result, or returns its error from the enclosing function. The counter keeps
+// nested uses apart.
 #define TRY(expression) CIDER_TRY_NAMED(CIDER_JOIN(try_result_, __COUNTER__), expression)
 #define CIDER_JOIN(a, b) CIDER_JOIN_AGAIN(a, b)
 #define CIDER_JOIN_AGAIN(a, b) a##b
-#define CIDER_TRY_NAMED(name, expression)                            \
-  ({                                                                 \
-    auto name = (expression);                                        \
-    if (!name) return ::cider::fail(std::move(name).error());        \
-    ::cider::detail::take(std::move(name));                          \
+#define CIDER_TRY_NAMED(name, expression)                     \
+  ({                                                          \
+    auto name = (expression);                                 \
+    if (!name) return ::cider::fail(std::move(name).error()); \
+    ::cider::detail::take(std::move(name));                   \
   })
 
 namespace cider::detail {

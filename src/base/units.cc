@@ -18,9 +18,11 @@ std::unexpected<Error> not_a(std::string_view what, std::string_view text, std::
 
 // Takes a number off the front of `text`; nullopt where there is none. No sign, no exponent, no "inf".
 std::optional<double> take_number(std::string_view* text) {
-  if (text->empty() || !((text->front() >= '0' && text->front() <= '9') || text->front() == '.')) return std::nullopt;
+  if (text->empty() || !((text->front() >= '0' && text->front() <= '9') || text->front() == '.'))
+    return std::nullopt;
   double value = 0;
-  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value, std::chars_format::fixed);
+  auto [end, error] =
+      std::from_chars(text->data(), text->data() + text->size(), value, std::chars_format::fixed);
   if (error != std::errc()) return std::nullopt;
   text->remove_prefix(static_cast<size_t>(end - text->data()));
   return value;
@@ -107,7 +109,8 @@ std::string long_size(uint64_t bytes) {
     scaled >>= 10;
     ++power;
   }
-  return format("%.2f ", static_cast<double>(scaled) / 1024) + kUnits[power] + "iB (" + std::to_string(bytes) + " Bytes)";
+  return format("%.2f ", static_cast<double>(scaled) / 1024) + kUnits[power] + "iB (" +
+         std::to_string(bytes) + " Bytes)";
 }
 
 std::string grouped(uint64_t number) {

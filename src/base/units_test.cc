@@ -20,7 +20,8 @@ TEST(Units, ParsesSizes) {
 }
 
 TEST(Units, RefusesWhatIsNoSize) {
-  for (const char* text : {"", "M", "-1", "4X", "4MM", "4 M", "1e3", "nan", "inf", "4M ", "0x10", "4BB", "16E", "99999999999G"}) {
+  for (const char* text : {"", "M", "-1", "4X", "4MM", "4 M", "1e3", "nan", "inf", "4M ", "0x10", "4BB",
+                           "16E", "99999999999G"}) {
     EXPECT_EQ(code_of(parse_size(text, 'M')), EINVAL) << text;
   }
   EXPECT_EQ(parse_size("4X", 'M').error().message, "\"4X\" is not a size; write it like 4M, 1.5G or 300");
@@ -45,7 +46,8 @@ TEST(Units, RefusesWhatIsNoDuration) {
 
 TEST(Units, ParsesIntegers) {
   EXPECT_EQ(*parse_integer("-3"), -3);
-  for (const char* text : {"", "1.5", "1 ", "x", "99999999999999999999"}) EXPECT_EQ(code_of(parse_integer(text)), EINVAL) << text;
+  for (const char* text : {"", "1.5", "1 ", "x", "99999999999999999999"})
+    EXPECT_EQ(code_of(parse_integer(text)), EINVAL) << text;
 }
 
 // As `juicefs info`, `summary` and `config` print them.

@@ -11,7 +11,9 @@
 namespace cider::cli {
 namespace {
 
-std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
 
 std::optional<bool> parse_bool(std::string_view text) {
   for (std::string_view yes : {"", "1", "t", "T", "true", "TRUE", "True"}) {
@@ -42,11 +44,16 @@ Status drop_value(Result<T>&& result) {
 
 Status check_value(const Option& option, const std::string& value) {
   switch (option.type) {
-    case OptionType::flag: return parse_bool(value) ? Status() : fail(EINVAL, quoted(value) + " is neither true nor false");
-    case OptionType::integer: return drop_value(parse_integer(value));
-    case OptionType::size: return value.empty() ? Status() : drop_value(parse_size(value, option.unit));
-    case OptionType::duration: return value.empty() ? Status() : drop_value(parse_duration(value));
-    case OptionType::text: return {};
+    case OptionType::flag:
+      return parse_bool(value) ? Status() : fail(EINVAL, quoted(value) + " is neither true nor false");
+    case OptionType::integer:
+      return drop_value(parse_integer(value));
+    case OptionType::size:
+      return value.empty() ? Status() : drop_value(parse_size(value, option.unit));
+    case OptionType::duration:
+      return value.empty() ? Status() : drop_value(parse_duration(value));
+    case OptionType::text:
+      return {};
   }
   return {};
 }
@@ -56,7 +63,8 @@ Status check_value(const Option& option, const std::string& value) {
 // One pass over the words of a command line.
 class ArgumentParser {
  public:
-  ArgumentParser(const Command& command, const std::vector<std::string>& words) : command_(command), words_(words) {
+  ArgumentParser(const Command& command, const std::vector<std::string>& words)
+      : command_(command), words_(words) {
     arguments_.command_ = &command;
     declare(global_options());
     declare(command.options);
@@ -137,8 +145,10 @@ class ArgumentParser {
   Status refuse(const UnsupportedOption& option, std::optional<std::string> value) {
     std::string shown = "--" + std::string(option.name);
     if (!value && option.takes_value) value = TRY(next_word(shown));
-    if (value && (listed(option.harmless, *value) || (!option.takes_value && parse_bool(*value) == false))) return {};
-    return fail(ENOTSUP, "option " + shown + " is not supported by this version: " + std::string(option.advice));
+    if (value && (listed(option.harmless, *value) || (!option.takes_value && parse_bool(*value) == false)))
+      return {};
+    return fail(ENOTSUP,
+                "option " + shown + " is not supported by this version: " + std::string(option.advice));
   }
 
   Result<std::string> next_word(const std::string& shown) {
@@ -148,10 +158,12 @@ class ArgumentParser {
 
   Status check_count() const {
     size_t count = arguments_.positional_.size();
-    std::string usage = " (usage: ciderfs " + std::string(command_.name) + " " + std::string(command_.usage) + ")";
+    std::string usage =
+        " (usage: ciderfs " + std::string(command_.name) + " " + std::string(command_.usage) + ")";
     if (count < command_.min_arguments) return fail(EINVAL, "arguments are missing" + usage);
     if (count > command_.max_arguments) {
-      return fail(EINVAL, "unexpected argument " + quoted(arguments_.positional_[command_.max_arguments]) + usage);
+      return fail(EINVAL,
+                  "unexpected argument " + quoted(arguments_.positional_[command_.max_arguments]) + usage);
     }
     return {};
   }
@@ -169,7 +181,8 @@ Result<Arguments> parse_arguments(const Command& command, const std::vector<std:
 const Arguments::Value& Arguments::value(std::string_view name, OptionType type) const {
   auto found = values_.find(name);
   if (found == values_.end() || found->second.option->type != type) {
-    std::fprintf(stderr, "ciderfs: option %.*s is read but not declared so\n", static_cast<int>(name.size()), name.data());
+    std::fprintf(stderr, "ciderfs: option %.*s is read but not declared so\n", static_cast<int>(name.size()),
+                 name.data());
     std::abort();
   }
   return found->second;

@@ -34,7 +34,9 @@ constexpr Command kCommand = {.name = "try",
                               .min_arguments = 1,
                               .max_arguments = 2};
 
-Result<Arguments> parse(const std::vector<std::string>& words) { return parse_arguments(kCommand, words); }
+Result<Arguments> parse(const std::vector<std::string>& words) {
+  return parse_arguments(kCommand, words);
+}
 
 TEST(Arguments, FallbacksHoldWhereNothingIsGiven) {
   Arguments arguments = *parse({"a"});
@@ -65,7 +67,8 @@ TEST(Arguments, FlagsTakeValuesOnlyWithAnEqualsSign) {
 }
 
 TEST(Arguments, ListsAreSplitAtCommasAndAdded) {
-  EXPECT_EQ(parse({"a", "-o", "x,y,,z=1", "-o", "w"})->list("o"), (std::vector<std::string>{"x", "y", "z=1", "w"}));
+  EXPECT_EQ(parse({"a", "-o", "x,y,,z=1", "-o", "w"})->list("o"),
+            (std::vector<std::string>{"x", "y", "z=1", "w"}));
 }
 
 TEST(Arguments, TwoDashesEndTheOptions) {
@@ -84,7 +87,8 @@ TEST(Arguments, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(parse({"a", "--size"}).error().message, "option --size needs a value");
   EXPECT_EQ(parse({"a", "--size", "many"}).error().message,
             "option --size: \"many\" is not a size; write it like 4M, 1.5G or 300");
-  EXPECT_EQ(parse({"a", "--count", "1x"}).error().message, "option --count: \"1x\" is not a whole number; write it like 10");
+  EXPECT_EQ(parse({"a", "--count", "1x"}).error().message,
+            "option --count: \"1x\" is not a whole number; write it like 10");
   EXPECT_EQ(parse({}).error().message, "arguments are missing (usage: ciderfs try A B)");
   EXPECT_EQ(parse({"a", "b", "c"}).error().message, "unexpected argument \"c\" (usage: ciderfs try A B)");
 }
@@ -103,7 +107,9 @@ TEST(Arguments, UnsupportedOptionsAreRefusedUnlessTheyAskForNothing) {
   EXPECT_EQ(parse({"--writeback=false", "a"})->positional().size(), 1u);
 }
 
-TEST(Arguments, HelpNeedsNoOtherArguments) { EXPECT_TRUE(parse({"--help"})->wants_help()); }
+TEST(Arguments, HelpNeedsNoOtherArguments) {
+  EXPECT_TRUE(parse({"--help"})->wants_help());
+}
 
 // Each name means one thing, its default can be read, and no option is both declared and refused.
 TEST(Commands, AreDeclaredConsistently) {

@@ -4,8 +4,8 @@ namespace cider::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kFormatCommand, &kConfigCommand,  &kDestroyCommand, &kVersionCommand, &kStatusCommand, &kInfoCommand,
-    &kSummaryCommand, &kMountCommand, &kUmountCommand,  &kRmrCommand,     &kHelpCommand,
+    &kFormatCommand,  &kConfigCommand, &kDestroyCommand, &kVersionCommand, &kStatusCommand, &kInfoCommand,
+    &kSummaryCommand, &kMountCommand,  &kUmountCommand,  &kRmrCommand,     &kHelpCommand,
 };
 
 constexpr Option kGlobalOptions[] = {
@@ -25,7 +25,9 @@ constexpr UnsupportedOption kUnsupportedGlobalOptions[] = {
 
 }  // namespace
 
-std::span<const Command* const> commands() { return kCommands; }
+std::span<const Command* const> commands() {
+  return kCommands;
+}
 
 const Command* find_command(std::string_view name) {
   for (const Command* command : kCommands) {
@@ -34,7 +36,11 @@ const Command* find_command(std::string_view name) {
   return nullptr;
 }
 
-std::span<const Option> global_options() { return kGlobalOptions; }
-std::span<const UnsupportedOption> unsupported_global_options() { return kUnsupportedGlobalOptions; }
+std::span<const Option> global_options() {
+  return kGlobalOptions;
+}
+std::span<const UnsupportedOption> unsupported_global_options() {
+  return kUnsupportedGlobalOptions;
+}
 
 }  // namespace cider::cli

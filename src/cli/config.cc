@@ -19,19 +19,35 @@ constexpr Option kOptions[] = {
     {.name = "yes", .alias = "y", .help = "answer every question with yes"},
     {.name = "force", .help = "change without checking"},
     {.name = "storage", .type = OptionType::text, .group = kStorageGroup, .help = "kind of object storage"},
-    {.name = "bucket", .type = OptionType::text, .group = kStorageGroup, .help = "where the data is; objects are not moved"},
-    {.name = "capacity", .type = OptionType::size, .unit = 'G', .group = kManagementGroup,
+    {.name = "bucket",
+     .type = OptionType::text,
+     .group = kStorageGroup,
+     .help = "where the data is; objects are not moved"},
+    {.name = "capacity",
+     .type = OptionType::size,
+     .unit = 'G',
+     .group = kManagementGroup,
      .help = "limit of the space used, in GiB; 0: none"},
-    {.name = "inodes", .type = OptionType::integer, .group = kManagementGroup,
+    {.name = "inodes",
+     .type = OptionType::integer,
+     .group = kManagementGroup,
      .help = "limit of the number of files and directories; 0: none"},
-    {.name = "trash-days", .type = OptionType::integer, .group = kManagementGroup,
+    {.name = "trash-days",
+     .type = OptionType::integer,
+     .group = kManagementGroup,
      .help = "days that removed files stay in the trash; 0: no trash"},
     {.name = "enable-acl", .group = kManagementGroup, .help = "POSIX ACLs; can't be turned off again"},
-    {.name = "min-client-version", .type = OptionType::text, .group = kManagementGroup,
+    {.name = "min-client-version",
+     .type = OptionType::text,
+     .group = kManagementGroup,
      .help = "lowest client, as a JuiceFS version, that may use the volume"},
-    {.name = "max-client-version", .type = OptionType::text, .group = kManagementGroup,
+    {.name = "max-client-version",
+     .type = OptionType::text,
+     .group = kManagementGroup,
      .help = "highest client, as a JuiceFS version, that may use the volume"},
-    {.name = "dir-stats", .group = kManagementGroup, .help = "keep statistics of each directory (--dir-stats=false: don't)"},
+    {.name = "dir-stats",
+     .group = kManagementGroup,
+     .help = "keep statistics of each directory (--dir-stats=false: don't)"},
 };
 
 constexpr UnsupportedOption kUnsupported[] = {
@@ -46,7 +62,9 @@ constexpr UnsupportedOption kUnsupported[] = {
     {.name = "ranger-service", .harmless = "-", .advice = "there is no Hadoop client yet"},
     {.name = "kerberos-config-file", .harmless = "-", .advice = "there is no Hadoop client yet"},
     {.name = "encrypt-secret", .takes_value = false, .advice = "storages `file` and `mem` have no secrets"},
-    {.name = "user-group-quota", .takes_value = false, .advice = "quotas of users and groups are not there yet"},
+    {.name = "user-group-quota",
+     .takes_value = false,
+     .advice = "quotas of users and groups are not there yet"},
     {.name = "changelog", .takes_value = false, .advice = "the changelog is not there yet"},
     {.name = "changelog-max-age", .advice = "the changelog is not there yet"},
     {.name = "changelog-max-lines", .advice = "the changelog is not there yet"},
@@ -69,7 +87,8 @@ Status check_clients(const Arguments& arguments, meta::Store& store, const meta:
   std::optional<meta::ClientVersion> highest = meta::parse_client_version(volume.max_client_version);
   for (const meta::SessionRecord& session : TRY(store.list_sessions())) {
     Result<meta::SessionInfo> info = meta::decode_session_info(session.info);
-    std::optional<meta::ClientVersion> version = info ? meta::parse_client_version(info->version) : std::nullopt;
+    std::optional<meta::ClientVersion> version =
+        info ? meta::parse_client_version(info->version) : std::nullopt;
     if (!version || ((!lowest || *version >= *lowest) && (!highest || *version <= *highest))) continue;
     warn("the client of version " + info->version + " on " + info->host_name + ", process " +
          std::to_string(info->process_id) + ", will be shut out");
@@ -84,8 +103,8 @@ Status check_limits(const Arguments& arguments, const meta::Volume& volume, meta
   bool too_small = (volume.capacity != 0 && space >= 0 && static_cast<uint64_t>(space) >= volume.capacity) ||
                    (volume.inodes != 0 && inodes >= 0 && static_cast<uint64_t>(inodes) >= volume.inodes);
   if (!too_small) return {};
-  warn("the volume is at the new limit already: it uses " + std::to_string(space) + " bytes and " + std::to_string(inodes) +
-       " inodes");
+  warn("the volume is at the new limit already: it uses " + std::to_string(space) + " bytes and " +
+       std::to_string(inodes) + " inodes");
   return ask(arguments);
 }
 
@@ -125,7 +144,8 @@ const Command kConfigCommand = {
     .category = "ADMIN",
     .usage = "META-URL",
     .summary = "Show or change a volume's setting",
-    .description = R"(Changes the settings that are given; without any, prints all. Mounts take changes over with their next heartbeat.
+    .description =
+        R"(Changes the settings that are given; without any, prints all. Mounts take changes over with their next heartbeat.
 
 Examples:
   ciderfs config sqlite3://photos.db

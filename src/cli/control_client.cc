@@ -60,7 +60,8 @@ Result<ControlClient> ControlClient::open(const std::string& path) {
       if (errno != ENOENT && errno != ENOTDIR) return fail_errno("open " + (dir / name).string());
     }
     struct stat above;
-    bool at_top = dir == dir.root_path() || ::stat(dir.parent_path().c_str(), &above) != 0 || above.st_dev != start.st_dev;
+    bool at_top = dir == dir.root_path() || ::stat(dir.parent_path().c_str(), &above) != 0 ||
+                  above.st_dev != start.st_dev;
     if (at_top) return fail(ENOTTY, path + " is not inside a CiderFS mount");
     dir = dir.parent_path();
   }
@@ -72,11 +73,13 @@ ControlClient::~ControlClient() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<std::string> ControlClient::request(uint32_t command, std::string_view payload, const Progress& progress) {
+Result<std::string> ControlClient::request(uint32_t command, std::string_view payload,
+                                           const Progress& progress) {
   ByteWriter message;
   message.u32(command).u32(static_cast<uint32_t>(payload.size())).raw(payload);
   const std::string bytes = message.take();
-  if (::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size())) return fail_errno("write to .control");
+  if (::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return fail_errno("write to .control");
 
   std::string received;
   char buffer[64 << 10];
@@ -106,7 +109,7 @@ Result<std::string> absolute(const std::string& path) {
   std::error_code error;
   std::filesystem::path full = std::filesystem::absolute(path, error).lexically_normal();
   if (error) return fail(error.value(), path + ": " + error.message());
-  if (full.has_relative_path() && !full.has_filename()) full = full.parent_path();   // "/a/b/" is "/a/b"
+  if (full.has_relative_path() && !full.has_filename()) full = full.parent_path();  // "/a/b/" is "/a/b"
   return full.string();
 }
 

@@ -1,5 +1,6 @@
 // The other end of `.control`: how tools ask a running mount to do something.
-// Protocol: see vfs/control_message.h; it is JuiceFS's, so our tools work on its mounts and the other way round.
+// Protocol: see vfs/control_message.h; it is JuiceFS's, so our tools work on its mounts and the other way
+// round.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace cider::cli {
 
 class ControlClient {
  public:
-  // The control file of the mount that `path` (a file or directory that exists) lies in. ENOTTY where it isn't in one.
+  // The control file of the mount that `path` (a file or directory that exists) lies in. ENOTTY where it
+  // isn't in one.
   static Result<ControlClient> open(const std::string& path);
 
   ControlClient(ControlClient&& other) noexcept;
@@ -21,8 +23,8 @@ class ControlClient {
   ~ControlClient();
 
   using Progress = std::function<void(uint64_t, uint64_t)>;
-  // Sends one request and waits for its end. Answers the JSON of the reply, empty where there is none; the errno that the
-  // mount answers is the error.
+  // Sends one request and waits for its end. Answers the JSON of the reply, empty where there is none; the
+  // errno that the mount answers is the error.
   Result<std::string> request(uint32_t command, std::string_view payload, const Progress& progress);
 
  private:

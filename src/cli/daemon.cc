@@ -20,11 +20,13 @@ constexpr char kFailed = '-';
 
 Result<int> open_log(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directory(std::filesystem::path(path).parent_path(), error);   // open() tells if that failed
+  std::filesystem::create_directory(std::filesystem::path(path).parent_path(),
+                                    error);  // open() tells if that failed
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd >= 0) return fd;
   int code = errno;
-  return fail(code, "can't open the log " + path + ": " + Error{code, {}}.to_string() + "; choose another with --log");
+  return fail(code, "can't open the log " + path + ": " + Error{code, {}}.to_string() +
+                        "; choose another with --log");
 }
 
 // What the child sent until it closed the wire; nullopt when the time is over.
@@ -32,7 +34,8 @@ std::optional<std::string> receive(int fd) {
   const auto end = std::chrono::steady_clock::now() + kStartLimit;
   std::string received;
   while (true) {
-    auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
     pollfd wait = {fd, POLLIN, 0};
     int events = left > 0 ? ::poll(&wait, 1, static_cast<int>(left)) : 0;
     if (events < 0 && errno == EINTR) continue;
@@ -48,7 +51,8 @@ std::optional<std::string> receive(int fd) {
 std::string how_it_died(pid_t child) {
   int status = 0;
   if (::waitpid(child, &status, 0) != child) return "the process in the background is gone";
-  if (WIFSIGNALED(status)) return "the process in the background was killed by signal " + std::to_string(WTERMSIG(status));
+  if (WIFSIGNALED(status))
+    return "the process in the background was killed by signal " + std::to_string(WTERMSIG(status));
   return "the process in the background exited with " + std::to_string(WEXITSTATUS(status));
 }
 
@@ -57,7 +61,8 @@ Status await_child(pid_t child, int fd, const std::string& log_file) {
   if (!report) {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
-    return fail(ETIMEDOUT, "the mount was not ready within " + std::to_string(kStartLimit.count()) + " s; see " + log_file);
+    return fail(ETIMEDOUT, "the mount was not ready within " + std::to_string(kStartLimit.count()) +
+                               " s; see " + log_file);
   }
   if (report->starts_with(kReady)) return {};
   if (report->starts_with(kFailed)) {
@@ -70,7 +75,7 @@ Status await_child(pid_t child, int fd, const std::string& log_file) {
 }  // namespace
 
 void StartReport::ready() {
-  if (fd_ >= 0 && ::write(fd_, &kReady, 1) != 1) return close();   // the starter is gone, and nobody waits
+  if (fd_ >= 0 && ::write(fd_, &kReady, 1) != 1) return close();  // the starter is gone, and nobody waits
   close();
 }
 

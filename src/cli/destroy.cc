@@ -29,7 +29,8 @@ Status check_no_sessions(meta::Store& store) {
   if (rows.size() == 1) return {};
   std::string list = table(rows);
   list.pop_back();
-  return fail(EBUSY, std::to_string(rows.size() - 1) + " sessions are active; unmount them first, or use --force:\n" + list);
+  return fail(EBUSY, std::to_string(rows.size() - 1) +
+                         " sessions are active; unmount them first, or use --force:\n" + list);
 }
 
 Status confirm_destruction(const Arguments& arguments, OpenedVolume& opened, const std::string& storage) {

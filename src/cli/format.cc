@@ -18,20 +18,43 @@ constexpr std::string_view kManagementGroup = "MANAGEMENT";
 constexpr Option kOptions[] = {
     {.name = "force", .help = "use a data folder that is not empty"},
     {.name = "no-update", .help = "leave a volume alone that exists already, and succeed"},
-    {.name = "storage", .type = OptionType::text, .fallback = "file", .group = kStorageGroup,
+    {.name = "storage",
+     .type = OptionType::text,
+     .fallback = "file",
+     .group = kStorageGroup,
      .help = "kind of object storage: file (a local directory), mem (for tests)"},
-    {.name = "bucket", .type = OptionType::text, .fallback = "~DATA", .group = kStorageGroup,
+    {.name = "bucket",
+     .type = OptionType::text,
+     .fallback = "~DATA",
+     .group = kStorageGroup,
      .help = "where the data goes: of `file` a directory; objects stand below NAME/ in it"},
-    {.name = "block-size", .type = OptionType::size, .unit = 'K', .fallback = "4M", .group = kFormatGroup,
+    {.name = "block-size",
+     .type = OptionType::size,
+     .unit = 'K',
+     .fallback = "4M",
+     .group = kFormatGroup,
      .help = "size of a block in KiB: a power of two from 64K to 16M; fixed for good"},
-    {.name = "compress", .type = OptionType::text, .fallback = "none", .group = kFormatGroup,
+    {.name = "compress",
+     .type = OptionType::text,
+     .fallback = "none",
+     .group = kFormatGroup,
      .help = "compression of blocks: only none for now"},
     {.name = "hash-prefix", .group = kFormatGroup, .help = "begin object names with a hash; fixed for good"},
-    {.name = "capacity", .type = OptionType::size, .unit = 'G', .fallback = "0", .group = kManagementGroup,
+    {.name = "capacity",
+     .type = OptionType::size,
+     .unit = 'G',
+     .fallback = "0",
+     .group = kManagementGroup,
      .help = "limit of the space used, in GiB; 0: none"},
-    {.name = "inodes", .type = OptionType::integer, .fallback = "0", .group = kManagementGroup,
+    {.name = "inodes",
+     .type = OptionType::integer,
+     .fallback = "0",
+     .group = kManagementGroup,
      .help = "limit of the number of files and directories; 0: none"},
-    {.name = "trash-days", .type = OptionType::integer, .fallback = "1", .group = kManagementGroup,
+    {.name = "trash-days",
+     .type = OptionType::integer,
+     .fallback = "1",
+     .group = kManagementGroup,
      .help = "days that removed files stay in the trash; 0: no trash"},
     {.name = "enable-acl", .group = kManagementGroup, .help = "POSIX ACLs; can't be turned off again"},
 };
@@ -39,20 +62,31 @@ constexpr Option kOptions[] = {
 constexpr UnsupportedOption kUnsupported[] = {
     {.name = "access-key", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
     {.name = "secret-key", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
-    {.name = "session-token", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
-    {.name = "storage-class", .harmless = "-", .advice = "storages `file` and `mem` have no classes; leave it out"},
+    {.name = "session-token",
+     .harmless = "-",
+     .advice = "storages `file` and `mem` need no key; leave it out"},
+    {.name = "storage-class",
+     .harmless = "-",
+     .advice = "storages `file` and `mem` have no classes; leave it out"},
     {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
-    {.name = "encrypt-rsa-key", .harmless = "-", .advice = "encryption at rest is not there yet; encrypt the disk below"},
-    {.name = "encrypt-algo", .harmless = "aes256gcm-rsa", .advice = "encryption at rest is not there yet; leave it out"},
+    {.name = "encrypt-rsa-key",
+     .harmless = "-",
+     .advice = "encryption at rest is not there yet; encrypt the disk below"},
+    {.name = "encrypt-algo",
+     .harmless = "aes256gcm-rsa",
+     .advice = "encryption at rest is not there yet; leave it out"},
     {.name = "shards", .harmless = "0|1", .advice = "all objects go into one bucket; leave it out"},
     {.name = "ranger-rest-url", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
     {.name = "ranger-service", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
-    {.name = "kerberos-config-file", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
+    {.name = "kerberos-config-file",
+     .harmless = "-",
+     .advice = "there is no Hadoop client yet; leave it out"},
 };
 
 Status check_compression(const std::string& name) {
   if (name == "none" || name.empty()) return {};
-  if (name == "lz4" || name == "zstd") return fail(ENOTSUP, "--compress " + name + " is not supported by this version; use none");
+  if (name == "lz4" || name == "zstd")
+    return fail(ENOTSUP, "--compress " + name + " is not supported by this version; use none");
   return fail(EINVAL, "--compress \"" + name + "\" is unknown; use none");
 }
 
@@ -67,7 +101,7 @@ meta::Volume new_volume(const Arguments& arguments) {
   volume.inodes = static_cast<uint64_t>(arguments.integer("inodes"));
   volume.trash_days = static_cast<int>(arguments.integer("trash-days"));
   volume.enable_acl = arguments.flag("enable-acl");
-  volume.encrypt_algo = "aes256gcm-rsa";   // JuiceFS always writes the default
+  volume.encrypt_algo = "aes256gcm-rsa";  // JuiceFS always writes the default
   return volume;
 }
 
@@ -121,16 +155,18 @@ Result<int> create(const Arguments& arguments, const std::string& url) {
 // What can't change once there is data.
 Status check_unchanged(const Arguments& arguments, const meta::Volume& volume) {
   auto differs = [&](const std::string& what, const std::string& is, const std::string& wanted) {
-    return fail(EINVAL, "the database holds volume " + volume.name + " already, whose " + what + " can't be changed from " + is +
-                            " to " + wanted);
+    return fail(EINVAL, "the database holds volume " + volume.name + " already, whose " + what +
+                            " can't be changed from " + is + " to " + wanted);
   };
   if (arguments[1] != volume.name) return differs("name", volume.name, arguments[1]);
-  if (arguments.is_set("block-size") && arguments.size("block-size") >> 10 != static_cast<uint64_t>(volume.block_size)) {
+  if (arguments.is_set("block-size") &&
+      arguments.size("block-size") >> 10 != static_cast<uint64_t>(volume.block_size)) {
     return differs("block size", std::to_string(volume.block_size) + " KiB",
                    std::to_string(arguments.size("block-size") >> 10) + " KiB");
   }
   if (arguments.is_set("hash-prefix") && arguments.flag("hash-prefix") != volume.hash_prefix) {
-    return differs("hash prefix", volume.hash_prefix ? "true" : "false", volume.hash_prefix ? "false" : "true");
+    return differs("hash prefix", volume.hash_prefix ? "true" : "false",
+                   volume.hash_prefix ? "false" : "true");
   }
   if (arguments.is_set("compress") && arguments.text("compress") != volume.compression) {
     return differs("compression", volume.compression, arguments.text("compress"));
@@ -169,7 +205,8 @@ const Command kFormatCommand = {
     .category = "ADMIN",
     .usage = "META-URL NAME",
     .summary = "Make a volume",
-    .description = R"(Makes a new volume: its metadata in the database of META-URL, its data as objects below NAME/ in the bucket.
+    .description =
+        R"(Makes a new volume: its metadata in the database of META-URL, its data as objects below NAME/ in the bucket.
 NAME is 3 to 63 lower-case letters, digits and dashes.
 
 Run on a volume that exists, it changes the settings given (use `ciderfs config` for that).

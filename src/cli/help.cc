@@ -17,7 +17,9 @@ struct Row {
   std::string right;
 };
 
-std::string dashed(std::string_view name) { return (name.size() == 1 ? "-" : "--") + std::string(name); }
+std::string dashed(std::string_view name) {
+  return (name.size() == 1 ? "-" : "--") + std::string(name);
+}
 
 std::string spelling(const Option& option) {
   std::string out = dashed(option.name);
@@ -43,7 +45,8 @@ std::string columns(const std::vector<Row>& rows) {
   size_t width = 0;
   for (const Row& row : rows) width = std::max(width, row.left.size());
   std::string out;
-  for (const Row& row : rows) out += "   " + row.left + std::string(width - row.left.size() + 2, ' ') + row.right + "\n";
+  for (const Row& row : rows)
+    out += "   " + row.left + std::string(width - row.left.size() + 2, ' ') + row.right + "\n";
   return out;
 }
 
@@ -79,7 +82,8 @@ std::string option_lines(std::span<const Option> options) {
 std::vector<std::string_view> categories() {
   std::vector<std::string_view> names;
   for (const Command* command : commands()) {
-    if (std::find(names.begin(), names.end(), command->category) == names.end()) names.push_back(command->category);
+    if (std::find(names.begin(), names.end(), command->category) == names.end())
+      names.push_back(command->category);
   }
   return names;
 }
@@ -98,13 +102,16 @@ void add_markdown(std::string* out, std::span<const Option> options) {
 }
 
 std::string command_markdown(const Command& command) {
-  std::string out = "## ciderfs " + std::string(command.name) + "\n\n" + std::string(command.summary) + ".\n\n";
+  std::string out =
+      "## ciderfs " + std::string(command.name) + "\n\n" + std::string(command.summary) + ".\n\n";
   out += "    ciderfs " + std::string(command.name) + (command.options.empty() ? " " : " [options] ") +
          std::string(command.usage) + "\n\n";
   if (!command.description.empty()) out += "```\n" + std::string(command.description) + "\n```\n\n";
   add_markdown(&out, command.options);
   if (!command.unsupported.empty()) {
-    out += "JuiceFS options that this version refuses:\n\n| Option | Accepted values | Instead |\n|---|---|---|\n";
+    out +=
+        "JuiceFS options that this version refuses:\n\n| Option | Accepted values | Instead "
+        "|\n|---|---|---|\n";
     for (const UnsupportedOption& option : command.unsupported) {
       std::string harmless;
       std::string_view rest = option.takes_value ? option.harmless : std::string_view("false");
@@ -115,7 +122,8 @@ std::string command_markdown(const Command& command) {
         harmless += value == "-" ? "empty" : "`" + std::string(value) + "`";
         rest = bar == std::string_view::npos ? std::string_view() : rest.substr(bar + 1);
       }
-      out += "| `--" + std::string(option.name) + "` | " + harmless + " | " + std::string(option.advice) + " |\n";
+      out += "| `--" + std::string(option.name) + "` | " + harmless + " | " + std::string(option.advice) +
+             " |\n";
     }
     out += "\n";
   }
@@ -144,9 +152,9 @@ std::string program_help() {
 }
 
 std::string command_help(const Command& command) {
-  std::string out = "ciderfs " + std::string(command.name) + ": " + std::string(command.summary) + "\n\nUSAGE:\n   ciderfs " +
-                    std::string(command.name) + (command.options.empty() ? " " : " [options] ") + std::string(command.usage) +
-                    "\n";
+  std::string out = "ciderfs " + std::string(command.name) + ": " + std::string(command.summary) +
+                    "\n\nUSAGE:\n   ciderfs " + std::string(command.name) +
+                    (command.options.empty() ? " " : " [options] ") + std::string(command.usage) + "\n";
   if (!command.description.empty()) out += "\n" + std::string(command.description) + "\n";
   if (!command.options.empty()) out += "\nOPTIONS:\n" + option_lines(command.options);
   return out;
@@ -156,10 +164,13 @@ std::string markdown_reference() {
   std::string out =
       "# Commands of ciderfs\n\n"
       "Made by `ciderfs help --markdown`; change the declarations in src/cli/ instead of this page.\n\n"
-      "Names, defaults and units are JuiceFS's where the meaning is the same. Options may stand before or after the other\n"
-      "arguments, as `--name value` or `--name=value`. An option that is not listed here is refused. A command that fails\n"
+      "Names, defaults and units are JuiceFS's where the meaning is the same. Options may stand before or "
+      "after the other\n"
+      "arguments, as `--name value` or `--name=value`. An option that is not listed here is refused. A "
+      "command that fails\n"
       "exits with 1, a wrong command line with 2.\n\n"
-      "Sizes: `4M`, `1.5G`, `300` (in the unit that the option names). Durations: `12s`, `100ms`, `1h30m`, `1.5` (seconds).\n\n"
+      "Sizes: `4M`, `1.5G`, `300` (in the unit that the option names). Durations: `12s`, `100ms`, `1h30m`, "
+      "`1.5` (seconds).\n\n"
       "## Global options\n\n";
   add_markdown(&out, global_options());
   for (const Command* command : commands()) {
@@ -182,7 +193,8 @@ Result<int> run(const Arguments& arguments) {
     print(program_help());
   } else {
     const Command* command = find_command(arguments[0]);
-    if (command == nullptr) return fail(EINVAL, "there is no command \"" + arguments[0] + "\"; see `ciderfs help`");
+    if (command == nullptr)
+      return fail(EINVAL, "there is no command \"" + arguments[0] + "\"; see `ciderfs help`");
     print(command_help(*command));
   }
   return 0;

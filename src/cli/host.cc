@@ -29,7 +29,7 @@ void raise_open_files() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   rlimit wanted = {std::max(limit.rlim_cur, kWantedFiles), std::max(limit.rlim_max, kWantedFiles)};
-  if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return;   // root
+  if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return;  // root
   limit.rlim_cur = limit.rlim_max;
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) log::warning("can't raise the limit of open files");
 }
@@ -50,10 +50,13 @@ std::vector<std::string> ip_addresses() {
   for (const ifaddrs* each = first; each != nullptr; each = each->ifa_next) {
     if (each->ifa_addr == nullptr || (each->ifa_flags & IFF_LOOPBACK) != 0) continue;
     const void* address = nullptr;
-    if (each->ifa_addr->sa_family == AF_INET) address = &reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr;
-    if (each->ifa_addr->sa_family == AF_INET6) address = &reinterpret_cast<const sockaddr_in6*>(each->ifa_addr)->sin6_addr;
+    if (each->ifa_addr->sa_family == AF_INET)
+      address = &reinterpret_cast<const sockaddr_in*>(each->ifa_addr)->sin_addr;
+    if (each->ifa_addr->sa_family == AF_INET6)
+      address = &reinterpret_cast<const sockaddr_in6*>(each->ifa_addr)->sin6_addr;
     char text[INET6_ADDRSTRLEN];
-    if (address == nullptr || ::inet_ntop(each->ifa_addr->sa_family, address, text, sizeof text) == nullptr) continue;
+    if (address == nullptr || ::inet_ntop(each->ifa_addr->sa_family, address, text, sizeof text) == nullptr)
+      continue;
     addresses.emplace_back(text);
   }
   return addresses;
@@ -62,7 +65,7 @@ std::vector<std::string> ip_addresses() {
 void prepare_mount_process() {
   raise_open_files();
   ::mallopt(M_ARENA_MAX, kArenas);
-  ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);   // without CAP_SYS_RESOURCE it fails, and we go on without
+  ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);  // without CAP_SYS_RESOURCE it fails, and we go on without
   ::signal(SIGPIPE, SIG_IGN);
   if (int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC); null >= 0) {
     ::dup2(null, STDIN_FILENO);

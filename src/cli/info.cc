@@ -20,7 +20,9 @@ using Rows = std::vector<std::vector<std::string>>;
 constexpr uint32_t kInfoRequest = 1005;
 
 constexpr Option kOptions[] = {
-    {.name = "inode", .alias = "i", .help = "the arguments are inode numbers of the mount that the current directory is in"},
+    {.name = "inode",
+     .alias = "i",
+     .help = "the arguments are inode numbers of the mount that the current directory is in"},
     {.name = "recursive", .alias = "r", .help = "add up all that is below a directory"},
     {.name = "strict", .help = "count entry by entry instead of using statistics"},
     {.name = "raw", .help = "show slices instead of objects"},
@@ -35,7 +37,9 @@ std::string text(const Json& json, const char* field) {
   auto found = json.find(field);
   return found != json.end() && found->is_string() ? found->get<std::string>() : "";
 }
-std::string cell(const Json& json, const char* field) { return std::to_string(number(json, field)); }
+std::string cell(const Json& json, const char* field) {
+  return std::to_string(number(json, field));
+}
 const Json& items(const Json& json, const char* field) {
   static const Json kNone = Json::array();
   auto found = json.find(field);
@@ -54,7 +58,8 @@ void print_table(const char* title, const Rows& rows, int left_column) {
 void print_slices(const Json& info) {
   Rows rows = {{"chunkIndex", "sliceId", "size", "offset", "length"}};
   for (const Json& slice : items(info, "Chunks")) {
-    rows.push_back({cell(slice, "ChunkIndex"), cell(slice, "Id"), cell(slice, "Size"), cell(slice, "Off"), cell(slice, "Len")});
+    rows.push_back({cell(slice, "ChunkIndex"), cell(slice, "Id"), cell(slice, "Size"), cell(slice, "Off"),
+                    cell(slice, "Len")});
   }
   print_table(" chunks:", rows, -1);
 }
@@ -67,10 +72,10 @@ void print_objects(const Json& info, uint64_t length) {
     uint64_t chunk = number(block, "ChunkIndex");
     if (chunk != last_chunk) in_chunk = 0;
     uint64_t pos = chunk * kChunkSize + in_chunk;
-    if (pos + number(block, "Len") > length) break;   // behind the end of the file
+    if (pos + number(block, "Len") > length) break;  // behind the end of the file
     last_chunk = chunk;
-    rows.push_back({cell(block, "ChunkIndex"), text(block, "Key"), cell(block, "Size"), cell(block, "Off"), cell(block, "Len"),
-                    std::to_string(pos)});
+    rows.push_back({cell(block, "ChunkIndex"), text(block, "Key"), cell(block, "Size"), cell(block, "Off"),
+                    cell(block, "Len"), std::to_string(pos)});
     in_chunk += number(block, "Len");
   }
   print_table(" objects:", rows, 1);
@@ -78,13 +83,17 @@ void print_objects(const Json& info, uint64_t length) {
 
 void print_locks(const Json& info) {
   Rows flocks = {{"Sid", "Owner", "Type"}};
-  for (const Json& lock : items(info, "FLocks")) flocks.push_back({cell(lock, "Sid"), cell(lock, "Owner"), text(lock, "Type")});
+  for (const Json& lock : items(info, "FLocks"))
+    flocks.push_back({cell(lock, "Sid"), cell(lock, "Owner"), text(lock, "Type")});
   print_table(" flocks:", flocks, 0);
   Rows plocks = {{"Sid", "Owner", "Type", "Pid", "Start", "End"}};
   for (const Json& lock : items(info, "PLocks")) {
     uint64_t type = number(lock, "Type");
-    plocks.push_back({cell(lock, "Sid"), cell(lock, "Owner"), type == 0 ? "R" : type == 1 ? "W" : "UNKNOWN", cell(lock, "Pid"),
-                      cell(lock, "Start"), cell(lock, "End")});
+    plocks.push_back({cell(lock, "Sid"), cell(lock, "Owner"),
+                      type == 0   ? "R"
+                      : type == 1 ? "W"
+                                  : "UNKNOWN",
+                      cell(lock, "Pid"), cell(lock, "Start"), cell(lock, "End")});
   }
   print_table(" plocks:", plocks, 0);
 }
@@ -104,7 +113,8 @@ void print_info(const std::string& path, const Json& info) {
       if (each.is_string()) print_line("\t" + each.get<std::string>());
     }
   } else {
-    print_line("   path: " + (paths.empty() || !paths[0].is_string() ? "unknown" : paths[0].get<std::string>()));
+    print_line("   path: " +
+               (paths.empty() || !paths[0].is_string() ? "unknown" : paths[0].get<std::string>()));
   }
   print_slices(info);
   print_objects(info, number(summary, "Length"));
@@ -126,8 +136,8 @@ Status show(const Arguments& arguments, const std::string& argument) {
   ByteWriter request;
   request.u64(ino).u8(arguments.flag("recursive")).u8(arguments.flag("raw")).u8(arguments.flag("strict"));
   ProgressLine progress("Entries");
-  std::string reply =
-      TRY(control.request(kInfoRequest, request.view(), [&](uint64_t count, uint64_t) { progress.update(count); }));
+  std::string reply = TRY(control.request(kInfoRequest, request.view(),
+                                          [&](uint64_t count, uint64_t) { progress.update(count); }));
   Json info = Json::parse(reply, nullptr, /*allow_exceptions=*/false);
   if (!info.is_object()) return fail(EPROTO, "the mount's answer is no JSON object");
   if (info.value("Failed", false)) return fail(EIO, text(info, "Reason"));
@@ -153,7 +163,8 @@ const Command kInfoCommand = {
     .category = "INSPECTOR",
     .usage = "PATH|INODE...",
     .summary = "Show what is behind a file or directory",
-    .description = R"(Asks the mount that the path lies in: size, paths, the objects that hold the data, locks.
+    .description =
+        R"(Asks the mount that the path lies in: size, paths, the objects that hold the data, locks.
 
 Examples:
   ciderfs info /mnt/photos/a.jpg

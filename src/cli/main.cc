@@ -21,8 +21,8 @@ constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
 
 void complain(std::string_view command, const std::string& what) {
-  std::fprintf(stderr, "ciderfs%s%.*s: %s\n", command.empty() ? "" : " ", static_cast<int>(command.size()), command.data(),
-               what.c_str());
+  std::fprintf(stderr, "ciderfs%s%.*s: %s\n", command.empty() ? "" : " ", static_cast<int>(command.size()),
+               command.data(), what.c_str());
 }
 
 int run_command(const Command& command, const std::vector<std::string>& words) {

@@ -22,8 +22,8 @@ namespace {
 
 constexpr std::chrono::seconds kAnswerLimit{10};
 
-// The first signal unmounts; with files open the mount disappears at once, and we end with their last close. The second
-// ends us in any case, with what was written committed.
+// The first signal unmounts; with files open the mount disappears at once, and we end with their last close.
+// The second ends us in any case, with what was written committed.
 void on_signal(MountedVolume& volume, int count) {
   if (count == 1) {
     log::info("Signal received: unmounting");
@@ -55,7 +55,8 @@ int serve(MountPlan plan, Ready&& ready) {
   return stopped ? 0 : 1;
 }
 
-// Asks the mount something as any program would. Not from the process that serves it: that could wait for itself.
+// Asks the mount something as any program would. Not from the process that serves it: that could wait for
+// itself.
 Status check_answers(const std::string& mount_point) {
   auto asked = std::make_shared<std::promise<int>>();
   std::future<int> answer = asked->get_future();
@@ -66,7 +67,8 @@ Status check_answers(const std::string& mount_point) {
   if (answer.wait_for(kAnswerLimit) != std::future_status::ready) {
     return fail(ETIMEDOUT, "the mount on " + mount_point + " does not answer");
   }
-  if (int code = answer.get(); code != 0) return fail(code, "the mount on " + mount_point + " answers: " + Error{code, {}}.to_string());
+  if (int code = answer.get(); code != 0)
+    return fail(code, "the mount on " + mount_point + " answers: " + Error{code, {}}.to_string());
   return {};
 }
 
@@ -103,9 +105,11 @@ Result<int> mount_in_foreground(MountPlan plan) {
 Status check_not_mounted(const Arguments& arguments, const std::string& mount_point) {
   struct stat here;
   struct stat above;
-  if (::stat(mount_point.c_str(), &here) != 0 || ::stat((mount_point + "/..").c_str(), &above) != 0) return {};   // mount says why
+  if (::stat(mount_point.c_str(), &here) != 0 || ::stat((mount_point + "/..").c_str(), &above) != 0)
+    return {};  // mount says why
   if (arguments.flag("force") || here.st_dev == above.st_dev || mount_point == "/") return {};
-  return fail(EBUSY, "mount point " + mount_point + ": something is mounted there already; unmount it, or use --force to mount over it");
+  return fail(EBUSY, "mount point " + mount_point +
+                         ": something is mounted there already; unmount it, or use --force to mount over it");
 }
 
 Result<int> run(const Arguments& arguments) {
@@ -125,7 +129,8 @@ const Command kMountCommand = {
     .category = "SERVICE",
     .usage = "META-URL MOUNTPOINT",
     .summary = "Mount a volume",
-    .description = R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted.
+    .description =
+        R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted.
 With -d the command returns when the mount answers, or tells why it doesn't.
 
 SIGTERM and SIGINT unmount. The exit code is 1 if data could not be stored.

@@ -1,4 +1,5 @@
-// The program as mount(8) calls it, for lines in /etc/fstab: `mount.ciderfs META-URL MOUNTPOINT [-sfnv] [-o words]`.
+// The program as mount(8) calls it, for lines in /etc/fstab: `mount.ciderfs META-URL MOUNTPOINT [-sfnv] [-o
+// words]`.
 #pragma once
 
 #include <string>
@@ -11,8 +12,9 @@ namespace cider::cli {
 // Is this what the program was called by?
 bool is_mount_helper(const std::string& program);
 
-// The words of `ciderfs` that do the same: words of -o that are options of ours become such, the others stay in -o.
-// "mount -d META-URL MOUNTPOINT --buffer-size=500M -o nodev". Empty for a fake mount (-f), which does nothing.
+// The words of `ciderfs` that do the same: words of -o that are options of ours become such, the others stay
+// in -o. "mount -d META-URL MOUNTPOINT --buffer-size=500M -o nodev". Empty for a fake mount (-f), which does
+// nothing.
 Result<std::vector<std::string>> translate_helper_words(const std::vector<std::string>& words);
 
 }  // namespace cider::cli

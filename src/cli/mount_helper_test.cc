@@ -14,18 +14,25 @@ TEST(MountHelper, KnowsItsName) {
 }
 
 TEST(MountHelper, SortsTheWordsOfMount8) {
-  EXPECT_EQ(*translate_helper_words({"sqlite3:///m.db", "/mnt", "-o", "rw,_netdev,buffer-size=500M,read-only,suid"}),
-            (Words{"mount", "-d", "sqlite3:///m.db", "/mnt", "--buffer-size=500M", "--read-only", "-o", "rw,_netdev,suid"}));
-  EXPECT_EQ(*translate_helper_words({"-n", "-s", "-r", "u", "/m"}), (Words{"mount", "-d", "u", "/m", "--read-only"}));
-  EXPECT_EQ(*translate_helper_words({"u", "/m", "-t", "ciderfs", "-v"}), (Words{"mount", "-d", "u", "/m", "--verbose"}));
+  EXPECT_EQ(*translate_helper_words(
+                {"sqlite3:///m.db", "/mnt", "-o", "rw,_netdev,buffer-size=500M,read-only,suid"}),
+            (Words{"mount", "-d", "sqlite3:///m.db", "/mnt", "--buffer-size=500M", "--read-only", "-o",
+                   "rw,_netdev,suid"}));
+  EXPECT_EQ(*translate_helper_words({"-n", "-s", "-r", "u", "/m"}),
+            (Words{"mount", "-d", "u", "/m", "--read-only"}));
+  EXPECT_EQ(*translate_helper_words({"u", "/m", "-t", "ciderfs", "-v"}),
+            (Words{"mount", "-d", "u", "/m", "--verbose"}));
 }
 
 // So that the command refuses it and says why.
 TEST(MountHelper, PassesOnOptionsThatAreNotSupported) {
-  EXPECT_EQ(*translate_helper_words({"u", "/m", "-o", "cache-dir=/c"}), (Words{"mount", "-d", "u", "/m", "--cache-dir=/c"}));
+  EXPECT_EQ(*translate_helper_words({"u", "/m", "-o", "cache-dir=/c"}),
+            (Words{"mount", "-d", "u", "/m", "--cache-dir=/c"}));
 }
 
-TEST(MountHelper, DoesNothingForAFakeMount) { EXPECT_TRUE(translate_helper_words({"-f", "u", "/m"})->empty()); }
+TEST(MountHelper, DoesNothingForAFakeMount) {
+  EXPECT_TRUE(translate_helper_words({"-f", "u", "/m"})->empty());
+}
 
 TEST(MountHelper, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(code_of(translate_helper_words({"u", "/m", "--wrong"})), EINVAL);

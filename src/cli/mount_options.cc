@@ -29,7 +29,10 @@ constexpr OptionType kDuration = OptionType::duration;
 
 constexpr Option kOptions[] = {
     {.name = "background", .alias = "d", .help = "run in the background; returns when the mount answers"},
-    {.name = "foreground", .alias = "f", .help = "run in the foreground, which is the default", .hidden = true},
+    {.name = "foreground",
+     .alias = "f",
+     .help = "run in the foreground, which is the default",
+     .hidden = true},
     {.name = "log", .type = kText, .fallback = "~LOG", .help = "log file, when in the background"},
     {.name = "no-syslog", .help = "don't log to syslog too, when in the background"},
     {.name = "access-log", .type = kText, .help = "append a line for each operation to this file"},
@@ -38,8 +41,11 @@ constexpr Option kOptions[] = {
     {.name = "disable-transparent-hugepage", .help = "no transparent huge pages for this process"},
     {.name = "no-usage-report", .help = "accepted: CiderFS reports to nobody"},
 
-    {.name = "o", .type = kText, .group = kFuse,
-     .help = "mount(8) options, separated by commas: allow_other, suid, dev, ro, noatime, nonempty, writeback_cache ..."},
+    {.name = "o",
+     .type = kText,
+     .group = kFuse,
+     .help = "mount(8) options, separated by commas: allow_other, suid, dev, ro, noatime, nonempty, "
+             "writeback_cache ..."},
     {.name = "enable-xattr", .group = kFuse, .help = "extended attributes"},
     {.name = "enable-cap", .group = kFuse, .help = "the extended attribute security.capability"},
     {.name = "enable-selinux", .group = kFuse, .help = "the extended attribute security.selinux"},
@@ -47,39 +53,100 @@ constexpr Option kOptions[] = {
     {.name = "root-squash", .type = kText, .group = kFuse, .help = "the local root acts as this UID[:GID]"},
     {.name = "all-squash", .type = kText, .group = kFuse, .help = "everybody acts as this UID[:GID]"},
     {.name = "prefix-internal", .group = kFuse, .help = "call the internal files .jfs.stats and so on"},
-    {.name = "max-fuse-io", .type = kSize, .unit = 'B', .fallback = "1M", .group = kFuse,
+    {.name = "max-fuse-io",
+     .type = kSize,
+     .unit = 'B',
+     .fallback = "1M",
+     .group = kFuse,
      .help = "largest read or write between kernel and client, in bytes"},
-    {.name = "umask", .type = kText, .group = kFuse, .help = "octal umask, instead of the one of whoever creates a file"},
+    {.name = "umask",
+     .type = kText,
+     .group = kFuse,
+     .help = "octal umask, instead of the one of whoever creates a file"},
 
-    {.name = "subdir", .type = kText, .group = kMeta, .help = "mount this directory of the volume; made if it isn't there"},
+    {.name = "subdir",
+     .type = kText,
+     .group = kMeta,
+     .help = "mount this directory of the volume; made if it isn't there"},
     {.name = "read-only", .group = kMeta, .help = "change nothing, register no session"},
-    {.name = "heartbeat", .type = kDuration, .fallback = "12s", .group = kMeta,
+    {.name = "heartbeat",
+     .type = kDuration,
+     .fallback = "12s",
+     .group = kMeta,
      .help = "how often the session is renewed; the same for all clients of a volume"},
-    {.name = "no-bgjob", .group = kMeta, .help = "leave cleaning up (trash, deleted files, dead sessions) to others"},
-    {.name = "atime-mode", .type = kText, .fallback = "noatime", .group = kMeta, .help = "noatime, relatime or strictatime"},
-    {.name = "skip-dir-mtime", .type = kDuration, .fallback = "0s", .group = kMeta,
+    {.name = "no-bgjob",
+     .group = kMeta,
+     .help = "leave cleaning up (trash, deleted files, dead sessions) to others"},
+    {.name = "atime-mode",
+     .type = kText,
+     .fallback = "noatime",
+     .group = kMeta,
+     .help = "noatime, relatime or strictatime"},
+    {.name = "skip-dir-mtime",
+     .type = kDuration,
+     .fallback = "0s",
+     .group = kMeta,
      .help = "don't move a directory's times again within this time"},
 
-    {.name = "attr-cache", .type = kDuration, .fallback = "1.0s", .group = kCache, .help = "how long the kernel keeps attributes"},
-    {.name = "entry-cache", .type = kDuration, .fallback = "1.0s", .group = kCache, .help = "how long it keeps names of files"},
-    {.name = "dir-entry-cache", .type = kDuration, .fallback = "1.0s", .group = kCache,
+    {.name = "attr-cache",
+     .type = kDuration,
+     .fallback = "1.0s",
+     .group = kCache,
+     .help = "how long the kernel keeps attributes"},
+    {.name = "entry-cache",
+     .type = kDuration,
+     .fallback = "1.0s",
+     .group = kCache,
+     .help = "how long it keeps names of files"},
+    {.name = "dir-entry-cache",
+     .type = kDuration,
+     .fallback = "1.0s",
+     .group = kCache,
      .help = "how long it keeps names of directories"},
-    {.name = "negative-entry-cache", .type = kDuration, .fallback = "0s", .group = kCache,
+    {.name = "negative-entry-cache",
+     .type = kDuration,
+     .fallback = "0s",
+     .group = kCache,
      .help = "how long it remembers that a name is absent"},
     {.name = "readdir-cache", .group = kCache, .help = "let it keep listings, as long as attributes"},
 
-    {.name = "storage", .type = kText, .group = kStorage, .help = "reach the objects by this storage instead of the volume's"},
-    {.name = "bucket", .type = kText, .group = kStorage, .help = "reach the objects here instead of at the volume's bucket"},
+    {.name = "storage",
+     .type = kText,
+     .group = kStorage,
+     .help = "reach the objects by this storage instead of the volume's"},
+    {.name = "bucket",
+     .type = kText,
+     .group = kStorage,
+     .help = "reach the objects here instead of at the volume's bucket"},
     {.name = "check-storage", .group = kStorage, .help = "write, read and delete an object before mounting"},
     {.name = "io-retries", .type = kInteger, .fallback = "10", .group = kStorage, .help = "tries per object"},
-    {.name = "max-uploads", .type = kInteger, .fallback = "20", .group = kStorage, .help = "objects in upload at once"},
-    {.name = "max-downloads", .type = kInteger, .fallback = "200", .group = kStorage, .help = "objects in download at once"},
-    {.name = "max-deletes", .type = kInteger, .fallback = "10", .group = kStorage,
+    {.name = "max-uploads",
+     .type = kInteger,
+     .fallback = "20",
+     .group = kStorage,
+     .help = "objects in upload at once"},
+    {.name = "max-downloads",
+     .type = kInteger,
+     .fallback = "200",
+     .group = kStorage,
+     .help = "objects in download at once"},
+    {.name = "max-deletes",
+     .type = kInteger,
+     .fallback = "10",
+     .group = kStorage,
      .help = "threads that delete objects; 0: leave it to others"},
 
-    {.name = "buffer-size", .type = kSize, .unit = 'M', .fallback = "300M", .group = kData,
+    {.name = "buffer-size",
+     .type = kSize,
+     .unit = 'M',
+     .fallback = "300M",
+     .group = kData,
      .help = "limit of all file data in memory, in MiB"},
-    {.name = "max-readahead", .type = kSize, .unit = 'M', .fallback = "32M", .group = kData,
+    {.name = "max-readahead",
+     .type = kSize,
+     .unit = 'M',
+     .fallback = "32M",
+     .group = kData,
      .help = "how far to read ahead per stream, in MiB"},
 };
 
@@ -109,25 +176,42 @@ constexpr UnsupportedOption kUnsupported[] = {
     {.name = "download-limit", .harmless = "0|-", .advice = kNoLimits},
     {.name = "get-timeout", .advice = "local storages answer at once or fail; leave it out"},
     {.name = "put-timeout", .advice = "local storages answer at once or fail; leave it out"},
-    {.name = "storage-class", .harmless = "-", .advice = "storages `file` and `mem` have no classes; leave it out"},
+    {.name = "storage-class",
+     .harmless = "-",
+     .advice = "storages `file` and `mem` have no classes; leave it out"},
     {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
-    {.name = "open-cache", .harmless = "0|0s|0.0s", .advice = "open() always asks the metadata engine; leave it out"},
+    {.name = "open-cache",
+     .harmless = "0|0s|0.0s",
+     .advice = "open() always asks the metadata engine; leave it out"},
     {.name = "open-cache-limit", .advice = "open() always asks the metadata engine; leave it out"},
-    {.name = "backup-meta", .harmless = "0|0s|0h", .advice = "automatic metadata backups are not there yet; use 0"},
-    {.name = "backup-skip-trash", .takes_value = false, .advice = "automatic metadata backups are not there yet"},
+    {.name = "backup-meta",
+     .harmless = "0|0s|0h",
+     .advice = "automatic metadata backups are not there yet; use 0"},
+    {.name = "backup-skip-trash",
+     .takes_value = false,
+     .advice = "automatic metadata backups are not there yet"},
     {.name = "skip-dir-nlink", .harmless = "0", .advice = "no engine of this version needs it; leave it out"},
     {.name = "sort-dir", .takes_value = false, .advice = "listings are streamed; sort them with ls or sort"},
     {.name = "fast-statfs", .takes_value = false, .advice = "leave it out"},
     {.name = "network-interfaces", .harmless = "-", .advice = "the addresses of all interfaces are recorded"},
-    {.name = "metrics", .harmless = "-", .advice = "metrics are in the file .stats of the mount; leave it out"},
-    {.name = "custom-labels", .harmless = "-", .advice = "metrics are in the file .stats of the mount; leave it out"},
-    {.name = "consul", .harmless = "-", .advice = "metrics are in the file .stats of the mount; leave it out"},
-    {.name = "update-fstab", .takes_value = false, .advice = "add the line to /etc/fstab by hand; see README.md"},
+    {.name = "metrics",
+     .harmless = "-",
+     .advice = "metrics are in the file .stats of the mount; leave it out"},
+    {.name = "custom-labels",
+     .harmless = "-",
+     .advice = "metrics are in the file .stats of the mount; leave it out"},
+    {.name = "consul",
+     .harmless = "-",
+     .advice = "metrics are in the file .stats of the mount; leave it out"},
+    {.name = "update-fstab",
+     .takes_value = false,
+     .advice = "add the line to /etc/fstab by hand; see README.md"},
     {.name = "non-default-permission", .takes_value = false, .advice = "the kernel checks permissions"},
 };
 
 std::unexpected<Error> bad(std::string_view option, const std::string& value, std::string_view wanted) {
-  return fail(EINVAL, "option --" + std::string(option) + ": \"" + value + "\" is not " + std::string(wanted));
+  return fail(EINVAL,
+              "option --" + std::string(option) + ": \"" + value + "\" is not " + std::string(wanted));
 }
 
 Result<int> count(const Arguments& arguments, std::string_view option, int least, int most) {
@@ -195,8 +279,10 @@ Status plan_kernel_side(const Arguments& arguments, MountPlan* plan) {
   if (std::find(words.begin(), words.end(), "ro") != words.end()) plan->meta.read_only = true;
   if (::geteuid() == 0) plan->flags.allow_other = true;
   if (arguments.flag("force")) plan->flags.nonempty = true;
-  plan->fuse.max_write = static_cast<uint32_t>(TRY(bytes(arguments, "max-fuse-io", 4096, 1 << 20)) & ~uint64_t{4095});
-  plan->fuse.xattr = arguments.flag("enable-xattr") || arguments.flag("enable-cap") || arguments.flag("enable-selinux");
+  plan->fuse.max_write =
+      static_cast<uint32_t>(TRY(bytes(arguments, "max-fuse-io", 4096, 1 << 20)) & ~uint64_t{4095});
+  plan->fuse.xattr =
+      arguments.flag("enable-xattr") || arguments.flag("enable-cap") || arguments.flag("enable-selinux");
   return {};
 }
 
@@ -247,8 +333,12 @@ Status plan_data(const Arguments& arguments, MountPlan* plan) {
 
 }  // namespace
 
-std::span<const Option> mount_options() { return kOptions; }
-std::span<const UnsupportedOption> unsupported_mount_options() { return kUnsupported; }
+std::span<const Option> mount_options() {
+  return kOptions;
+}
+std::span<const UnsupportedOption> unsupported_mount_options() {
+  return kUnsupported;
+}
 
 Result<MountPlan> plan_mount(const Arguments& arguments) {
   MountPlan plan;

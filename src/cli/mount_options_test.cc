@@ -42,12 +42,14 @@ TEST(MountOptions, Accounts) {
   EXPECT_EQ(p.vfs.root_squash->gid, 100u);
   EXPECT_EQ(p.vfs.all_squash->uid, 7u);
   EXPECT_EQ(p.vfs.all_squash->gid, 65534u);
-  for (const char* text : {"x", "1:", ":1", "1:x", "-1:1", "1:1:1"}) EXPECT_EQ(code_of(plan({"--root-squash", text})), EINVAL) << text;
+  for (const char* text : {"x", "1:", ":1", "1:x", "-1:1", "1:1:1"})
+    EXPECT_EQ(code_of(plan({"--root-squash", text})), EINVAL) << text;
 }
 
 TEST(MountOptions, Umask) {
   EXPECT_EQ(*plan({"--umask", "022"})->vfs.umask, 022);
-  for (const char* text : {"8", "1000", "-1", "22x"}) EXPECT_EQ(code_of(plan({"--umask", text})), EINVAL) << text;
+  for (const char* text : {"8", "1000", "-1", "22x"})
+    EXPECT_EQ(code_of(plan({"--umask", text})), EINVAL) << text;
 }
 
 TEST(MountOptions, WritebackCacheIsAMountWord) {
@@ -57,9 +59,16 @@ TEST(MountOptions, WritebackCacheIsAMountWord) {
 }
 
 TEST(MountOptions, RefusesValuesOutOfRange) {
-  for (const auto& [option, value] : std::vector<std::pair<std::string, std::string>>{
-           {"--atime-mode", "sometimes"}, {"--heartbeat", "10ms"}, {"--buffer-size", "1M"}, {"--max-uploads", "0"},
-           {"--max-deletes", "-1"}, {"--max-fuse-io", "2M"}, {"--max-fuse-io", "100"}, {"--io-retries", "0"}, {"-o", "nonsense"}}) {
+  for (const auto& [option, value] :
+       std::vector<std::pair<std::string, std::string>>{{"--atime-mode", "sometimes"},
+                                                        {"--heartbeat", "10ms"},
+                                                        {"--buffer-size", "1M"},
+                                                        {"--max-uploads", "0"},
+                                                        {"--max-deletes", "-1"},
+                                                        {"--max-fuse-io", "2M"},
+                                                        {"--max-fuse-io", "100"},
+                                                        {"--io-retries", "0"},
+                                                        {"-o", "nonsense"}}) {
     EXPECT_EQ(code_of(plan({option, value})), EINVAL) << option << " " << value;
   }
 }

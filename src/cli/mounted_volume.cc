@@ -26,7 +26,8 @@ meta::SessionInfo this_session(const std::string& mount_point) {
   return info;
 }
 
-Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan, const meta::Volume& volume) {
+Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan,
+                                                               const meta::Volume& volume) {
   meta::Volume where = volume;
   if (plan.storage) where.storage = *plan.storage;
   if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
@@ -51,8 +52,10 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
       folder.mode = 0777;
       found = meta.mknod(root, dir, name, folder);
     }
-    if (!found) return fail(found.error().code, "--subdir: " + std::string(name) + ": " + found.error().to_string());
-    if (found->attr.type != meta::FileType::directory) return fail(ENOTDIR, "--subdir: " + std::string(name) + " is not a directory");
+    if (!found)
+      return fail(found.error().code, "--subdir: " + std::string(name) + ": " + found.error().to_string());
+    if (found->attr.type != meta::FileType::directory)
+      return fail(ENOTDIR, "--subdir: " + std::string(name) + " is not a directory");
     dir = found->ino;
   }
   return dir;
@@ -115,7 +118,8 @@ MountedVolume::~MountedVolume() {
 }
 
 Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
-  OpenedVolume opened = TRY(open_volume(plan.meta_url, plan.meta.read_only ? Access::read_only : Access::read_write));
+  OpenedVolume opened =
+      TRY(open_volume(plan.meta_url, plan.meta.read_only ? Access::read_only : Access::read_write));
   auto objects = TRY(open_plan_objects(plan, opened.volume));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
@@ -124,7 +128,8 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;
-      if (Status stopped = parts->files->stop(kFlushDeadline); !stopped) log::error("stop: " + stopped.error().to_string());
+      if (Status stopped = parts->files->stop(kFlushDeadline); !stopped)
+        log::error("stop: " + stopped.error().to_string());
     } else {
       parts->abandon();
     }
@@ -133,13 +138,21 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   return std::unique_ptr<MountedVolume>(new MountedVolume(std::move(parts)));
 }
 
-const std::string& MountedVolume::name() const { return parts_->name; }
+const std::string& MountedVolume::name() const {
+  return parts_->name;
+}
 
-void MountedVolume::wait() { parts_->session->wait(); }
+void MountedVolume::wait() {
+  parts_->session->wait();
+}
 
-Status MountedVolume::request_unmount(bool lazy) { return parts_->session->request_unmount(lazy); }
+Status MountedVolume::request_unmount(bool lazy) {
+  return parts_->session->request_unmount(lazy);
+}
 
-Status MountedVolume::flush() { return parts_->data.flush_all(kFlushDeadline); }
+Status MountedVolume::flush() {
+  return parts_->data.flush_all(kFlushDeadline);
+}
 
 Status MountedVolume::stop() {
   parts_->session.reset();

@@ -1,8 +1,8 @@
 // One mounted volume: where all layers are put together, started and stopped. Nothing else knows them all.
 //
-// Start: engine -> metadata -> object store -> blocks -> data path -> file system -> kernel. Stop: the other way round, so that
-// whoever is stopped has what it needs below it: the kernel's last request is answered, running commands end, data is committed,
-// jobs end, the session goes, the data path's threads end.
+// Start: engine -> metadata -> object store -> blocks -> data path -> file system -> kernel. Stop: the other
+// way round, so that whoever is stopped has what it needs below it: the kernel's last request is answered,
+// running commands end, data is committed, jobs end, the session goes, the data path's threads end.
 #pragma once
 
 #include <memory>
@@ -20,9 +20,9 @@ namespace cider::cli {
 // What `mount` was asked for, checked.
 struct MountPlan {
   std::string meta_url;
-  std::string mount_point;                // absolute
-  std::string subdir;                     // the directory of the volume that becomes the root; empty: all
-  std::optional<std::string> storage;     // instead of what the volume's setting says
+  std::string mount_point;             // absolute
+  std::string subdir;                  // the directory of the volume that becomes the root; empty: all
+  std::optional<std::string> storage;  // instead of what the volume's setting says
   std::optional<std::string> bucket;
   bool check_storage = false;
   uint64_t buffer_size = 300 << 20;

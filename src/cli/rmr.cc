@@ -17,26 +17,33 @@ constexpr size_t kMaxName = 255;
 
 constexpr Option kOptions[] = {
     {.name = "skip-trash", .help = "delete for good, although there is a trash; root only"},
-    {.name = "threads", .alias = "p", .type = OptionType::integer, .fallback = "50", .help = "a hint how many to work with, up to 255"},
+    {.name = "threads",
+     .alias = "p",
+     .type = OptionType::integer,
+     .fallback = "50",
+     .help = "a hint how many to work with, up to 255"},
 };
 
 Status remove(const Arguments& arguments, const std::string& argument, ProgressLine* progress) {
   std::filesystem::path path = TRY(absolute(argument));
   std::string name = path.filename();
-  if (name.empty() || name.size() > kMaxName) return fail(EINVAL, argument + ": not the name of a file or directory");
+  if (name.empty() || name.size() > kMaxName)
+    return fail(EINVAL, argument + ": not the name of a file or directory");
   uint64_t parent = TRY(inode_of(path.parent_path()));
   ControlClient control = TRY(ControlClient::open(path.parent_path()));
   ByteWriter request;
   request.u64(parent).u8(static_cast<uint8_t>(name.size())).raw(name).u8(arguments.flag("skip-trash"));
   request.u8(static_cast<uint8_t>(arguments.integer("threads")));
-  TRY(control.request(kRemoveTreeRequest, request.view(), [&](uint64_t count, uint64_t) { progress->update(count); }));
+  TRY(control.request(kRemoveTreeRequest, request.view(),
+                      [&](uint64_t count, uint64_t) { progress->update(count); }));
   return {};
 }
 
 Result<int> run(const Arguments& arguments) {
   int64_t threads = arguments.integer("threads");
   if (threads < 1 || threads > 255) return fail(EINVAL, "--threads must be from 1 to 255");
-  if (arguments.flag("skip-trash") && ::geteuid() != 0) return fail(EPERM, "only root may delete for good (--skip-trash)");
+  if (arguments.flag("skip-trash") && ::geteuid() != 0)
+    return fail(EPERM, "only root may delete for good (--skip-trash)");
   ProgressLine progress("Removed entries");
   int code = 0;
   for (const std::string& argument : arguments.positional()) {

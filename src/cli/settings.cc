@@ -22,7 +22,8 @@ class Setter {
     return true;
   }
   bool set(std::string_view option, std::string* field, const std::string& value) {
-    return set(option, field, std::string(value), [](const std::string& text) { return text.empty() ? "\"\"" : text; });
+    return set(option, field, std::string(value),
+               [](const std::string& text) { return text.empty() ? "\"\"" : text; });
   }
   bool set(std::string_view option, bool* field, bool value) {
     return set(option, field, bool(value), [](bool on) { return std::string(on ? "true" : "false"); });
@@ -39,7 +40,8 @@ Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* 
   SettingChanges changes;
   Setter setter(arguments, &changes);
 
-  if (setter.given("storage")) changes.storage |= setter.set("storage", &volume->storage, arguments.text("storage"));
+  if (setter.given("storage"))
+    changes.storage |= setter.set("storage", &volume->storage, arguments.text("storage"));
   if (setter.given("bucket")) {
     std::string bucket = absolute_bucket(volume->storage, arguments.text("bucket"));
     changes.storage |= setter.set("bucket", &volume->bucket, bucket);
@@ -49,12 +51,14 @@ Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* 
   }
   if (setter.given("inodes")) {
     if (arguments.integer("inodes") < 0) return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
-    changes.limits |= setter.set("inodes", &volume->inodes, static_cast<uint64_t>(arguments.integer("inodes")), grouped);
+    changes.limits |=
+        setter.set("inodes", &volume->inodes, static_cast<uint64_t>(arguments.integer("inodes")), grouped);
   }
   if (setter.given("trash-days")) {
     int64_t days = arguments.integer("trash-days");
     if (days < 0 || days > 100'000) return fail(EINVAL, "--trash-days must be from 0 to 100000");
-    bool changed = setter.set("trash-days", &volume->trash_days, static_cast<int>(days), [](int n) { return std::to_string(n); });
+    bool changed = setter.set("trash-days", &volume->trash_days, static_cast<int>(days),
+                              [](int n) { return std::to_string(n); });
     changes.trash_off = changed && days == 0;
   }
   if (setter.given("dir-stats")) setter.set("dir-stats", &volume->dir_stats, arguments.flag("dir-stats"));
@@ -66,7 +70,8 @@ Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* 
   }
   for (const char* limit : {"min-client-version", "max-client-version"}) {
     if (setter.given(limit) && !meta::parse_client_version(arguments.text(limit))) {
-      return fail(EINVAL, "--" + std::string(limit) + ": \"" + arguments.text(limit) + "\" is not a version; write it like 1.2.0");
+      return fail(EINVAL, "--" + std::string(limit) + ": \"" + arguments.text(limit) +
+                              "\" is not a version; write it like 1.2.0");
     }
   }
   if (setter.given("max-client-version")) {

@@ -11,11 +11,11 @@
 namespace cider::cli {
 
 struct SettingChanges {
-  std::vector<std::string> lines;   // "trash-days: 3 -> 7"
-  bool storage = false;             // where or how objects are reached
-  bool limits = false;              // capacity or inodes
-  bool trash_off = false;           // the trash will be emptied
-  bool client_versions = false;     // clients may be shut out
+  std::vector<std::string> lines;  // "trash-days: 3 -> 7"
+  bool storage = false;            // where or how objects are reached
+  bool limits = false;             // capacity or inodes
+  bool trash_off = false;          // the trash will be emptied
+  bool client_versions = false;    // clients may be shut out
   bool empty() const { return lines.empty(); }
 };
 

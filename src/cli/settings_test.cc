@@ -27,7 +27,8 @@ Result<SettingChanges> apply(std::vector<std::string> words, meta::Volume* volum
 TEST(Settings, ChangesWhatIsGivenAndTellsIt) {
   meta::Volume volume = a_volume();
   SettingChanges changes = *apply({"--capacity", "10", "--inodes", "100000", "--trash-days", "7"}, &volume);
-  EXPECT_EQ(changes.lines, (std::vector<std::string>{"capacity: 0 B -> 10 GiB", "inodes: 0 -> 100,000", "trash-days: 1 -> 7"}));
+  EXPECT_EQ(changes.lines, (std::vector<std::string>{"capacity: 0 B -> 10 GiB", "inodes: 0 -> 100,000",
+                                                     "trash-days: 1 -> 7"}));
   EXPECT_EQ(volume.capacity, 10ull << 30);
   EXPECT_EQ(volume.inodes, 100'000u);
   EXPECT_EQ(volume.trash_days, 7);

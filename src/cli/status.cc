@@ -14,13 +14,20 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr Option kOptions[] = {
-    {.name = "session", .alias = "s", .type = OptionType::integer, .fallback = "0",
+    {.name = "session",
+     .alias = "s",
+     .type = OptionType::integer,
+     .fallback = "0",
      .help = "show one session: its locks, and the files it holds open that have been removed"},
 };
 
 constexpr UnsupportedOption kUnsupported[] = {
-    {.name = "more", .takes_value = false, .advice = "statistics of the trash and of deleted data are not there yet"},
-    {.name = "m", .takes_value = false, .advice = "statistics of the trash and of deleted data are not there yet"},
+    {.name = "more",
+     .takes_value = false,
+     .advice = "statistics of the trash and of deleted data are not there yet"},
+    {.name = "m",
+     .takes_value = false,
+     .advice = "statistics of the trash and of deleted data are not there yet"},
 };
 
 Json session_json(const meta::SessionRecord& session) {
@@ -39,8 +46,10 @@ Json locks_json(const std::vector<meta::RecordLockOwner>& owners, bool flocks) {
       lock["Ltype"] = owner.kind == meta::LockKind::write ? "W" : "R";
     } else {
       for (const meta::PlockRange& range : owner.ranges) {
-        lock["Records"].push_back(
-            {{"Type", static_cast<int>(range.kind)}, {"Pid", range.pid}, {"Start", range.start}, {"End", range.end}});
+        lock["Records"].push_back({{"Type", static_cast<int>(range.kind)},
+                                   {"Pid", range.pid},
+                                   {"Start", range.start},
+                                   {"End", range.end}});
       }
     }
     list.push_back(std::move(lock));
@@ -64,7 +73,8 @@ Result<Json> session_details(meta::Store& store, uint64_t sid) {
 
 Result<Json> volume_status(OpenedVolume opened) {
   Json sessions = Json::array();
-  for (const meta::SessionRecord& session : TRY(opened.store->list_sessions())) sessions.push_back(session_json(session));
+  for (const meta::SessionRecord& session : TRY(opened.store->list_sessions()))
+    sessions.push_back(session_json(session));
   Json setting = Json::parse(printable_setting(opened.volume), nullptr, /*allow_exceptions=*/false);
   meta::Meta meta(std::move(opened.store), std::move(opened.volume), {.read_only = true, .session = {}});
   Result<meta::VolumeUsage> usage = meta.usage();
@@ -83,7 +93,8 @@ Result<int> run(const Arguments& arguments) {
   int64_t sid = arguments.integer("session");
   if (sid < 0) return fail(EINVAL, "--session needs the number of a session");
   OpenedVolume opened = TRY(open_volume(arguments[0], Access::read_only));
-  Json json = sid != 0 ? TRY(session_details(*opened.store, static_cast<uint64_t>(sid))) : TRY(volume_status(std::move(opened)));
+  Json json = sid != 0 ? TRY(session_details(*opened.store, static_cast<uint64_t>(sid)))
+                       : TRY(volume_status(std::move(opened)));
   print_line(json.dump(2, ' ', false, Json::error_handler_t::replace));
   return 0;
 }

@@ -5,7 +5,7 @@
 namespace cider::cli {
 namespace {
 
-constexpr int kWakeUp = SIGUSR1;   // from the destructor
+constexpr int kWakeUp = SIGUSR1;  // from the destructor
 
 }  // namespace
 

@@ -21,8 +21,16 @@ constexpr int64_t kMaxEntries = 100;
 constexpr int kDirectory = 2;
 
 constexpr Option kOptions[] = {
-    {.name = "depth", .alias = "d", .type = OptionType::integer, .fallback = "2", .help = "levels to show, up to 10"},
-    {.name = "entries", .alias = "e", .type = OptionType::integer, .fallback = "10", .help = "entries per directory, up to 100"},
+    {.name = "depth",
+     .alias = "d",
+     .type = OptionType::integer,
+     .fallback = "2",
+     .help = "levels to show, up to 10"},
+    {.name = "entries",
+     .alias = "e",
+     .type = OptionType::integer,
+     .fallback = "10",
+     .help = "entries per directory, up to 100"},
     {.name = "strict", .help = "count entry by entry instead of using statistics"},
     {.name = "csv", .help = "print comma-separated values, sizes in bytes"},
 };
@@ -70,11 +78,15 @@ Result<int> run(const Arguments& arguments) {
   uint64_t ino = TRY(inode_of(path));
   ControlClient control = TRY(ControlClient::open(path));
   ByteWriter request;
-  request.u64(ino).u8(static_cast<uint8_t>(depth)).u8(static_cast<uint8_t>(entries)).u8(arguments.flag("strict"));
+  request.u64(ino)
+      .u8(static_cast<uint8_t>(depth))
+      .u8(static_cast<uint8_t>(entries))
+      .u8(arguments.flag("strict"));
   std::string reply;
   {
     ProgressLine progress("Entries");
-    reply = TRY(control.request(kSummaryRequest, request.view(), [&](uint64_t count, uint64_t) { progress.update(count); }));
+    reply = TRY(control.request(kSummaryRequest, request.view(),
+                                [&](uint64_t count, uint64_t) { progress.update(count); }));
   }
   Json summary = Json::parse(reply, nullptr, /*allow_exceptions=*/false);
   if (!summary.is_object()) return fail(EPROTO, "the mount's answer is no JSON object");

@@ -21,9 +21,13 @@ void print(std::string_view text) {
   std::fflush(stdout);
 }
 
-void print_line(std::string_view line) { print(std::string(line) + "\n"); }
+void print_line(std::string_view line) {
+  print(std::string(line) + "\n");
+}
 
-void warn(std::string_view line) { std::fprintf(stderr, "WARNING: %.*s\n", static_cast<int>(line.size()), line.data()); }
+void warn(std::string_view line) {
+  std::fprintf(stderr, "WARNING: %.*s\n", static_cast<int>(line.size()), line.data());
+}
 
 bool confirm(std::string_view question) {
   std::fprintf(stderr, "%.*s [y/N]: ", static_cast<int>(question.size()), question.data());
@@ -55,7 +59,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows, int left_co
   return out + divider;
 }
 
-ProgressLine::ProgressLine(std::string label) : label_(std::move(label)), visible_(::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(std::string label)
+    : label_(std::move(label)), visible_(::isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
   if (drawn_) std::fputc('\n', stderr);

@@ -17,15 +17,15 @@ void warn(std::string_view line);
 // Asks on the terminal; false unless the answer is y or yes.
 bool confirm(std::string_view question);
 
-// A table with a frame, as `juicefs info` prints it: the first row is the header, centred; columns are set right, but the
-// one at `left_column` (-1: none) left.
+// A table with a frame, as `juicefs info` prints it: the first row is the header, centred; columns are set
+// right, but the one at `left_column` (-1: none) left.
 std::string table(const std::vector<std::vector<std::string>>& rows, int left_column = -1);
 
 // A counter that grows on one line of a terminal; silent elsewhere.
 class ProgressLine {
  public:
   explicit ProgressLine(std::string label);
-  ~ProgressLine();   // ends the line
+  ~ProgressLine();  // ends the line
   void update(unsigned long long count);
 
  private:

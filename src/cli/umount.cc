@@ -18,7 +18,9 @@ namespace cider::cli {
 namespace {
 
 constexpr Option kOptions[] = {
-    {.name = "force", .alias = "f", .help = "detach a mount that is in use; it ends when its files are closed"},
+    {.name = "force",
+     .alias = "f",
+     .help = "detach a mount that is in use; it ends when its files are closed"},
     {.name = "flush", .help = "wait until the mount's process has stored everything and ended"},
 };
 
@@ -34,7 +36,8 @@ class MountProcess {
       if (fd < 0) return fail_errno("the process of the mount on " + mount_point);
       return MountProcess(fd);
     }
-    return fail(EINVAL, "--flush: " + mount_point + " is not the root of a CiderFS mount that you may ask (its .config is for root)");
+    return fail(EINVAL, "--flush: " + mount_point +
+                            " is not the root of a CiderFS mount that you may ask (its .config is for root)");
   }
 
   MountProcess(MountProcess&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}

@@ -15,9 +15,11 @@ constexpr std::string_view kSqlite = "sqlite3://";
 
 Status check_supported(const meta::Volume& volume) {
   auto unsupported = [&](const std::string& what) {
-    return fail(ENOTSUP, "volume " + volume.name + " uses " + what + ", which this version does not support yet");
+    return fail(ENOTSUP,
+                "volume " + volume.name + " uses " + what + ", which this version does not support yet");
   };
-  if (!volume.compression.empty() && volume.compression != "none") return unsupported("compression (" + volume.compression + ")");
+  if (!volume.compression.empty() && volume.compression != "none")
+    return unsupported("compression (" + volume.compression + ")");
   if (!volume.encrypt_key.empty()) return unsupported("encryption at rest");
   if (volume.shards > 1) return unsupported("sharded buckets");
   return {};
@@ -57,7 +59,8 @@ std::string printable_meta_url(const std::string& url) {
 
 Result<OpenedVolume> open_volume(const std::string& meta_url, Access access) {
   OpenedVolume opened;
-  opened.store = TRY(meta::open_store(absolute_meta_url(meta_url), /*create=*/false, access == Access::read_only));
+  opened.store =
+      TRY(meta::open_store(absolute_meta_url(meta_url), /*create=*/false, access == Access::read_only));
   Result<meta::Volume> volume = meta::load_volume(*opened.store);
   if (!volume && volume.error().code == ENOENT) {
     return fail(ENOENT, printable_meta_url(meta_url) + " holds no volume; make one with `ciderfs format " +
@@ -75,7 +78,8 @@ Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& vo
 
 Status test_objects(object::ObjectStore& objects) {
   auto failed = [&](const char* what, const Error& error) {
-    return fail(error.code, "storage " + objects.name() + " does not work: can't " + what + ": " + error.to_string());
+    return fail(error.code,
+                "storage " + objects.name() + " does not work: can't " + what + ": " + error.to_string());
   };
   char random[50];
   if (::getrandom(random, sizeof random, 0) != sizeof random) return fail_errno("getrandom");
@@ -83,10 +87,12 @@ Status test_objects(object::ObjectStore& objects) {
   const std::string key = "testing/" + to_hex(content.substr(0, 8));
 
   if (Status made = objects.create(); !made) return failed("make the bucket", made.error());
-  if (Status put = objects.put(key, {buffer_of(content)}, {}); !put) return failed("write an object", put.error());
+  if (Status put = objects.put(key, {buffer_of(content)}, {}); !put)
+    return failed("write an object", put.error());
   Result<std::string> got = objects.get_all(key, content.size(), {});
   if (!got) return failed("read an object", got.error());
-  if (*got != content) return fail(EIO, "storage " + objects.name() + " answers other bytes than were stored");
+  if (*got != content)
+    return fail(EIO, "storage " + objects.name() + " answers other bytes than were stored");
   if (Status removed = objects.remove(key); !removed) return failed("delete an object", removed.error());
   return {};
 }

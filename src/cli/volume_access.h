@@ -10,7 +10,8 @@
 
 namespace cider::cli {
 
-// "sqlite3://meta.db" with the path made absolute, as a daemon that leaves the current directory needs it. Others unchanged.
+// "sqlite3://meta.db" with the path made absolute, as a daemon that leaves the current directory needs it.
+// Others unchanged.
 std::string absolute_meta_url(const std::string& url);
 
 // The URL without a password, for messages.
@@ -26,8 +27,8 @@ enum class Access { read_only, read_write };
 // The engine and the volume in it. Errors: no database, no volume in it, a volume of a newer format.
 Result<OpenedVolume> open_volume(const std::string& meta_url, Access access);
 
-// The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't read or write
-// (compression, encryption, shards).
+// The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't
+// read or write (compression, encryption, shards).
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);
 
 // Writes, reads and removes a small object, making the bucket first if need be.

@@ -11,10 +11,11 @@ namespace {
 // Of what the kernel offers we take these. Not ASYNC_DIO: it makes O_DIRECT reads wait without INTERRUPT, so
 // that not even SIGKILL would end them.
 uint32_t wanted_flags(const FuseOptions& options) {
-  // Not ATOMIC_O_TRUNC: it saves a request, but the kernel then has the file truncated before it finds that it is being executed.
-  uint32_t flags = FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS |
-                   FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS |
-                   FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO | FUSE_CACHE_SYMLINKS | FUSE_HAS_IOCTL_DIR |
+  // Not ATOMIC_O_TRUNC: it saves a request, but the kernel then has the file truncated before it finds that
+  // it is being executed.
+  uint32_t flags = FUSE_ASYNC_READ | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | FUSE_EXPORT_SUPPORT |
+                   FUSE_BIG_WRITES | FUSE_MAX_PAGES | FUSE_PARALLEL_DIROPS | FUSE_DO_READDIRPLUS |
+                   FUSE_READDIRPLUS_AUTO | FUSE_CACHE_SYMLINKS | FUSE_HAS_IOCTL_DIR |
                    FUSE_DONT_MASK |           // the umask comes along; a default ACL replaces it
                    FUSE_HANDLE_KILLPRIV_V2 |  // else each write asks for security.capability first
                    FUSE_SETXATTR_EXT;

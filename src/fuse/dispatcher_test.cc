@@ -69,8 +69,8 @@ TEST_F(DispatcherTest, InitTakesWhatIsOfferedAndWanted) {
         FUSE_DONT_MASK, FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS, FUSE_SETXATTR_EXT}) {
     EXPECT_TRUE(out.flags & flag) << flag;
   }
-  for (uint32_t flag :
-       {FUSE_ATOMIC_O_TRUNC, FUSE_WRITEBACK_CACHE, FUSE_POSIX_ACL, FUSE_AUTO_INVAL_DATA, FUSE_HANDLE_KILLPRIV, FUSE_INIT_EXT}) {
+  for (uint32_t flag : {FUSE_ATOMIC_O_TRUNC, FUSE_WRITEBACK_CACHE, FUSE_POSIX_ACL, FUSE_AUTO_INVAL_DATA,
+                        FUSE_HANDLE_KILLPRIV, FUSE_INIT_EXT}) {
     EXPECT_FALSE(out.flags & flag) << flag;
   }
   EXPECT_TRUE(init_status_);

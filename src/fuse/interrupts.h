@@ -2,10 +2,10 @@
 //
 // An INTERRUPT names a request by its unique number, may overtake it, and comes once per request for the
 // first signal the caller gets, whatever the signal. Waits for locks end with EINTR on any signal. Reads,
-// writes and syncs do so only when they still wait a second after it: on a local disk they never answer EINTR,
-// and programs with handlers for SIGCHLD or SIGALRM don't expect it, but a stalled store must be escapable.
-// Everything else (open, rename, close ...) ends only when the caller is being killed; a close cut short would
-// hide a lost write. Those are watched from their INTERRUPT on, because no second comes.
+// writes and syncs do so only when they still wait a second after it: on a local disk they never answer
+// EINTR, and programs with handlers for SIGCHLD or SIGALRM don't expect it, but a stalled store must be
+// escapable. Everything else (open, rename, close ...) ends only when the caller is being killed; a close cut
+// short would hide a lost write. Those are watched from their INTERRUPT on, because no second comes.
 #pragma once
 
 #include <array>

@@ -41,7 +41,9 @@ void Meta::stop() {
   jobs_->stop();
 }
 
-void Meta::on_volume_change(std::function<void(const Volume&)> callback) { jobs_->on_volume_change(std::move(callback)); }
+void Meta::on_volume_change(std::function<void(const Volume&)> callback) {
+  jobs_->on_volume_change(std::move(callback));
+}
 
 Status Meta::check_writable() const {
   if (options_.read_only) return fail(EROFS);
@@ -49,7 +51,7 @@ Status Meta::check_writable() const {
 }
 
 Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash) {
-  constexpr int kMaxRounds = 20;   // each brings one missing input; more means that something is wrong
+  constexpr int kMaxRounds = 20;  // each brings one missing input; more means that something is wrong
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
   OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, sid_, 0, {}, {}};
@@ -88,7 +90,8 @@ Status Meta::provide(const OpEnv& env, Error error) {
   if (error.code != kWantAcl) return fail(std::move(error));
   if (env.wanted_acl) {
     auto rule = TRY(store_->acl(*env.wanted_acl));
-    if (!rule) return fail(EIO, "ACL rule " + std::to_string(*env.wanted_acl) + " is missing in the database");
+    if (!rule)
+      return fail(EIO, "ACL rule " + std::to_string(*env.wanted_acl) + " is missing in the database");
     acls_.put(*env.wanted_acl, *rule);
   } else if (env.wanted_rule) {
     uint32_t id = TRY(store_->intern_acl(*env.wanted_rule));
@@ -103,11 +106,14 @@ void Meta::settle(const Aftermath& after) {
   } else if (after.kept_open && !open_files_.set_unlinked(after.ino)) {
     // The last handle was closed while the commit was under way.
     if (auto gone = delete_sustained(sid_, after.ino, Keeper::closed); !gone) {
-      log::warning("inode " + std::to_string(after.ino) + " stays until the session ends: " + gone.error().to_string());
+      log::warning("inode " + std::to_string(after.ino) +
+                   " stays until the session ends: " + gone.error().to_string());
     }
   }
 }
 
-void Meta::file_deleted(Ino ino, uint64_t length) { jobs_->delete_file_soon(ino, length); }
+void Meta::file_deleted(Ino ino, uint64_t length) {
+  jobs_->delete_file_soon(ino, length);
+}
 
 }  // namespace cider::meta

@@ -1,7 +1,9 @@
-// Metadata of one mounted volume, as vfs/ sees it: names, attributes, slices, locks, sessions. Every file-system operation is
-// here once, in ops/<operation>.cc, written against the Transaction seam; which engine is behind it makes no difference.
+// Metadata of one mounted volume, as vfs/ sees it: names, attributes, slices, locks, sessions. Every
+// file-system operation is here once, in ops/<operation>.cc, written against the Transaction seam; which
+// engine is behind it makes no difference.
 //
-// Thread-safe. Calls block on the engine. Errors are errnos as Linux would give them; EIO where a record does not decode.
+// Thread-safe. Calls block on the engine. Errors are errnos as Linux would give them; EIO where a record does
+// not decode.
 #pragma once
 
 #include <atomic>
@@ -46,12 +48,13 @@ struct MetaOptions {
   AtimeMode atime = AtimeMode::noatime;
   std::chrono::milliseconds skip_dir_mtime{0};  // a directory's times are not moved again within this time
   std::chrono::seconds heartbeat{12};
-  bool background_jobs = true;                  // the shared ones: trash, deleted files, stale sessions
-  int max_deletes = 10;                         // threads that delete objects; 0: never delete
+  bool background_jobs = true;  // the shared ones: trash, deleted files, stale sessions
+  int max_deletes = 10;         // threads that delete objects; 0: never delete
   SessionInfo session;
 };
 
-// What metadata asks of the data path, so that jobs can delete and rewrite blocks. Thread-safe; may be called until stop().
+// What metadata asks of the data path, so that jobs can delete and rewrite blocks. Thread-safe; may be called
+// until stop().
 struct DataCallbacks {
   std::function<Status(uint64_t slice_id, uint32_t size)> delete_slice;
   // The bytes of `parts` (holes as zeros) as a new slice: its id and size.
@@ -67,9 +70,9 @@ struct Node {
 
 struct NewNode {
   FileType type = FileType::file;
-  uint16_t mode = 0;              // 07777; the caller's umask is applied here, or the parent's default ACL
+  uint16_t mode = 0;  // 07777; the caller's umask is applied here, or the parent's default ACL
   uint32_t rdev = 0;
-  std::string_view target;        // of a symlink
+  std::string_view target;  // of a symlink
 };
 
 // Which attributes to set. Size is not among them: see truncate.
@@ -88,11 +91,12 @@ struct AttrChange {
 inline constexpr uint32_t kRenameNoReplace = 1;
 inline constexpr uint32_t kRenameExchange = 2;
 inline constexpr uint32_t kRenameWhiteout = 4;
-inline constexpr uint32_t kRenameRestore = 1 << 5;   // out of the trash, into a folder that may be trash itself
+inline constexpr uint32_t kRenameRestore = 1
+                                           << 5;  // out of the trash, into a folder that may be trash itself
 
 struct Renamed {
   Node moved;
-  Ino replaced = 0;               // the inode whose name was taken over or exchanged, 0 if none
+  Ino replaced = 0;  // the inode whose name was taken over or exchanged, 0 if none
 };
 
 // A slice to append, with its chunk.
@@ -102,8 +106,8 @@ struct ChunkSlice {
 };
 
 struct Written {
-  Attr attr;                      // after the commit
-  uint32_t records = 0;           // in the longest of the chunks written
+  Attr attr;             // after the commit
+  uint32_t records = 0;  // in the longest of the chunks written
   uint32_t longest_chunk = 0;
 };
 
@@ -119,8 +123,9 @@ struct VolumeUsage {
 
 class Meta {
  public:
-  Meta(std::unique_ptr<Store> store, Volume volume, MetaOptions options, const Clock& clock = Clock::system());
-  ~Meta();   // after stop()
+  Meta(std::unique_ptr<Store> store, Volume volume, MetaOptions options,
+       const Clock& clock = Clock::system());
+  ~Meta();  // after stop()
 
   // Registers the session (unless read-only) and starts heartbeat and jobs.
   Status start(DataCallbacks data);
@@ -137,16 +142,18 @@ class Meta {
   // --- names
   Result<Node> lookup(const Caller& caller, Ino parent, std::string_view name);
   Result<Node> mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node);
-  // As mknod of a file, but answers an existing file too unless `exclusive`; the inode counts as open. `created` tells.
-  Result<Node> create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode, bool exclusive, bool* created);
+  // As mknod of a file, but answers an existing file too unless `exclusive`; the inode counts as open.
+  // `created` tells.
+  Result<Node> create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode, bool exclusive,
+                      bool* created);
   // A file without a name, open; link() may give it one.
   Result<Node> tmpfile(const Caller& caller, Ino parent, uint16_t mode);
   Result<Node> link(const Caller& caller, Ino ino, Ino parent, std::string_view name);
   // Answers the inode that lost a name. skip_trash: delete although there is a trash.
   Result<Ino> unlink(const Caller& caller, Ino parent, std::string_view name, bool skip_trash = false);
   Result<Ino> rmdir(const Caller& caller, Ino parent, std::string_view name, bool skip_trash = false);
-  Result<Renamed> rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
-                         uint32_t flags);
+  Result<Renamed> rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
+                         std::string_view new_name, uint32_t flags);
   Result<std::string> readlink(const Caller& caller, Ino ino);
   Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs);
   // The parents of an inode and how often each holds it.
@@ -166,10 +173,12 @@ class Meta {
   Status touch_atime(Ino ino, const Attr& known);
   Result<std::string> getxattr(const Caller& caller, Ino ino, std::string_view name);
   Result<std::vector<std::string>> listxattr(const Caller& caller, Ino ino);
-  Status setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value, XattrMode mode);
+  Status setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
+                  XattrMode mode);
   Status removexattr(const Caller& caller, Ino ino, std::string_view name);
-  Result<AclRule> get_acl(Ino ino, AclKind kind);              // ENODATA without one
-  Status set_acl(const Caller& caller, Ino ino, AclKind kind, const AclRule& rule, bool kill_sgid);   // empty rule: remove
+  Result<AclRule> get_acl(Ino ino, AclKind kind);  // ENODATA without one
+  Status set_acl(const Caller& caller, Ino ino, AclKind kind, const AclRule& rule,
+                 bool kill_sgid);  // empty rule: remove
 
   // --- open files
   // Checks flags and permission; the inode counts as open until close().
@@ -187,7 +196,8 @@ class Meta {
     uint64_t bytes = 0;
     Attr out;
   };
-  Result<Copied> copy_range(const Caller& caller, Ino in, uint64_t in_off, Ino out, uint64_t out_off, uint64_t len);
+  Result<Copied> copy_range(const Caller& caller, Ino in, uint64_t in_off, Ino out, uint64_t out_off,
+                            uint64_t len);
   // SEEK_DATA / SEEK_HOLE by the slice records; `length` is the caller's view of the file's length.
   Result<uint64_t> seek(Ino ino, uint64_t off, bool data, uint64_t length);
   // Rewrites a chunk of many records as few. `force`: even where it hardly pays.
@@ -202,7 +212,8 @@ class Meta {
   // --- the volume
   Result<VolumeUsage> usage();
   // Removes a tree, entry by entry; `skip_trash` deletes for good. Adds to *removed while it goes on.
-  Status remove_tree(const Caller& caller, Ino parent, std::string_view name, bool skip_trash, std::atomic<uint64_t>* removed);
+  Status remove_tree(const Caller& caller, Ino parent, std::string_view name, bool skip_trash,
+                     std::atomic<uint64_t>* removed);
 
   // --- one-off runs of what the jobs do, for tools and tests
   Status clean_stale_sessions();
@@ -218,10 +229,12 @@ class Meta {
   // Whether an operation may move something to the trash.
   enum class Trash { unused, needed };
   // Runs an operation with fresh inputs per attempt; fetches ACL rules it lacks. See ops/env.h.
-  Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash = Trash::unused);
+  Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation,
+             Trash trash = Trash::unused);
   // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
   Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
-  // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was another.
+  // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was
+  // another.
   Status provide(const OpEnv& env, Error error);
   // This hour's folder in the trash, made if need be; 0 where nothing goes to the trash.
   Result<Ino> trash_folder();
@@ -231,8 +244,8 @@ class Meta {
   void settle(const Aftermath& after);
   // A file's last name and handle are gone and its data may go: starts deletion in the background.
   void file_deleted(Ino ino, uint64_t length);
-  // A session no longer keeps an unlinked file, because: its last handle was closed; the session ends; it is dead (asked again
-  // in the same commit). The file goes unless it has a name or another keeper.
+  // A session no longer keeps an unlinked file, because: its last handle was closed; the session ends; it is
+  // dead (asked again in the same commit). The file goes unless it has a name or another keeper.
   enum class Keeper { closed, leaving, dead };
   Status delete_sustained(uint64_t sid, Ino ino, Keeper keeper);
   Status delete_files_data(std::span<const DeletedFile> files);
@@ -259,9 +272,11 @@ class Meta {
 
 // --- volumes, without mounting them (ops/volume.cc)
 
-// Opens the engine of a META URL: "sqlite3://path", "memory://". EINVAL for schemes that aren't supported, naming those that are.
+// Opens the engine of a META URL: "sqlite3://path", "memory://". EINVAL for schemes that aren't supported,
+// naming those that are.
 Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, bool read_only);
-// Loads and checks the setting: ENOENT where the database holds no volume, EPERM where this client's version may not use it.
+// Loads and checks the setting: ENOENT where the database holds no volume, EPERM where this client's version
+// may not use it.
 Result<Volume> load_volume(Store& store);
 // Makes a new volume; sets its UUID and versions. EEXIST if there is one.
 Status format_volume(Store& store, Volume* volume, const Clock& clock = Clock::system());

@@ -12,7 +12,8 @@ TEST_P(AttributesTest, ModeOwnerAndTimesAreSet) {
   make();
   Ino file = mkfile("f");
   Time early{-2'000'000'000, 999'999'999};
-  auto done = a().setattr(Caller{}, file, {.mode = 0600, .uid = 7, .gid = 8, .atime = early, .mtime = Time{5'000'000'000, 1}});
+  auto done = a().setattr(
+      Caller{}, file, {.mode = 0600, .uid = 7, .gid = 8, .atime = early, .mtime = Time{5'000'000'000, 1}});
   ASSERT_TRUE(done);
   Attr got = b().getattr(file).value();
   EXPECT_EQ(got, *done);
@@ -52,7 +53,8 @@ TEST_P(AttributesTest, SetidBitsGoWhenTheyMust) {
     return attr(file).mode;
   };
   EXPECT_EQ(mode_after(06755, Caller{}, {.gid = 1}), 0755);
-  EXPECT_EQ(mode_after(06745, Caller{}, {.uid = 1}), 02745) << "setgid without group execute marks mandatory locking";
+  EXPECT_EQ(mode_after(06745, Caller{}, {.uid = 1}), 02745)
+      << "setgid without group execute marks mandatory locking";
   EXPECT_EQ(mode_after(06755, Caller{}, {.kill_suidgid = true}), 0755);
   EXPECT_EQ(mode_after(0755, user(1, 9), {.mode = 02755}), 0755) << "setgid needs membership";
   EXPECT_EQ(mode_after(0755, user(1, 1), {.mode = 02755}), 02755);
@@ -203,7 +205,8 @@ TEST_P(AttributesTest, DefaultAclsAreInherited) {
 
 TEST_P(AttributesTest, WithoutAclsTheyAreRefused) {
   make();
-  EXPECT_EQ(code_of(a().set_acl(Caller{}, mkfile("f"), AclKind::access, named_user(9, 6), false)), EOPNOTSUPP);
+  EXPECT_EQ(code_of(a().set_acl(Caller{}, mkfile("f"), AclKind::access, named_user(9, 6), false)),
+            EOPNOTSUPP);
 }
 
 }  // namespace

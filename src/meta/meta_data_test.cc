@@ -29,11 +29,14 @@ TEST_P(DataTest, WritesLieOverEachOther) {
 TEST_P(DataTest, WritesAreChecked) {
   make();
   Ino file = mkfile("f");
-  auto commit = [&](Ino ino, ChunkSlice slice) { return code_of(a().write(ino, std::span(&slice, 1), clock().now())); };
+  auto commit = [&](Ino ino, ChunkSlice slice) {
+    return code_of(a().write(ino, std::span(&slice, 1), clock().now()));
+  };
   EXPECT_EQ(commit(4711, {0, {0, 900, 10, 0, 10}}), ENOENT);
   EXPECT_EQ(commit(mkdir("d"), {0, {0, 901, 10, 0, 10}}), EPERM);
   EXPECT_EQ(commit(file, {0, {0, 902, 10, 5, 10}}), EINVAL) << "beyond the slice";
-  EXPECT_EQ(commit(file, {0, {static_cast<uint32_t>(kChunkSize) - 5, 903, 10, 0, 10}}), EINVAL) << "beyond the chunk";
+  EXPECT_EQ(commit(file, {0, {static_cast<uint32_t>(kChunkSize) - 5, 903, 10, 0, 10}}), EINVAL)
+      << "beyond the chunk";
   EXPECT_EQ(commit(file, {0, {0, 904, 10, 0, 0}}), EINVAL);
   EXPECT_EQ(commit(file, {1u << 31, {0, 905, 10, 0, 10}}), EFBIG);
 }
@@ -46,10 +49,11 @@ TEST_P(DataTest, TheSameCommitTwiceCountsOnce) {
   EXPECT_TRUE(a().write(file, std::span(&slice, 1), clock().now())) << "a retry after a lost answer";
   EXPECT_EQ(a().chunk(file, 0).value().size(), 1u);
   ChunkSlice other{0, {4096, slice.slice.id, 4096, 0, 4096}};
-  EXPECT_EQ(code_of(a().write(file, std::span(&other, 1), clock().now())), EEXIST) << "an id that somebody else had";
+  EXPECT_EQ(code_of(a().write(file, std::span(&other, 1), clock().now())), EEXIST)
+      << "an id that somebody else had";
   EXPECT_TRUE(a().truncate(Caller{}, file, 0, true, false));
   EXPECT_TRUE(a().unlink(Caller{}, kRootIno, "f"));
-  volume_.reset();   // its slice was never written
+  volume_.reset();  // its slice was never written
 }
 
 TEST_P(DataTest, TruncateCutsAndLeavesHoles) {
@@ -63,10 +67,13 @@ TEST_P(DataTest, TruncateCutsAndLeavesHoles) {
   EXPECT_GT(cut->mtime, before.mtime);
   EXPECT_GT(cut->ctime, before.ctime);
   ASSERT_TRUE(a().truncate(Caller{}, file, 2 * kChunkSize, false, false));
-  EXPECT_EQ(read(file), (FakeData::Units{{0, 10}, {1, 11}, {2, 12}, {3, 13}})) << "what was cut does not come back";
+  EXPECT_EQ(read(file), (FakeData::Units{{0, 10}, {1, 11}, {2, 12}, {3, 13}}))
+      << "what was cut does not come back";
   EXPECT_EQ(code_of(a().truncate(Caller{}, mkdir("d"), 0, false, false)), EISDIR);
-  EXPECT_EQ(code_of(a().truncate(Caller{}, made(a().mknod(Caller{}, kRootIno, "p", {FileType::fifo, 0644, 0, {}})), 0, false, false)),
-            EINVAL);
+  EXPECT_EQ(
+      code_of(a().truncate(Caller{}, made(a().mknod(Caller{}, kRootIno, "p", {FileType::fifo, 0644, 0, {}})),
+                           0, false, false)),
+      EINVAL);
   EXPECT_EQ(code_of(a().truncate(Caller{}, file, UINT64_MAX, false, false)), EFBIG);
   EXPECT_EQ(code_of(a().truncate(user(1, 1), file, 0, false, false)), EACCES);
   EXPECT_EQ(code_of(a().truncate(user(1, 1), file, 0, true, false)), 0);
@@ -88,7 +95,9 @@ TEST_P(DataTest, FallocateGrowsPunchesAndZeroes) {
   EXPECT_EQ(attr(file).mode, 06777);
   EXPECT_TRUE(a().fallocate(user(1, 1), file, 0, 0, 1));
   EXPECT_EQ(attr(file).mode, 0777);
-  auto refused = [&](int mode, uint64_t off, uint64_t len) { return code_of(a().fallocate(Caller{}, file, mode, off, len)); };
+  auto refused = [&](int mode, uint64_t off, uint64_t len) {
+    return code_of(a().fallocate(Caller{}, file, mode, off, len));
+  };
   EXPECT_EQ(refused(FALLOC_FL_COLLAPSE_RANGE, 0, 4096), EOPNOTSUPP);
   EXPECT_EQ(refused(FALLOC_FL_PUNCH_HOLE, 0, 1), EOPNOTSUPP);
   EXPECT_EQ(refused(0, 0, 0), EINVAL);
@@ -124,7 +133,8 @@ TEST_P(DataTest, CopiesAreChecked) {
     return code_of(a().copy_range(Caller{}, in, from, out, to, len));
   };
   EXPECT_EQ(copy(file, 0, file, kUnit, 2 * kUnit), EINVAL) << "overlap";
-  EXPECT_EQ(copy(file, 0, file, 4 * kUnit, 100 * kUnit), 0) << "only what the source has is copied, so nothing overlaps";
+  EXPECT_EQ(copy(file, 0, file, 4 * kUnit, 100 * kUnit), 0)
+      << "only what the source has is copied, so nothing overlaps";
   EXPECT_EQ(attr(file).length, 8u * kUnit);
   EXPECT_EQ(copy(file, 0, dir, 0, 1), EISDIR);
   EXPECT_EQ(copy(4711, 0, file, 0, 1), ENOENT);
@@ -168,7 +178,7 @@ TEST_P(DataTest, CompactionLeavesLargeHeadsAlone) {
   ASSERT_EQ(after.size(), 3u);
   EXPECT_EQ(after[0], records[0]);
   EXPECT_EQ(after[1], records[1]);
-  write(file, kUnit, kUnit, 7);   // over the first: now it cannot stay as it is
+  write(file, kUnit, kUnit, 7);  // over the first: now it cannot stay as it is
   before = read(file);
   ASSERT_TRUE(a().compact(file, 0, false));
   EXPECT_EQ(read(file), before);
@@ -243,7 +253,8 @@ TEST_P(DataTest, UsageIsExactWhenTwoGrowAndCutOneFile) {
       for (int i = 0; i < 40; ++i) write(file, i * 4096, 4096, 1);
     });
     std::jthread two([&] {
-      for (int i = 0; i < 40; ++i) EXPECT_TRUE(b().truncate(Caller{}, file, i * 1000 / 512 * 512, true, false));
+      for (int i = 0; i < 40; ++i)
+        EXPECT_TRUE(b().truncate(Caller{}, file, i * 1000 / 512 * 512, true, false));
     });
   }
   EXPECT_TRUE(volume_->problems().empty());

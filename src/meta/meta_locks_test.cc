@@ -44,7 +44,8 @@ TEST_P(LocksTest, FlocksExcludeEachOther) {
   make();
   Ino file = mkfile("f");
   EXPECT_EQ(flock(a(), file, 1, LockKind::read), 0);
-  EXPECT_EQ(flock(b(), file, 1, LockKind::read), 0) << "the same owner number on another client is another holder";
+  EXPECT_EQ(flock(b(), file, 1, LockKind::read), 0)
+      << "the same owner number on another client is another holder";
   EXPECT_EQ(flock(a(), file, 2, LockKind::write), EAGAIN);
   EXPECT_EQ(flock(a(), file, 1, LockKind::write), EAGAIN);
   EXPECT_EQ(flock(b(), file, 1, LockKind::unlock), 0);
@@ -63,7 +64,8 @@ TEST_P(LocksTest, RangesAreSplitAndMerged) {
   EXPECT_EQ(setlk(a(), file, 1, LockKind::unlock, 40, 59), 0);
   EXPECT_EQ(setlk(b(), file, 1, LockKind::write, 40, 59), 0);
   PlockRange seen = b().getlk(file, 9, {LockKind::write, 1, 0, 10}).value();
-  EXPECT_EQ(seen, (PlockRange{LockKind::write, 0, 0, 39})) << "process numbers of other clients mean nothing here";
+  EXPECT_EQ(seen, (PlockRange{LockKind::write, 0, 0, 39}))
+      << "process numbers of other clients mean nothing here";
   seen = a().getlk(file, 9, {LockKind::write, 1, 0, 10}).value();
   EXPECT_EQ(seen.pid, 77u);
   seen = a().getlk(file, 1, {LockKind::write, 1, 0, 10}).value();
@@ -89,7 +91,8 @@ TEST_P(LocksTest, AWaiterGetsItsTurn) {
     Asked range;
     other->setlk(Caller{}, file, 2, {LockKind::read, 1, 5, 20}, true, range.done());
     EXPECT_TRUE(range.pending());
-    EXPECT_EQ(setlk(a(), file, 1, LockKind::read, 0, 10), 0) << "a write lock that becomes a read lock lets it in";
+    EXPECT_EQ(setlk(a(), file, 1, LockKind::read, 0, 10), 0)
+        << "a write lock that becomes a read lock lets it in";
     EXPECT_EQ(range.answer.get(), 0);
     EXPECT_EQ(setlk(a(), file, 1, LockKind::unlock), 0);
     EXPECT_EQ(setlk(*other, file, 2, LockKind::unlock), 0);
@@ -146,7 +149,8 @@ TEST_P(LocksTest, DeadlocksAreAnsweredAcrossClients) {
   EXPECT_EQ(first.answer.get(), 0);
 }
 
-// Both waits begin at the same time, so that neither sees the other's: one of them must still be answered, and only one.
+// Both waits begin at the same time, so that neither sees the other's: one of them must still be answered,
+// and only one.
 TEST_P(LocksTest, DeadlocksThatCloseAtOnceAreAnsweredToo) {
   make();
   Ino x = mkfile("x"), y = mkfile("y");
@@ -158,7 +162,8 @@ TEST_P(LocksTest, DeadlocksThatCloseAtOnceAreAnsweredToo) {
     std::jthread second([&] { b().setlk(Caller{}, x, 2, {LockKind::write, 1, 0, kEnd}, true, two.done()); });
     first.join();
     second.join();
-    while (one.pending() && two.pending()) {}
+    while (one.pending() && two.pending()) {
+    }
     Asked& refused = one.pending() ? two : one;
     Asked& waits = &refused == &one ? two : one;
     EXPECT_EQ(refused.answer.get(), EDEADLK);

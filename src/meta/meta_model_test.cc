@@ -10,7 +10,8 @@ class ModelTest : public ::testing::TestWithParam<Engine> {};
 
 TEST_P(ModelTest, AnswersAsTheModelDoes) {
   for (uint64_t seed = 1; seed <= 8; ++seed) {
-    auto failure = compare_with_model({.engine = GetParam(), .seed = seed, .operations = 400, .trash = seed % 2 == 0});
+    auto failure =
+        compare_with_model({.engine = GetParam(), .seed = seed, .operations = 400, .trash = seed % 2 == 0});
     ASSERT_FALSE(failure) << *failure;
   }
 }
@@ -22,7 +23,8 @@ TEST_P(ModelTest, RacesLeaveAConsistentVolume) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, ModelTest, ::testing::Values(Engine::memory, Engine::memory_conflicts, Engine::sqlite),
+INSTANTIATE_TEST_SUITE_P(Engines, ModelTest,
+                         ::testing::Values(Engine::memory, Engine::memory_conflicts, Engine::sqlite),
                          [](const auto& test) { return engine_name(test.param); });
 
 }  // namespace

@@ -15,8 +15,12 @@ TEST_P(NamesTest, EachTypeOfNodeIsMadeAsAsked) {
     uint64_t length;
     uint32_t nlink, rdev;
   };
-  for (const Case& c : {Case{FileType::file, 0, 1, 7}, {FileType::directory, 4096, 2, 0}, {FileType::fifo, 0, 1, 7},
-                        {FileType::block_device, 0, 1, 7}, {FileType::char_device, 0, 1, 7}, {FileType::socket, 0, 1, 7},
+  for (const Case& c : {Case{FileType::file, 0, 1, 7},
+                        {FileType::directory, 4096, 2, 0},
+                        {FileType::fifo, 0, 1, 7},
+                        {FileType::block_device, 0, 1, 7},
+                        {FileType::char_device, 0, 1, 7},
+                        {FileType::socket, 0, 1, 7},
                         {FileType::symlink, 3, 1, 0}}) {
     std::string name = "n" + std::to_string(static_cast<int>(c.type));
     Caller caller = user(0, 0);
@@ -52,7 +56,8 @@ TEST_P(NamesTest, BadNamesAndTargetsAreRefused) {
   EXPECT_EQ(mknod(file, "x"), ENOTDIR);
   EXPECT_EQ(mknod(4711, "x"), ENOENT);
   auto symlink = [&](std::string_view target) {
-    return code_of(a().mknod(Caller{}, kRootIno, "s" + std::to_string(target.size()), {FileType::symlink, 0777, 0, target}));
+    return code_of(a().mknod(Caller{}, kRootIno, "s" + std::to_string(target.size()),
+                             {FileType::symlink, 0777, 0, target}));
   };
   EXPECT_EQ(symlink(""), ENOENT);
   EXPECT_EQ(symlink(std::string(4095, 't')), 0);
@@ -171,7 +176,8 @@ TEST_P(NamesTest, PermissionIsAskedWhereTheKernelDoesNot) {
   mkfile("f", dir);
   Caller other = user(5, 5);
   EXPECT_EQ(code_of(a().mknod(other, dir, "x", NewNode{})), EACCES);
-  EXPECT_EQ(code_of(a().mknod(other, dir, "f", NewNode{})), EEXIST) << "what is there needs no write permission to be found";
+  EXPECT_EQ(code_of(a().mknod(other, dir, "f", NewNode{})), EEXIST)
+      << "what is there needs no write permission to be found";
   EXPECT_EQ(code_of(a().unlink(other, dir, "f")), EACCES);
   EXPECT_EQ(code_of(a().unlink(other, dir, "none")), ENOENT);
   EXPECT_EQ(code_of(a().lookup(other, closed, "none")), EACCES);
@@ -246,7 +252,8 @@ TEST_P(NamesTest, RmdirRacesWithCreate) {
     std::thread two([&] { removed = code_of(b().rmdir(Caller{}, kRootIno, "d")); });
     one.join();
     two.join();
-    EXPECT_TRUE((created == 0 && removed == ENOTEMPTY) || (created == ENOENT && removed == 0)) << created << " " << removed;
+    EXPECT_TRUE((created == 0 && removed == ENOTEMPTY) || (created == ENOENT && removed == 0))
+        << created << " " << removed;
     std::atomic<uint64_t> count{0};
     if (removed != 0) {
       EXPECT_TRUE(a().remove_tree(Caller{}, kRootIno, "d", true, &count));

@@ -145,7 +145,8 @@ TEST_P(TrashTest, WhatIsRemovedGoesThere) {
   ASSERT_TRUE(a().unlink(Caller{}, dir, "f"));
   Ino folder = hour_folder(a());
   ASSERT_NE(folder, 0u);
-  EXPECT_EQ(list(folder), (std::vector<std::string>{std::to_string(dir) + "-" + std::to_string(file) + "-f"}));
+  EXPECT_EQ(list(folder),
+            (std::vector<std::string>{std::to_string(dir) + "-" + std::to_string(file) + "-f"}));
   EXPECT_EQ(attr(file).parent, folder);
   EXPECT_EQ(attr(file).nlink, 1u);
   EXPECT_EQ(read(file).size(), 1u);

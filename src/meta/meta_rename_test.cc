@@ -116,8 +116,10 @@ TEST_P(RenameTest, LoopsAreRefusedInRaces) {
       }
       int answers[2];
       {
-        std::jthread one([&] { answers[0] = code_of(a().rename(Caller{}, kRootIno, "side0", deepest[1], "in", 0)); });
-        std::jthread two([&] { answers[1] = code_of(b().rename(Caller{}, kRootIno, "side1", deepest[0], "in", 0)); });
+        std::jthread one(
+            [&] { answers[0] = code_of(a().rename(Caller{}, kRootIno, "side0", deepest[1], "in", 0)); });
+        std::jthread two(
+            [&] { answers[1] = code_of(b().rename(Caller{}, kRootIno, "side1", deepest[0], "in", 0)); });
       }
       EXPECT_EQ(answers[0] == 0, answers[1] != 0) << answers[0] << " and " << answers[1];
       EXPECT_EQ(answers[0] + answers[1], EINVAL);

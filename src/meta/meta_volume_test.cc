@@ -49,7 +49,7 @@ TEST_P(VolumeTest, StatisticsFollowEveryChange) {
   Ino file = mkfile("f", one);
   write(file, 0, 10 * kUnit, 1);
   ASSERT_TRUE(a().link(Caller{}, file, two, "g"));
-  write(file, 20 * kUnit, kUnit, 1);   // grows in both directories
+  write(file, 20 * kUnit, kUnit, 1);  // grows in both directories
   auto stats = volume_->dump().dir_stats;
   DirStat want{21 * kUnit, 12288, 1};
   EXPECT_EQ(stats.at(one), want);

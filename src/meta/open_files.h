@@ -1,5 +1,5 @@
-// Which inodes this client has open. Decides whether an unlinked file lives on, so it is part of unlink's input.
-// Thread-safe.
+// Which inodes this client has open. Decides whether an unlinked file lives on, so it is part of unlink's
+// input. Thread-safe.
 #pragma once
 
 #include <condition_variable>
@@ -12,18 +12,19 @@
 
 namespace cider::meta {
 
-// open() registers the inode before it reads its attributes. An unlink marks the inode while its commit is under way; an
-// open that comes meanwhile waits for the outcome. So a handle that open() returned always reads.
+// open() registers the inode before it reads its attributes. An unlink marks the inode while its commit is
+// under way; an open that comes meanwhile waits for the outcome. So a handle that open() returned always
+// reads.
 class OpenFiles {
  public:
   // Counts a handle. Waits while the inode is marked by a Removal.
   void open(Ino ino);
-  // Counts one less. True when it was the last and the file was unlinked meanwhile: unless a link gave it a name again,
-  // its data is now unwanted.
+  // Counts one less. True when it was the last and the file was unlinked meanwhile: unless a link gave it a
+  // name again, its data is now unwanted.
   bool close(Ino ino);
   bool is_open(Ino ino) const;
-  // The file has lost its last name but lives on until its last close. False where that has come already: then nobody else
-  // will remove it.
+  // The file has lost its last name but lives on until its last close. False where that has come already:
+  // then nobody else will remove it.
   bool set_unlinked(Ino ino);
   std::vector<Ino> open_inodes() const;
 

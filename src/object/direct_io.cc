@@ -61,8 +61,8 @@ Result<size_t> read_some(const Fd& file, uint64_t offset, std::span<std::byte> o
   }
 }
 
-// Whether the page cache holds the whole range, of whole pages, already. (A read with RWF_NOWAIT does not tell: it
-// starts the kernel's read-ahead, and the bytes would come from the disk twice.)
+// Whether the page cache holds the whole range, of whole pages, already. (A read with RWF_NOWAIT does not
+// tell: it starts the kernel's read-ahead, and the bytes would come from the disk twice.)
 bool cached(const Fd& file, uint64_t offset, size_t size) {
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), static_cast<off_t>(offset));
   if (map == MAP_FAILED) return false;

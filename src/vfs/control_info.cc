@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
-#include "chunk/block_store.h"
 #include "base/overlay.h"
+#include "chunk/block_store.h"
 
 namespace cider::vfs {
 namespace {

@@ -1,5 +1,5 @@
-// Random operations on metadata, by seeds: against a model, in races, and with a client that is killed. Each failure names the
-// seed that shows it again.
+// Random operations on metadata, by seeds: against a model, in races, and with a client that is killed. Each
+// failure names the seed that shows it again.
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,12 +66,13 @@ std::vector<std::string> lines_of(int in) {
   char buffer[4096];
   for (ssize_t n; (n = ::read(in, buffer, sizeof buffer)) > 0;) text.append(buffer, static_cast<size_t>(n));
   std::vector<std::string> lines;
-  for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) lines.push_back(text.substr(0, end));
+  for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1))
+    lines.push_back(text.substr(0, end));
   return lines;
 }
 
-// Kills a child in the middle of its work. Everything it was told is there must be, and the volume be consistent; once others
-// have cleaned up after it, nothing of it is left.
+// Kills a child in the middle of its work. Everything it was told is there must be, and the volume be
+// consistent; once others have cleaned up after it, nothing of it is left.
 std::optional<std::string> crash(const Options& o, const std::string& path) {
   std::string url = "sqlite3://" + path;
   int pipe_ends[2];
@@ -115,7 +116,8 @@ std::optional<std::string> crash(const Options& o, const std::string& path) {
   dump = dump_sqlite(path);
   if (!dump) return dump.error().to_string();
   for (const std::string& problem : inconsistencies(*dump)) return "after clean up: " + problem;
-  if (!dump->sustained.empty() || !dump->sessions.empty() || !dump->lock_sessions.empty()) return "a dead session is left";
+  if (!dump->sustained.empty() || !dump->sessions.empty() || !dump->lock_sessions.empty())
+    return "a dead session is left";
   if (!dump->deleted_files.empty()) return "deleted files are left";
   return std::nullopt;
 }
@@ -136,7 +138,9 @@ int run_crashes(Options o) {
   std::optional<std::string> failure;
   for (uint64_t left = o.seeds; left > 0 && !failure; --left, ++o.seed) {
     failure = crash(o, path);
-    if (failure) std::cerr << "crash of seed " << o.seed << ": " << *failure << "; the database is kept: " << path << std::endl;
+    if (failure)
+      std::cerr << "crash of seed " << o.seed << ": " << *failure << "; the database is kept: " << path
+                << std::endl;
   }
   if (!failure) std::filesystem::remove_all(pattern);
   return failure ? 1 : 0;
@@ -158,8 +162,9 @@ int run_seeds(const Options& o, Engine engine) {
 int main(int argc, char** argv) {
   Options o;
   CLI::App app("Random metadata operations, reproducible by their seed");
-  app.add_option("--mode", o.mode, "model: two clients in turn, compared with a model; race: threads on two clients; "
-                                   "crash: a client on sqlite that is killed")
+  app.add_option("--mode", o.mode,
+                 "model: two clients in turn, compared with a model; race: threads on two clients; "
+                 "crash: a client on sqlite that is killed")
       ->check(CLI::IsMember({"model", "race", "crash"}));
   app.add_option("--engine", o.engine, "memory, memory_conflicts or sqlite")
       ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite"}));
@@ -171,6 +176,7 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", o.verbose, "print each operation");
   CLI11_PARSE(app, argc, argv);
   int result = o.mode == "crash" ? run_crashes(o) : run_seeds(o, *engine_of(o.engine));
-  if (result == 0) std::cout << o.mode << ": " << o.seeds << " seeds from " << o.seed << " passed" << std::endl;
+  if (result == 0)
+    std::cout << o.mode << ": " << o.seeds << " seeds from " << o.seed << " passed" << std::endl;
   return result;
 }

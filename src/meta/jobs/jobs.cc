@@ -10,8 +10,8 @@ namespace {
 
 constexpr int64_t kHour = 3600;
 constexpr int64_t kDay = 24 * kHour;
-// Files of a batch share commits. Nobody waits for their deletion, so a batch is given time to fill: a commit for each
-// file would double those of the unlinks.
+// Files of a batch share commits. Nobody waits for their deletion, so a batch is given time to fill: a commit
+// for each file would double those of the unlinks.
 constexpr size_t kDeletionBatch = 64;
 constexpr std::chrono::milliseconds kGather{100};
 constexpr size_t kFilesPerRound = 600'000;
@@ -21,7 +21,9 @@ constexpr std::chrono::seconds kDrain{10};
 }  // namespace
 
 // Others may take a client for dead after five missed heartbeats, as JuiceFS does.
-int64_t Jobs::lease() const { return meta_.options_.heartbeat.count() * 5; }
+int64_t Jobs::lease() const {
+  return meta_.options_.heartbeat.count() * 5;
+}
 
 Status Jobs::put_session() {
   std::string info = encode_session_info(meta_.options_.session);
@@ -38,7 +40,8 @@ Status Jobs::start() {
   std::lock_guard lock(mutex_);
   started_ = true;
   threads_.emplace_back([this] { run_heartbeats(); });
-  if (meta_.options_.background_jobs && !meta_.options_.read_only) threads_.emplace_back([this] { run_shared_jobs(); });
+  if (meta_.options_.background_jobs && !meta_.options_.read_only)
+    threads_.emplace_back([this] { run_shared_jobs(); });
   return {};
 }
 
@@ -49,7 +52,8 @@ void Jobs::stop() {
     if (!started_ || stopping_) return;
     draining_ = true;
     deletions_changed_.notify_all();
-    deletions_changed_.wait_for(lock, kDrain, [&] { return deletions_.empty() && idle_deleters_ == deleting_threads_; });
+    deletions_changed_.wait_for(lock, kDrain,
+                                [&] { return deletions_.empty() && idle_deleters_ == deleting_threads_; });
     stopping_ = true;
     wake_.notify_all();
     deletions_changed_.notify_all();
@@ -91,7 +95,8 @@ void Jobs::beat() {
   if (meta_.sid_ != 0) {
     Status alive = meta_.store_->refresh_session(meta_.sid_, meta_.clock_.now().sec + lease());
     if (!alive && alive.error().code == ENOENT) {
-      log::error("this client was taken for dead: its locks are lost and its unlinked open files may be gone");
+      log::error(
+          "this client was taken for dead: its locks are lost and its unlinked open files may be gone");
       alive = put_session();
     }
     if (!alive) log::warning("heartbeat: " + alive.error().to_string());
@@ -137,7 +142,8 @@ void Jobs::take_turn(Counter counter, int64_t period, const char* what, const st
 void Jobs::run_shared_jobs() {
   std::mt19937 random(std::random_device{}());
   while (pause(std::chrono::seconds(kHour * 9 / 10 + random() % (kHour / 5)))) {
-    take_turn(Counter::last_cleanup_files, kHour, "deletion of file data", [&] { return meta_.delete_files_now(kFilesPerRound); });
+    take_turn(Counter::last_cleanup_files, kHour, "deletion of file data",
+              [&] { return meta_.delete_files_now(kFilesPerRound); });
     take_turn(Counter::next_cleanup_slices, kHour, "deletion of unreferenced slices",
               [&] { return meta_.clean_unreferenced_slices(); });
     take_turn(Counter::last_cleanup_trash, kHour, "clean up of the trash", [&]() -> Status {
@@ -170,8 +176,8 @@ void Jobs::run_deletions() {
       deletions_changed_.notify_all();
       deletions_changed_.wait(lock, [&] { return stopping_ || !deletions_.empty(); });
       --idle_deleters_;
-      deletions_changed_.wait_for(lock, kGather,
-                                  [&] { return stopping_ || draining_ || deletions_.size() >= kDeletionBatch; });
+      deletions_changed_.wait_for(
+          lock, kGather, [&] { return stopping_ || draining_ || deletions_.size() >= kDeletionBatch; });
       continue;
     }
     size_t n = std::min(kDeletionBatch, deletions_.size());

@@ -1,5 +1,5 @@
-// What a mounted client does beside its calls: its session's heartbeat, the reload of the volume's setting, deletion of file data,
-// and the shared jobs, each done by one client of the volume per period.
+// What a mounted client does beside its calls: its session's heartbeat, the reload of the volume's setting,
+// deletion of file data, and the shared jobs, each done by one client of the volume per period.
 #pragma once
 
 #include <condition_variable>
@@ -23,7 +23,8 @@ class Jobs {
 
   // Registers the session and starts the threads. Read-only clients have no session, only the reload.
   Status start();
-  // Ends deletions under way (those still queued are left to the deleted-file job), removes the session. Idempotent.
+  // Ends deletions under way (those still queued are left to the deleted-file job), removes the session.
+  // Idempotent.
   void stop();
 
   void delete_file_soon(Ino ino, uint64_t length);

@@ -1,4 +1,5 @@
-// Clean-up of dead clients: their unlinked open files, locks and session record, each step only while the session is expired.
+// Clean-up of dead clients: their unlinked open files, locks and session record, each step only while the
+// session is expired.
 #include "base/log.h"
 #include "meta/ops/env.h"
 

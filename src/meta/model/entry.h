@@ -10,8 +10,8 @@
 
 namespace cider::meta {
 
-inline constexpr size_t kMaxName = 255;           // bytes
-inline constexpr size_t kMaxSymlink = 4096;       // bytes of a target
+inline constexpr size_t kMaxName = 255;      // bytes
+inline constexpr size_t kMaxSymlink = 4096;  // bytes of a target
 inline constexpr size_t kMaxXattrName = 255;
 inline constexpr size_t kMaxXattrValue = 65536;
 

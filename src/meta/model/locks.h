@@ -37,7 +37,7 @@ struct PlockRange {
 
 struct Plock {
   LockHolder holder;
-  std::vector<PlockRange> ranges;   // sorted by start, not overlapping
+  std::vector<PlockRange> ranges;  // sorted by start, not overlapping
   bool operator==(const Plock&) const = default;
 };
 
@@ -46,12 +46,14 @@ std::string encode_plock_ranges(const std::vector<PlockRange>& ranges);
 // EIO for records that are cut, of another kind than read and write, overlapping or not in order.
 Result<std::vector<PlockRange>> decode_plock_ranges(std::string_view records);
 
-// The ranges of one holder after it set (or, with kind unlock, cleared) `range`: split, replaced and merged as fcntl demands.
+// The ranges of one holder after it set (or, with kind unlock, cleared) `range`: split, replaced and merged
+// as fcntl demands.
 std::vector<PlockRange> update_plock_ranges(std::vector<PlockRange> ranges, const PlockRange& range);
 
-// The first range of another holder that keeps `holder` from setting `range`; null if none. `who` may be null.
-const PlockRange* find_conflict(const std::vector<Plock>& table, const LockHolder& holder, const PlockRange& range,
-                                LockHolder* who);
+// The first range of another holder that keeps `holder` from setting `range`; null if none. `who` may be
+// null.
+const PlockRange* find_conflict(const std::vector<Plock>& table, const LockHolder& holder,
+                                const PlockRange& range, LockHolder* who);
 bool find_conflict(const std::vector<Flock>& table, const LockHolder& holder, LockKind kind, LockHolder* who);
 
 }  // namespace cider::meta

@@ -11,7 +11,7 @@
 namespace cider::meta {
 
 inline constexpr size_t kSliceRecordSize = 24;
-inline constexpr uint32_t kMaxSlicesPerChunk = 2500;   // JuiceFS compacts in the foreground here
+inline constexpr uint32_t kMaxSlicesPerChunk = 2500;  // JuiceFS compacts in the foreground here
 
 void append_slice(std::string* records, const Slice& slice);
 std::string encode_slices(const std::vector<Slice>& slices);

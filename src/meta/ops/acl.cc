@@ -1,13 +1,16 @@
 // POSIX ACLs. A rule is interned under an id in a commit of its own before an inode refers to it.
 //
-// Reads:  the inode (type, mode, owner, flags, ACL ids). Writes: an ACL id, the mode that follows it, ctime. One commit, and one
+// Reads:  the inode (type, mode, owner, flags, ACL ids). Writes: an ACL id, the mode that follows it, ctime.
+// One commit, and one
 //         more for a rule that no file of the volume had yet.
 #include "meta/ops/env.h"
 
 namespace cider::meta {
 namespace {
 
-uint32_t& acl_of(Attr* attr, AclKind kind) { return kind == AclKind::access ? attr->access_acl : attr->default_acl; }
+uint32_t& acl_of(Attr* attr, AclKind kind) {
+  return kind == AclKind::access ? attr->access_acl : attr->default_acl;
+}
 
 // Named entries need a mask; the kernel sends one, other callers may not.
 AclRule complete(AclRule rule, uint16_t mode) {
@@ -66,7 +69,8 @@ Result<AclRule> Meta::get_acl(Ino ino, AclKind kind) {
 Status Meta::set_acl(const Caller& caller, Ino ino, AclKind kind, const AclRule& rule, bool kill_sgid) {
   TRY(check_writable());
   if (!volume()->enable_acl) return fail(EOPNOTSUPP);
-  return run(caller, [&](Transaction& tx, OpEnv& env) { return set_acl_op(tx, env, ino, kind, rule, kill_sgid); });
+  return run(caller,
+             [&](Transaction& tx, OpEnv& env) { return set_acl_op(tx, env, ino, kind, rule, kill_sgid); });
 }
 
 }  // namespace cider::meta

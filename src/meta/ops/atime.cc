@@ -6,8 +6,10 @@ namespace {
 
 bool needs_update(AtimeMode mode, const Attr& attr, Time now) {
   switch (mode) {
-    case AtimeMode::noatime: return false;
-    case AtimeMode::strictatime: return attr.atime < now;
+    case AtimeMode::noatime:
+      return false;
+    case AtimeMode::strictatime:
+      return attr.atime < now;
     case AtimeMode::relatime:
       return attr.atime <= attr.mtime || attr.atime <= attr.ctime || now.sec - attr.atime.sec > 24 * 3600;
   }

@@ -1,8 +1,10 @@
 // compact: rewrites a chunk of many records as few.
 //
-// Reads:  the chunk's records (a prefix predicate of the commit: what is appended meanwhile stays behind), that the inode exists.
-// Writes: the kept records and the new one in place of the old; the new slice's reference; the old ones' references, or a record of
-//         delayed slices where there is a trash. The inode is touched too: JuiceFS watches it when it copies. One commit.
+// Reads:  the chunk's records (a prefix predicate of the commit: what is appended meanwhile stays behind),
+// that the inode exists. Writes: the kept records and the new one in place of the old; the new slice's
+// reference; the old ones' references, or a record of
+//         delayed slices where there is a trash. The inode is touched too: JuiceFS watches it when it copies.
+//         One commit.
 #include <algorithm>
 #include <set>
 
@@ -17,10 +19,10 @@ constexpr size_t kMaxAtOnce = 1000;
 constexpr uint32_t kWorthKeeping = 1 << 20;
 
 struct Plan {
-  std::string old_records;         // what is replaced, as bytes
-  std::string kept;                // its leading records that stay
-  std::vector<Slice> replaced;     // the others
-  std::vector<Slice> parts;        // what is seen of them, gaps as holes
+  std::string old_records;      // what is replaced, as bytes
+  std::string kept;             // its leading records that stay
+  std::vector<Slice> replaced;  // the others
+  std::vector<Slice> parts;     // what is seen of them, gaps as holes
   uint32_t pos = 0;
   uint32_t size = 0;
 };
@@ -38,7 +40,8 @@ void set_range(Plan* plan) {
   plan->parts = filled_parts(plan->replaced, plan->pos, end);
 }
 
-// Holes at the edges that the new slice doesn't reach may cover kept records: then those must be rewritten too.
+// Holes at the edges that the new slice doesn't reach may cover kept records: then those must be rewritten
+// too.
 bool hides(const std::vector<Slice>& later, const Slice& kept) {
   return std::any_of(later.begin(), later.end(),
                      [&](const Slice& s) { return s.pos < kept.pos + kept.len && kept.pos < s.pos + s.len; });
@@ -58,7 +61,7 @@ Plan make_plan(const std::vector<Slice>& records, bool force) {
     set_range(&plan);
     uint64_t head_end = uint64_t{head.pos} + head.len;
     bool overlaps = plan.size > 0 && plan.pos < head_end && head.pos < uint64_t{plan.pos} + plan.size;
-    if (overlaps) {   // the new slice fills gaps with zeros: it must not lie over what is kept
+    if (overlaps) {  // the new slice fills gaps with zeros: it must not lie over what is kept
       plan.kept.resize(plan.kept.size() - kSliceRecordSize);
       plan.replaced.insert(plan.replaced.begin(), head);
       break;
@@ -107,7 +110,8 @@ Status Meta::compact(Ino ino, uint32_t index, bool force) {
   Plan plan = make_plan(records, force);
   if (plan.replaced.size() < 2 || plan.size == 0) return {};
   Slice made = TRY(data_.rewrite(plan.parts));
-  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return commit_op(tx, env, ino, index, plan, made); });
+  Status done =
+      run(Caller{}, [&](Transaction& tx, OpEnv& env) { return commit_op(tx, env, ino, index, plan, made); });
   if (!done) {
     // Only a commit that is known not to have happened frees the new slice's objects.
     if (done.error().code == ESTALE && data_.delete_slice) (void)data_.delete_slice(made.id, made.size);

@@ -1,9 +1,12 @@
 // copy_file_range: the target's chunks refer to the source's slices; no data moves.
 //
-// Reads:  both inodes; the source's chunks in the range (all bytes are a predicate of the commit: a compaction that drops one of
-//         their slices conflicts); the reference counts of their slices (alive is a predicate). Two flights, or one with hints.
+// Reads:  both inodes; the source's chunks in the range (all bytes are a predicate of the commit: a
+// compaction that drops one of
+//         their slices conflicts); the reference counts of their slices (alive is a predicate). Two flights,
+//         or one with hints.
 // Checks: both are files, the target is changeable, the volume has room.
-// Writes: records in the target's chunks, one more reference per record, length, times, usage, statistics. One commit.
+// Writes: records in the target's chunks, one more reference per record, length, times, usage, statistics.
+// One commit.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -15,7 +18,8 @@
 namespace cider::meta {
 namespace {
 
-constexpr uint64_t kMaxChunks = 16;   // per commit, so that it stays short; the caller goes on from what was copied
+constexpr uint64_t kMaxChunks =
+    16;  // per commit, so that it stays short; the caller goes on from what was copied
 constexpr Fields kSourceFields = field::type | field::length;
 constexpr Fields kTargetFields = field::access | field::length | field::nlink;
 
@@ -37,16 +41,18 @@ Result<std::vector<Part>> source_parts(const ChunkRangeRead& chunks, uint64_t fr
     uint64_t base = index * kChunkSize;
     uint64_t end = std::min(to, base + kChunkSize);
     std::vector<Slice> records;
-    if (auto chunk = chunks.chunks.find(index); chunk != chunks.chunks.end()) records = TRY(decode_slices(chunk->second));
-    for (const Slice& part : filled_parts(records, at - base, end - base)) out.emplace_back(base + part.pos, part);
+    if (auto chunk = chunks.chunks.find(index); chunk != chunks.chunks.end())
+      records = TRY(decode_slices(chunk->second));
+    for (const Slice& part : filled_parts(records, at - base, end - base))
+      out.emplace_back(base + part.pos, part);
     at = end;
   }
   return out;
 }
 
 // Appends one part at `to` of the target, cut where it crosses into the next chunk.
-void append_part(std::map<uint32_t, std::string>* chunks, std::map<std::pair<uint64_t, uint32_t>, int64_t>* refs, uint64_t to,
-                 Slice part) {
+void append_part(std::map<uint32_t, std::string>* chunks,
+                 std::map<std::pair<uint64_t, uint32_t>, int64_t>* refs, uint64_t to, Slice part) {
   while (part.len > 0) {
     Slice piece = part;
     piece.pos = static_cast<uint32_t>(to % kChunkSize);
@@ -77,8 +83,8 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
   auto& in = tx.attr(asked.in, kSourceFields);
   auto& out = tx.attr(asked.out, kTargetFields);
   uint64_t last = (asked.in_off + asked.len - 1) / kChunkSize;
-  auto& chunks = tx.ask(
-      ChunkRangeRead{asked.in, static_cast<uint32_t>(asked.in_off / kChunkSize), static_cast<uint32_t>(last), {}});
+  auto& chunks = tx.ask(ChunkRangeRead{
+      asked.in, static_cast<uint32_t>(asked.in_off / kChunkSize), static_cast<uint32_t>(last), {}});
   TRY(tx.fetch());
   if (!in.value || !out.value) return fail(ENOENT);
   if (in.value->is_dir() || out.value->is_dir()) return fail(EISDIR);
@@ -89,7 +95,8 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
   if (asked.in_off >= in.value->length) return {};
   uint64_t len = std::min(asked.len, in.value->length - asked.in_off);
   // What lies beyond the source's end is not copied, and so overlaps with nothing.
-  bool overlap = asked.in == asked.out && asked.in_off < asked.out_off + len && asked.out_off < asked.in_off + len;
+  bool overlap =
+      asked.in == asked.out && asked.in_off < asked.out_off + len && asked.out_off < asked.in_off + len;
   if (overlap) return fail(EINVAL);
 
   uint64_t length = std::max(after.length, asked.out_off + len);
@@ -122,9 +129,10 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
 
 }  // namespace
 
-Result<Meta::Copied> Meta::copy_range(const Caller& caller, Ino in, uint64_t in_off, Ino out, uint64_t out_off, uint64_t len) {
+Result<Meta::Copied> Meta::copy_range(const Caller& caller, Ino in, uint64_t in_off, Ino out,
+                                      uint64_t out_off, uint64_t len) {
   TRY(check_writable());
-  if (len == 0 || in_off >= kMaxFileLength) return Copied{0, TRY(getattr(out))};   // no file is so long
+  if (len == 0 || in_off >= kMaxFileLength) return Copied{0, TRY(getattr(out))};  // no file is so long
   if (out_off >= kMaxFileLength) return fail(EFBIG);
   uint64_t limit = (in_off / kChunkSize + kMaxChunks) * kChunkSize - in_off;
   Range range{in, in_off, out, out_off, std::min({len, limit, kMaxFileLength - out_off})};

@@ -1,8 +1,9 @@
 // create, mknod, mkdir, symlink, tmpfile: a new inode, and for all but tmpfile its entry.
 //
-// Reads:  the parent (type, mode, owner, flags, ACL ids, parent; tier) and the entry. One flight, or none with hints.
-// Checks: the parent is a directory outside the trash that takes entries; the name is absent; the volume has room.
-// Writes: inode (only where nothing is), entry, symlink target, the parent's times and nlink, usage, statistics. One commit.
+// Reads:  the parent (type, mode, owner, flags, ACL ids, parent; tier) and the entry. One flight, or none
+// with hints. Checks: the parent is a directory outside the trash that takes entries; the name is absent; the
+// volume has room. Writes: inode (only where nothing is), entry, symlink target, the parent's times and
+// nlink, usage, statistics. One commit.
 #include <fcntl.h>
 
 #include "meta/ops/env.h"
@@ -33,7 +34,7 @@ Result<Attr> new_attr(OpEnv& env, const NewInode& what, const Attr& dir) {
   attr.length = attr.is_dir() ? kDirectoryLength : attr.is_symlink() ? node.target.size() : 0;
   attr.rdev = attr.is_dir() || attr.is_symlink() ? 0 : node.rdev;
 
-  uint16_t mode = attr.is_symlink() ? 0777 : node.mode & 07777;   // neither mode nor umask count for a symlink
+  uint16_t mode = attr.is_symlink() ? 0777 : node.mode & 07777;  // neither mode nor umask count for a symlink
   if (dir.default_acl != 0 && !attr.is_symlink()) {
     if (attr.is_dir()) attr.default_acl = dir.default_acl;
     AclRule inherited = TRY(env.acl_rule(dir.default_acl));
@@ -58,7 +59,8 @@ Result<Attr> new_attr(OpEnv& env, const NewInode& what, const Attr& dir) {
   return attr;
 }
 
-Result<Attr> create_op(Transaction& tx, OpEnv& env, const NewInode& what, std::string_view name, LookupRead** existing) {
+Result<Attr> create_op(Transaction& tx, OpEnv& env, const NewInode& what, std::string_view name,
+                       LookupRead** existing) {
   auto& dir = tx.attr(what.parent, kParentFields);
   auto& present = tx.lookup(what.parent, name, field::none);
   *existing = nullptr;
@@ -114,7 +116,8 @@ Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name
   return made;
 }
 
-Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode, bool exclusive, bool* created) {
+Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode,
+                          bool exclusive, bool* created) {
   TRY(check_writable());
   TRY(check_new_name(parent, name));
   NewNode node{FileType::file, mode, 0, {}};

@@ -1,9 +1,10 @@
-// The end of deleted files' data: their chunks' records go with their references, then the objects of slices that nobody refers
-// to. Small files go many at a time.
+// The end of deleted files' data: their chunks' records go with their references, then the objects of slices
+// that nobody refers to. Small files go many at a time.
 //
-// First commit: reads the chunks' records; writes their deletion, one reference less per record, and the end of the deleted-file
-// record. Then the objects of slices whose count is 0 or less; then, second commit, those counts. Two cleaners are safe: the second
-// finds empty lists. A crash between leaves counts of 0 or less, which clean_unreferenced_slices() finds.
+// First commit: reads the chunks' records; writes their deletion, one reference less per record, and the end
+// of the deleted-file record. Then the objects of slices whose count is 0 or less; then, second commit, those
+// counts. Two cleaners are safe: the second finds empty lists. A crash between leaves counts of 0 or less,
+// which clean_unreferenced_slices() finds.
 #include <set>
 
 #include "base/log.h"
@@ -20,7 +21,8 @@ struct ChunkKey {
 };
 
 // Drops these chunks; `dropped` gets their slices.
-Status drop_chunks(Transaction& tx, const std::vector<ChunkKey>& keys, std::set<std::pair<uint64_t, uint32_t>>* dropped) {
+Status drop_chunks(Transaction& tx, const std::vector<ChunkKey>& keys,
+                   std::set<std::pair<uint64_t, uint32_t>>* dropped) {
   std::vector<ChunkRead*> reads;
   for (const ChunkKey& key : keys) reads.push_back(&tx.ask(ChunkRead{key.ino, key.index, false, {}}));
   TRY(tx.fetch());
@@ -114,7 +116,8 @@ Status Meta::delete_files_now(size_t limit) {
 
 Status Meta::clean_unreferenced_slices() {
   std::set<std::pair<uint64_t, uint32_t>> slices;
-  for (const DelayedSlice& slice : TRY(store_->unreferenced_slices(10'000))) slices.insert({slice.id, slice.size});
+  for (const DelayedSlice& slice : TRY(store_->unreferenced_slices(10'000)))
+    slices.insert({slice.id, slice.size});
   delete_unreferenced(slices);
   return {};
 }

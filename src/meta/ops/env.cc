@@ -102,7 +102,7 @@ Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before
   if (length == 0) return {};
   if (space != 0) tx.write(AddUsage{space, 0});
   if (!env.volume.dir_stats) return {};
-  if (before.nlink == 0) return {};   // no directory holds it any more
+  if (before.nlink == 0) return {};  // no directory holds it any more
   if (before.parent != 0) {
     add_dir_stat(tx, env, before.parent, length, space, 0);
     return {};

@@ -1,4 +1,5 @@
-// The inputs of an operation that are not in the engine, sampled anew for each attempt, and the checks that operations share.
+// The inputs of an operation that are not in the engine, sampled anew for each attempt, and the checks that
+// operations share.
 #pragma once
 
 #include <cstdint>
@@ -23,12 +24,13 @@ struct OpEnv {
   OpenFiles::Removal& removal;
   Time now;
   uint64_t sid = 0;
-  Ino trash_folder = 0;   // this hour's; 0 where nothing goes to the trash
+  Ino trash_folder = 0;  // this hour's; 0 where nothing goes to the trash
 
   // Where a name that is removed from `parent` goes; 0: nowhere.
   Ino trash(Ino parent) const { return is_trash(parent) ? 0 : trash_folder; }
 
-  // An ACL rule or id that the cache lacks. An operation that needs it says so and fails; it is run again with it.
+  // An ACL rule or id that the cache lacks. An operation that needs it says so and fails; it is run again
+  // with it.
   std::optional<uint32_t> wanted_acl;
   std::optional<AclRule> wanted_rule;
 
@@ -48,32 +50,35 @@ inline constexpr int kExecute = 1;
 // EACCES unless the caller may; nothing is asked where the kernel has checked.
 Status check_access(OpEnv& env, const Attr& attr, int want);
 
-// What a lookup demands of a directory: it is there and a directory, and the caller may search it. As in Linux it comes before
-// ENOENT and EEXIST of the name, and check_dir() after them.
+// What a lookup demands of a directory: it is there and a directory, and the caller may search it. As in
+// Linux it comes before ENOENT and EEXIST of the name, and check_dir() after them.
 Status check_search(OpEnv& env, const std::optional<Attr>& dir);
-// What adding to or removing from a directory demands: it is not in the trash (ENOENT), not immutable, writable to the caller;
-// for removals not append-only either.
+// What adding to or removing from a directory demands: it is not in the trash (ENOENT), not immutable,
+// writable to the caller; for removals not append-only either.
 enum class DirUse { add, remove };
 Status check_dir(OpEnv& env, const Attr& dir, DirUse use);
 // The sticky bit: EPERM unless the caller owns the directory or what is in it.
 Status check_sticky(const OpEnv& env, const Attr& dir, const Attr& victim);
 // EPERM for immutable or append-only inodes.
 Status check_changeable(const Attr& attr);
-// EPERM for what is in the trash, unless it is open here: a file that was unlinked while open stays as it was to its users.
+// EPERM for what is in the trash, unless it is open here: a file that was unlinked while open stays as it was
+// to its users.
 Status check_not_trashed(const OpEnv& env, Ino ino, const Attr& attr);
 
 // ENOSPC where the volume's limits leave no room for so much more. Fetches the usage where there are limits.
 Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inodes);
 
-// Whether our session is still registered, as a predicate of the commit: what a dead session holds (locks, files without a
-// name) is cleaned up by others and must not grow. Null without a session. check: EIO where it was cleaned up.
+// Whether our session is still registered, as a predicate of the commit: what a dead session holds (locks,
+// files without a name) is cleaned up by others and must not grow. Null without a session. check: EIO where
+// it was cleaned up.
 SessionRead* ask_own_session(Transaction& tx, const OpEnv& env);
 Status check_own_session(const SessionRead* session);
 
 void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, int64_t length, int64_t space, int64_t inodes);
 // `sign` +1 or -1: what `attr` adds to the statistics of a directory that holds it.
 void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int sign);
-// The statistics of every directory that holds the file: it grew or shrank. Fetches the parent map of files with several links.
+// The statistics of every directory that holds the file: it grew or shrank. Fetches the parent map of files
+// with several links.
 Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length);
 
 // Moves the times of a directory whose entries changed, and its nlink.

@@ -1,9 +1,10 @@
-// fallocate: plain, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE. Space isn't reserved: a file's use is counted by its length, so only a mode
-// that makes it longer can meet the volume's limit.
+// fallocate: plain, KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE. Space isn't reserved: a file's use is counted by its
+// length, so only a mode that makes it longer can meet the volume's limit.
 //
 // There is no fallocate by name, so permission was asked when the file was opened.
 //
-// Reads:  the inode. Writes: length, times, hole records, usage, statistics; suid and sgid go as with a write. One commit.
+// Reads:  the inode. Writes: length, times, hole records, usage, statistics; suid and sgid go as with a
+// write. One commit.
 #include <linux/falloc.h>
 
 #include <algorithm>

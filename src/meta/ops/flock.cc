@@ -1,6 +1,7 @@
 // flock: BSD locks, one per open file description, held in the engine.
 //
-// Reads:  the inode's whole table of flocks, and that our session lives (predicates of the commit). Writes: the holder's record. One commit.
+// Reads:  the inode's whole table of flocks, and that our session lives (predicates of the commit). Writes:
+// the holder's record. One commit.
 #include "meta/ops/env.h"
 #include "meta/ops/lock_waiters.h"
 
@@ -39,11 +40,13 @@ void Meta::flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, b
   // Converting a lock gives the old one up first, as Linux does; only then may it wait.
   bool queue_first = wait && lock_waiters_->has_waiters(ino);
   Status got = queue_first ? Status(fail(EAGAIN)) : attempt();
-  if (got) lock_waiters_->wake(ino);   // an exclusive lock that became a shared one lets others in
+  if (got) lock_waiters_->wake(ino);  // an exclusive lock that became a shared one lets others in
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
-  (void)run(Caller{}, [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, LockKind::unlock); });
+  (void)run(Caller{},
+            [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, LockKind::unlock); });
   lock_waiters_->wake(ino);
-  auto order = kind == LockKind::write ? LockWaiters::Order::exclusive_flock : LockWaiters::Order::shared_flock;
+  auto order =
+      kind == LockKind::write ? LockWaiters::Order::exclusive_flock : LockWaiters::Order::shared_flock;
   lock_waiters_->wait(ino, order, caller.interrupt, attempt, [] {}, std::move(done));
 }
 

@@ -8,7 +8,8 @@ namespace {
 void append_hole(Transaction& tx, Ino ino, uint64_t from, uint64_t to) {
   uint32_t index = static_cast<uint32_t>(from / kChunkSize);
   std::string record;
-  append_slice(&record, Slice{static_cast<uint32_t>(from % kChunkSize), 0, 0, 0, static_cast<uint32_t>(to - from)});
+  append_slice(&record,
+               Slice{static_cast<uint32_t>(from % kChunkSize), 0, 0, 0, static_cast<uint32_t>(to - from)});
   tx.write(AppendSlices{ino, index, std::move(record), nullptr});
 }
 

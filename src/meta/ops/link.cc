@@ -1,9 +1,11 @@
 // link: one more name for an inode; also the first name of an O_TMPFILE.
 //
-// Reads:  the directory, the entry's absence, the inode (type, flags, nlink, parent, length); for an inode without a name also who
+// Reads:  the directory, the entry's absence, the inode (type, flags, nlink, parent, length); for an inode
+// without a name also who
 //         keeps it. One flight, or none with hints.
-// Checks: the directory takes entries; the name is absent; the inode is no directory, changeable, and not a deleted file.
-// Writes: entry; nlink, ctime, parent; parent map; the directory's times; statistics. One commit.
+// Checks: the directory takes entries; the name is absent; the inode is no directory, changeable, and not a
+// deleted file. Writes: entry; nlink, ctime, parent; parent map; the directory's times; statistics. One
+// commit.
 #include <algorithm>
 
 #include "meta/ops/env.h"
@@ -14,7 +16,8 @@ namespace {
 constexpr Fields kLinkedFields = field::type | field::flags | field::nlink | field::parent | field::length;
 constexpr uint32_t kMaxLinks = 0x7FFFFFFF;
 
-// A file made by O_TMPFILE has nlink 0 and is kept by our session. Once it has a name nobody may clean it up with the session.
+// A file made by O_TMPFILE has nlink 0 and is kept by our session. Once it has a name nobody may clean it up
+// with the session.
 Status adopt(Transaction& tx, const OpEnv& env, Ino ino) {
   auto& keepers = tx.ask(SustainedRead{ino, {}});
   TRY(tx.fetch());
@@ -70,7 +73,8 @@ Result<Node> Meta::link(const Caller& caller, Ino ino, Ino parent, std::string_v
     node.attr = TRY(link_op(tx, env, ino, parent, name));
     return {};
   }));
-  // A file that was kept for its handles is still looked after at the last close, which then finds that it has a name.
+  // A file that was kept for its handles is still looked after at the last close, which then finds that it
+  // has a name.
   return node;
 }
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr Millis kFirstPause{1};
 constexpr Millis kLongestPause{20};
-constexpr size_t kManyWaiters = 32;   // of one inode: each further such crowd polls as much more seldom
+constexpr size_t kManyWaiters = 32;  // of one inode: each further such crowd polls as much more seldom
 
 }  // namespace
 
@@ -21,7 +21,7 @@ struct LockWaiters::Waiter {
   Meta::Done done;
   Millis pause = kFirstPause;
   Monotonic::time_point next_try = Monotonic::now();
-  bool woken = false;   // since its last try began
+  bool woken = false;  // since its last try began
   bool interrupted = false;
   bool finished = false;
   std::optional<std::stop_callback<std::function<void()>>> on_stop;
@@ -29,7 +29,9 @@ struct LockWaiters::Waiter {
 
 LockWaiters::LockWaiters(Meta&) {}
 
-LockWaiters::~LockWaiters() { stop(); }
+LockWaiters::~LockWaiters() {
+  stop();
+}
 
 bool LockWaiters::has_waiters(Ino ino) const {
   std::lock_guard lock(mutex_);
@@ -49,14 +51,16 @@ void LockWaiters::wake(Ino ino) {
   changed_.notify_all();
 }
 
-void LockWaiters::wait(Ino ino, Order order, std::stop_token stop, Attempt attempt, Cleanup cleanup, Meta::Done done) {
+void LockWaiters::wait(Ino ino, Order order, std::stop_token stop, Attempt attempt, Cleanup cleanup,
+                       Meta::Done done) {
   auto waiter = std::make_shared<Waiter>();
   waiter->ino = ino;
   waiter->order = order;
   waiter->attempt = std::move(attempt);
   waiter->cleanup = std::move(cleanup);
   waiter->done = std::move(done);
-  // Before it is queued, as nobody else knows it yet; the callback runs here and now when the stop was requested before.
+  // Before it is queued, as nobody else knows it yet; the callback runs here and now when the stop was
+  // requested before.
   waiter->on_stop.emplace(std::move(stop), [this, weak = std::weak_ptr<Waiter>(waiter)] {
     auto w = weak.lock();
     if (!w) return;
@@ -80,7 +84,8 @@ void LockWaiters::wait(Ino ino, Order order, std::stop_token stop, Attempt attem
 }
 
 // The last touch of a waiter: everything but the mutex may be used by done().
-void LockWaiters::finish(const std::shared_ptr<Waiter>& waiter, Status result, std::unique_lock<std::mutex>* lock) {
+void LockWaiters::finish(const std::shared_ptr<Waiter>& waiter, Status result,
+                         std::unique_lock<std::mutex>* lock) {
   waiter->finished = true;
   auto queue = queues_.find(waiter->ino);
   std::erase(queue->second, waiter);
@@ -97,7 +102,7 @@ void LockWaiters::try_queue(Ino ino, std::unique_lock<std::mutex>* lock) {
   auto found = queues_.find(ino);
   if (found == queues_.end()) return;
   std::vector<std::shared_ptr<Waiter>> waiters(found->second.begin(), found->second.end());
-  std::shared_ptr<Waiter> ahead;   // the last flock that still waits
+  std::shared_ptr<Waiter> ahead;  // the last flock that still waits
   for (auto& waiter : waiters) {
     if (waiter->finished) continue;
     if (waiter->interrupted) {
@@ -117,8 +122,9 @@ void LockWaiters::try_queue(Ino ino, std::unique_lock<std::mutex>* lock) {
     lock->lock();
     if (!result && result.error().code == EAGAIN) {
       if (waiter->order != Order::any) ahead = waiter;
-      if (waiter->woken || waiter->interrupted) continue;   // while it tried: once more at once
-      waiter->pause = std::min<Millis>(waiter->pause * 2, kLongestPause * (1 + waiters.size() / kManyWaiters));
+      if (waiter->woken || waiter->interrupted) continue;  // while it tried: once more at once
+      waiter->pause =
+          std::min<Millis>(waiter->pause * 2, kLongestPause * (1 + waiters.size() / kManyWaiters));
       waiter->next_try = Monotonic::now() + waiter->pause;
       continue;
     }

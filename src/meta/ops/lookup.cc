@@ -1,4 +1,5 @@
-// lookup, getattr, readlink, listing, access: operations that only read. They use no hints; each flight is one instant.
+// lookup, getattr, readlink, listing, access: operations that only read. They use no hints; each flight is
+// one instant.
 #include "meta/ops/env.h"
 
 namespace cider::meta {
@@ -26,7 +27,9 @@ Result<Attr> read_attr(Store& store, Ino ino) {
 
 }  // namespace
 
-Result<Attr> Meta::getattr(Ino ino) { return read_attr(*store_, ino); }
+Result<Attr> Meta::getattr(Ino ino) {
+  return read_attr(*store_, ino);
+}
 
 Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view name) {
   if (caller.check_permission) TRY(access(caller, parent, kExecute));
@@ -44,7 +47,9 @@ Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view nam
     TRY(tx.fetch());
     if (!found.value) return fail(ENOENT);
     // An entry without its inode is a crash of an older client; it can still be removed by name.
-    if (!found.attr) return fail(ENOENT, "entry " + std::string(name) + " of directory " + std::to_string(parent) + " dangles");
+    if (!found.attr)
+      return fail(ENOENT,
+                  "entry " + std::string(name) + " of directory " + std::to_string(parent) + " dangles");
     node = Node{found.value->ino, *found.attr};
     return {};
   }));
@@ -65,7 +70,7 @@ Result<std::string> Meta::readlink(const Caller&, Ino ino) {
     attr = *inode.value;
     return {};
   }));
-  (void)touch_atime(ino, attr);   // a lost access time is no reason to fail
+  (void)touch_atime(ino, attr);  // a lost access time is no reason to fail
   return target;
 }
 

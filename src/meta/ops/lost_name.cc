@@ -24,7 +24,7 @@ void drop_link(Transaction& tx, const OpEnv& env, const LostName& lost) {
   PatchNode patch{lost.entry.ino};
   patch.touch_ctime = env.now;
   patch.set = field::nlink;
-  patch.values.nlink = attr.nlink > 0 ? attr.nlink - 1 : 0;   // 0: left by an older client's crash
+  patch.values.nlink = attr.nlink > 0 ? attr.nlink - 1 : 0;  // 0: left by an older client's crash
   tx.write(std::move(patch));
   if (attr.parent == 0) tx.write(AddParent{lost.entry.ino, lost.parent, -1});
 }
@@ -40,7 +40,9 @@ void delete_inode(Transaction& tx, const OpEnv& env, const LostName& lost, After
 
 }  // namespace
 
-AttrRead* ask_trash(Transaction& tx, Ino trash) { return trash == 0 ? nullptr : &tx.attr(trash, field::type); }
+AttrRead* ask_trash(Transaction& tx, Ino trash) {
+  return trash == 0 ? nullptr : &tx.attr(trash, field::type);
+}
 
 Status check_trash(const AttrRead* trash) {
   if (trash != nullptr && !trash->value) return fail(kStaleTrash);

@@ -1,7 +1,8 @@
 // open, close, and the end of files that were unlinked while open.
 //
-// open registers the handle before it reads the inode (see OpenFiles); it has no commit. The end of an unlinked file:
-// Reads:  the inode (nlink, length ...), who else keeps it. Writes: sustained record, inode, deleted-file record, usage.
+// open registers the handle before it reads the inode (see OpenFiles); it has no commit. The end of an
+// unlinked file: Reads:  the inode (nlink, length ...), who else keeps it. Writes: sustained record, inode,
+// deleted-file record, usage.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -14,7 +15,7 @@ namespace {
 Status check_open(OpEnv& env, const Attr& attr, int flags) {
   int mode = flags & O_ACCMODE;
   int want = mode == O_RDONLY ? kRead : mode == O_WRONLY ? kWrite : kRead | kWrite;
-  constexpr int kOpenedForExec = 0x20;   // the kernel's FMODE_EXEC
+  constexpr int kOpenedForExec = 0x20;  // the kernel's FMODE_EXEC
   if (mode == O_RDONLY && (flags & kOpenedForExec)) want = kExecute;
   if (flags & O_TRUNC) want |= kWrite;
   TRY(check_access(env, attr, want));
@@ -65,7 +66,7 @@ Status Meta::delete_sustained(uint64_t sid, Ino ino, Keeper keeper) {
     auto& keepers = tx.ask(SustainedRead{ino, {}});
     const SessionRead* session = keeper == Keeper::dead ? &tx.ask(SessionRead{sid, true, {}}) : nullptr;
     TRY(tx.fetch());
-    if (session && session->expire && *session->expire >= env.now.sec) return {};   // it has come back to life
+    if (session && session->expire && *session->expire >= env.now.sec) return {};  // it has come back to life
     bool kept = std::find(keepers.sids.begin(), keepers.sids.end(), sid) != keepers.sids.end();
     if (!kept) return {};
     tx.write(DeleteSustained{sid, ino});

@@ -46,7 +46,7 @@ Result<std::vector<std::string>> Meta::paths(Ino ino) {
         }
       }
       if (dir == kRootIno && child == kTrashIno) names = {".trash"};
-      if (names.empty()) break;   // moved away while we looked
+      if (names.empty()) break;  // moved away while we looked
       if (tails.empty()) {
         for (std::string& name : names) tails.push_back("/" + name);
       } else {

@@ -1,7 +1,9 @@
 // fcntl locks: byte ranges, held in the engine, with deadlocks answered.
 //
-// Reads:  the inode's whole table of record locks and that our session lives (predicates of the commit). A request that waits also
-//         reads who waits for whom: the waits that clients record, and the tables of the inodes they wait for.
+// Reads:  the inode's whole table of record locks and that our session lives (predicates of the commit). A
+// request that waits also
+//         reads who waits for whom: the waits that clients record, and the tables of the inodes they wait
+//         for.
 // Writes: the holder's record; while it waits, its wait. One commit.
 #include <algorithm>
 #include <map>
@@ -20,7 +22,8 @@ std::vector<PlockRange> ranges_of(const std::vector<Plock>& table, const LockHol
   return {};
 }
 
-void set_range(Transaction& tx, Ino ino, const std::vector<Plock>& table, const LockHolder& me, const PlockRange& range) {
+void set_range(Transaction& tx, Ino ino, const std::vector<Plock>& table, const LockHolder& me,
+               const PlockRange& range) {
   std::vector<PlockRange> before = ranges_of(table, me);
   std::vector<PlockRange> after = update_plock_ranges(before, range);
   if (after != before) tx.write(PutPlock{ino, Plock{me, std::move(after)}});
@@ -45,14 +48,18 @@ Status lock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const
   return {};
 }
 
-bool overlaps(const PlockRange& a, const PlockRange& b) { return a.start <= b.end && b.start <= a.end; }
+bool overlaps(const PlockRange& a, const PlockRange& b) {
+  return a.start <= b.end && b.start <= a.end;
+}
 
-std::set<LockHolder> blockers(const std::vector<Plock>& table, const LockHolder& waiter, const PlockRange& range) {
+std::set<LockHolder> blockers(const std::vector<Plock>& table, const LockHolder& waiter,
+                              const PlockRange& range) {
   std::set<LockHolder> out;
   for (const Plock& lock : table) {
     if (lock.holder == waiter) continue;
     for (const PlockRange& held : lock.ranges) {
-      if (overlaps(held, range) && (held.kind == LockKind::write || range.kind == LockKind::write)) out.insert(lock.holder);
+      if (overlaps(held, range) && (held.kind == LockKind::write || range.kind == LockKind::write))
+        out.insert(lock.holder);
     }
   }
   return out;
@@ -84,20 +91,23 @@ Result<WaitGraph> wait_graph(Transaction& tx, const std::vector<LockWait>& waits
 
 // Those that wait for each other in a ring with `me`; empty without one.
 std::set<LockHolder> ring_of(const WaitGraph& graph, const LockHolder& me) {
-  std::set<LockHolder> ring;   // all that wait for me
+  std::set<LockHolder> ring;  // all that wait for me
   for (size_t before = 1; before != ring.size();) {
     before = ring.size();
     for (const auto& [holder, next] : graph) {
-      bool waits = std::any_of(next.begin(), next.end(), [&](const LockHolder& h) { return h == me || ring.contains(h); });
+      bool waits = std::any_of(next.begin(), next.end(),
+                               [&](const LockHolder& h) { return h == me || ring.contains(h); });
       if (waits) ring.insert(holder);
     }
   }
   return ring.contains(me) ? ring : std::set<LockHolder>{};
 }
 
-// One try of a request that may wait: takes the lock, or records the wait (*granted is false then). EDEADLK for the one whose wait
-// closes a ring. When two closed it at the same time neither saw the other: then for the greatest of the ring, at its next try.
-Status wait_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range, bool* granted) {
+// One try of a request that may wait: takes the lock, or records the wait (*granted is false then). EDEADLK
+// for the one whose wait closes a ring. When two closed it at the same time neither saw the other: then for
+// the greatest of the ring, at its next try.
+Status wait_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range,
+               bool* granted) {
   auto& locks = tx.ask(PlocksRead{ino, {}});
   auto& waits = tx.ask(LockWaitsRead{});
   SessionRead* session = ask_own_session(tx, env);
@@ -111,7 +121,8 @@ Status wait_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const
     tx.write(DeleteLockWait{me});
     return {};
   }
-  bool recorded = std::any_of(waits.waits.begin(), waits.waits.end(), [&](const LockWait& w) { return w.waiter == me; });
+  bool recorded =
+      std::any_of(waits.waits.begin(), waits.waits.end(), [&](const LockWait& w) { return w.waiter == me; });
   std::set<LockHolder> ring = ring_of(TRY(wait_graph(tx, waits.waits, me, std::move(in_the_way))), me);
   if (!ring.empty() && (!recorded || *ring.rbegin() == me)) return fail(EDEADLK);
   if (!recorded) tx.write(PutLockWait{LockWait{me, ino, range}});
@@ -130,27 +141,31 @@ Result<PlockRange> Meta::getlk(Ino ino, uint64_t owner, const PlockRange& range)
     const PlockRange* conflict = find_conflict(locks.table, LockHolder{sid_, owner}, range, &other);
     if (!conflict) return {};
     answer = *conflict;
-    if (other.sid != sid_) answer.pid = 0;   // another machine's process number says nothing here
+    if (other.sid != sid_) answer.pid = 0;  // another machine's process number says nothing here
     return {};
   }));
   return answer;
 }
 
-void Meta::setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange& range, bool wait, Done done) {
+void Meta::setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange& range, bool wait,
+                 Done done) {
   if (options_.read_only) return done(fail(EROFS));
   if (range.kind == LockKind::unlock) {
-    Status released = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return unlock_op(tx, env, ino, owner, range); });
+    Status released =
+        run(Caller{}, [&](Transaction& tx, OpEnv& env) { return unlock_op(tx, env, ino, owner, range); });
     lock_waiters_->wake(ino);
     return done(std::move(released));
   }
-  Status got = run(Caller{}, [&](Transaction& tx, OpEnv& env) { return lock_op(tx, env, ino, owner, range); });
+  Status got =
+      run(Caller{}, [&](Transaction& tx, OpEnv& env) { return lock_op(tx, env, ino, owner, range); });
   // A write lock that became a read lock lets others in.
   if (got) lock_waiters_->wake(ino);
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
 
   auto attempt = [this, ino, owner, range]() -> Status {
     bool granted = false;
-    TRY(run(Caller{}, [&](Transaction& tx, OpEnv& env) { return wait_op(tx, env, ino, owner, range, &granted); }));
+    TRY(run(Caller{},
+            [&](Transaction& tx, OpEnv& env) { return wait_op(tx, env, ino, owner, range, &granted); }));
     return granted ? Status{} : Status(fail(EAGAIN));
   };
   auto cleanup = [this, owner] {

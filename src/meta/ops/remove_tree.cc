@@ -7,7 +7,9 @@ namespace {
 constexpr size_t kPage = 1000;
 
 // The name is gone, or of another kind than it was listed as; if it is still there the next listing shows it.
-bool changed_meanwhile(const Error& error) { return error.code == ENOENT || error.code == ENOTDIR || error.code == EISDIR; }
+bool changed_meanwhile(const Error& error) {
+  return error.code == ENOENT || error.code == ENOTDIR || error.code == EISDIR;
+}
 
 }  // namespace
 
@@ -19,8 +21,8 @@ Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name
     ++*removed;
     return {};
   }
-  // A directory on the way down, and what is left of its present page. Entries come anew from the beginning each time, as
-  // those before are gone.
+  // A directory on the way down, and what is left of its present page. Entries come anew from the beginning
+  // each time, as those before are gone.
   struct Level {
     Ino parent;
     std::string name;
@@ -38,7 +40,7 @@ Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name
     }
     if (level.page.empty()) {
       auto gone = rmdir(caller, level.parent, level.name, skip_trash);
-      if (!gone && gone.error().code == ENOTEMPTY) continue;   // somebody added an entry meanwhile
+      if (!gone && gone.error().code == ENOTEMPTY) continue;  // somebody added an entry meanwhile
       if (!gone && !changed_meanwhile(gone.error())) return fail(std::move(gone).error());
       if (gone) ++*removed;
       path.pop_back();
@@ -71,10 +73,12 @@ Status Meta::clean_trash(Time before) {
         inner = DirCursor{};
         std::vector<ListedEntry> page = TRY(list_dir(folder.entry.ino, &inner, kPage, false));
         if (page.empty()) break;
-        for (const ListedEntry& entry : page) TRY(remove_tree(root, folder.entry.ino, entry.name, true, &removed));
+        for (const ListedEntry& entry : page)
+          TRY(remove_tree(root, folder.entry.ino, entry.name, true, &removed));
       }
       auto gone = rmdir(root, kTrashIno, folder.name, true);
-      if (!gone && gone.error().code != ENOENT && gone.error().code != ENOTEMPTY) return fail(std::move(gone).error());
+      if (!gone && gone.error().code != ENOENT && gone.error().code != ENOTEMPTY)
+        return fail(std::move(gone).error());
     }
   }
   return {};

@@ -1,10 +1,13 @@
 // rename: NOREPLACE, EXCHANGE, WHITEOUT, and out of the trash.
 //
-// Reads:  both directories, both entries with their inodes, the trash folder, emptiness of a replaced directory; if a directory
-//         changes its parent, the parent of every ancestor of its new place up to the root (predicates of the commit, so that two
-//         clients cannot make a directory its own ancestor). One flight, or none with hints; one more per ancestor not known.
+// Reads:  both directories, both entries with their inodes, the trash folder, emptiness of a replaced
+// directory; if a directory
+//         changes its parent, the parent of every ancestor of its new place up to the root (predicates of the
+//         commit, so that two clients cannot make a directory its own ancestor). One flight, or none with
+//         hints; one more per ancestor not known.
 // Checks: as unlink for the source and, where something is replaced, for the target; types match; no loop.
-// Writes: both entries, the moved inode's parent and ctime, the directories' nlink and times, what lose_name() says of the
+// Writes: both entries, the moved inode's parent and ctime, the directories' nlink and times, what
+// lose_name() says of the
 //         replaced inode, statistics. One commit.
 #include "meta/ops/lost_name.h"
 
@@ -79,7 +82,8 @@ Status check_target(Transaction& tx, OpEnv& env, const Sides& s, uint32_t flags)
   }
   // The caller must be able to write a directory whose ".." changes.
   if (s.changes_dir() && moved_is_dir) TRY(check_access(env, *s.moved->attr, kWrite));
-  if (s.changes_dir() && exchange && target_is_dir && s.target->attr) TRY(check_access(env, *s.target->attr, kWrite));
+  if (s.changes_dir() && exchange && target_is_dir && s.target->attr)
+    TRY(check_access(env, *s.target->attr, kWrite));
   if (exchange) return {};
   if (target_is_dir) {
     auto& content = tx.ask(DirEmptyRead{s.target->value->ino, false});
@@ -90,7 +94,8 @@ Status check_target(Transaction& tx, OpEnv& env, const Sides& s, uint32_t flags)
 }
 
 // The inode's own record: where it hangs now, and its ctime.
-void write_moved(Transaction& tx, const OpEnv& env, const Entry& entry, const Attr& attr, Ino from, Ino to, Attr* after) {
+void write_moved(Transaction& tx, const OpEnv& env, const Entry& entry, const Attr& attr, Ino from, Ino to,
+                 Attr* after) {
   PatchNode patch{entry.ino};
   patch.touch_ctime = env.now;
   if (from != to) {
@@ -142,13 +147,15 @@ Status leave_whiteout(Transaction& tx, OpEnv& env, const Sides& s, Ino ino) {
   attr.nlink = 1;
   attr.atime = attr.mtime = attr.ctime = env.now;
   tx.write(InsertNode{ino, attr});
-  tx.write(ReplaceEntry{s.from.dir, std::string(s.from.name), *s.moved->value, Entry{ino, FileType::char_device}});
+  tx.write(
+      ReplaceEntry{s.from.dir, std::string(s.from.name), *s.moved->value, Entry{ino, FileType::char_device}});
   tx.write(AddUsage{4096, 1});
   add_dir_stat(tx, env, s.from.dir, attr, +1);
   return {};
 }
 
-Result<Aftermath> move(Transaction& tx, OpEnv& env, const Sides& s, Ino trash, Ino whiteout, Renamed* renamed) {
+Result<Aftermath> move(Transaction& tx, OpEnv& env, const Sides& s, Ino trash, Ino whiteout,
+                       Renamed* renamed) {
   const Entry& moved = *s.moved->value;
   bool is_dir = moved.type == FileType::directory;
   Aftermath after;
@@ -192,14 +199,15 @@ Status check_arguments(const Caller& caller, const Place& from, const Place& to,
     if (place.dir == kRootIno && place.name == ".trash") return fail(EPERM);
   }
   // The hour folders stay where they are; what is in them may be taken out.
-  if (is_trash(to.dir) || from.dir == kTrashIno || (is_trash(from.dir) && !caller.is_root())) return fail(EPERM);
+  if (is_trash(to.dir) || from.dir == kTrashIno || (is_trash(from.dir) && !caller.is_root()))
+    return fail(EPERM);
   return {};
 }
 
 }  // namespace
 
-Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
-                             uint32_t flags) {
+Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
+                             std::string_view new_name, uint32_t flags) {
   TRY(check_writable());
   Place from{parent, name};
   Place to{new_parent, new_name};
@@ -208,29 +216,36 @@ Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view 
   if (flags & kRenameWhiteout) whiteout = TRY(inode_ids_.next());
   Renamed renamed;
   Aftermath after;
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    renamed = Renamed{};
-    after = Aftermath{};
-    Ino trash = env.trash(new_parent);
-    Sides s{from, to, &tx.attr(from.dir, field::access), &tx.attr(to.dir, field::access),
-            &tx.lookup(from.dir, from.name, kMovedFields), &tx.lookup(to.dir, to.name, kVictimFields)};
-    AttrRead* folder = ask_trash(tx, trash);
-    TRY(tx.fetch());
-    TRY(check_names(tx, env, s, flags));
-    renamed.moved = Node{s.moved->value->ino, *s.moved->attr};
-    bool same_inode = s.target->value && s.target->value->ino == s.moved->value->ino;
-    if (same_inode) return {};
-    TRY(check_source(env, s));
-    TRY(check_target(tx, env, s, flags));
-    TRY(check_trash(folder));
-    if (s.target->value) renamed.replaced = s.target->value->ino;
-    if (flags & kRenameExchange) {
-      exchange(tx, env, s, &renamed);
-    } else {
-      after = TRY(move(tx, env, s, trash, whiteout, &renamed));
-    }
-    return {};
-  }, Trash::needed));
+  TRY(run(
+      caller,
+      [&](Transaction& tx, OpEnv& env) -> Status {
+        renamed = Renamed{};
+        after = Aftermath{};
+        Ino trash = env.trash(new_parent);
+        Sides s{from,
+                to,
+                &tx.attr(from.dir, field::access),
+                &tx.attr(to.dir, field::access),
+                &tx.lookup(from.dir, from.name, kMovedFields),
+                &tx.lookup(to.dir, to.name, kVictimFields)};
+        AttrRead* folder = ask_trash(tx, trash);
+        TRY(tx.fetch());
+        TRY(check_names(tx, env, s, flags));
+        renamed.moved = Node{s.moved->value->ino, *s.moved->attr};
+        bool same_inode = s.target->value && s.target->value->ino == s.moved->value->ino;
+        if (same_inode) return {};
+        TRY(check_source(env, s));
+        TRY(check_target(tx, env, s, flags));
+        TRY(check_trash(folder));
+        if (s.target->value) renamed.replaced = s.target->value->ino;
+        if (flags & kRenameExchange) {
+          exchange(tx, env, s, &renamed);
+        } else {
+          after = TRY(move(tx, env, s, trash, whiteout, &renamed));
+        }
+        return {};
+      },
+      Trash::needed));
   settle(after);
   return renamed;
 }

@@ -1,8 +1,8 @@
 // rmdir: an empty directory goes.
 //
-// Reads:  the parent, the entry with its inode, whether the directory is empty (a predicate of the commit), the trash folder.
-// Checks: as unlink, and that nothing is in it.
-// Writes: the entry, the parent's nlink and times, and what lose_name() says; the directory's statistics. One commit.
+// Reads:  the parent, the entry with its inode, whether the directory is empty (a predicate of the commit),
+// the trash folder. Checks: as unlink, and that nothing is in it. Writes: the entry, the parent's nlink and
+// times, and what lose_name() says; the directory's statistics. One commit.
 #include "meta/ops/lost_name.h"
 
 namespace cider::meta {
@@ -44,11 +44,14 @@ Result<Ino> Meta::rmdir(const Caller& caller, Ino parent, std::string_view name,
   TRY(check_name(name));
   if ((parent == kRootIno && name == ".trash") || (is_trash(parent) && !caller.is_root())) return fail(EPERM);
   Aftermath after;
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    Ino trash = skip_trash ? 0 : env.trash(parent);
-    after = TRY(rmdir_op(tx, env, parent, name, trash));
-    return {};
-  }, skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
+  TRY(run(
+      caller,
+      [&](Transaction& tx, OpEnv& env) -> Status {
+        Ino trash = skip_trash ? 0 : env.trash(parent);
+        after = TRY(rmdir_op(tx, env, parent, name, trash));
+        return {};
+      },
+      skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
   return after.ino;
 }
 

@@ -1,4 +1,5 @@
-// SEEK_DATA and SEEK_HOLE, answered from the slice records: holes and gaps are holes, everything else is data.
+// SEEK_DATA and SEEK_HOLE, answered from the slice records: holes and gaps are holes, everything else is
+// data.
 #include <algorithm>
 
 #include "base/overlay.h"
@@ -15,7 +16,7 @@ Result<uint64_t> Meta::seek(Ino ino, uint64_t off, bool data, uint64_t length) {
     uint64_t base = index * kChunkSize;
     uint64_t end = std::min(base + kChunkSize, length);
     auto next = std::lower_bound(present.begin(), present.end(), index);
-    if (next == present.end() || *next != index) {   // a chunk without records is a hole
+    if (next == present.end() || *next != index) {  // a chunk without records is a hole
       if (!data) return at;
       if (next == present.end()) break;
       at = *next * kChunkSize;

@@ -1,22 +1,30 @@
 // setattr: mode, owner, times; and the inode flags. Size is truncate's.
 //
-// Reads:  the inode (all that decides: type, mode, owner, flags, ACL ids, parent). One flight, or none with hints.
-// Checks: flags, ownership (where the kernel has not), the ACL that follows the mode.
-// Writes: the fields that change, ctime. One commit.
+// Reads:  the inode (all that decides: type, mode, owner, flags, ACL ids, parent). One flight, or none with
+// hints. Checks: flags, ownership (where the kernel has not), the ACL that follows the mode. Writes: the
+// fields that change, ctime. One commit.
 #include "meta/ops/env.h"
 
 namespace cider::meta {
 namespace {
 
-bool changes_owner(const AttrChange& c) { return c.uid || c.gid; }
-bool sets_times(const AttrChange& c) { return c.atime || c.mtime; }
-bool touches_times(const AttrChange& c) { return c.atime_now || c.mtime_now; }
+bool changes_owner(const AttrChange& c) {
+  return c.uid || c.gid;
+}
+bool sets_times(const AttrChange& c) {
+  return c.atime || c.mtime;
+}
+bool touches_times(const AttrChange& c) {
+  return c.atime_now || c.mtime_now;
+}
 
 Status check_flags(const OpEnv& env, Ino ino, const Attr& attr, const AttrChange& change) {
-  if ((attr.flags & kFlagImmutable) && (change.mode || changes_owner(change) || sets_times(change) || touches_times(change))) {
+  if ((attr.flags & kFlagImmutable) &&
+      (change.mode || changes_owner(change) || sets_times(change) || touches_times(change))) {
     return fail(EPERM);
   }
-  if ((attr.flags & kFlagAppend) && (change.mode || changes_owner(change) || sets_times(change))) return fail(EPERM);
+  if ((attr.flags & kFlagAppend) && (change.mode || changes_owner(change) || sets_times(change)))
+    return fail(EPERM);
   return check_not_trashed(env, ino, attr);
 }
 
@@ -76,8 +84,8 @@ Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& 
     if ((patch.set & one) && same_fields(before, after, one)) patch.set &= ~one;
   }
   patch.values = after;
-  if (patch.set == 0 && !changes_owner(change) && !change.mode && !sets_times(change) && !touches_times(change) &&
-      !change.ctime) {
+  if (patch.set == 0 && !changes_owner(change) && !change.mode && !sets_times(change) &&
+      !touches_times(change) && !change.ctime) {
     return before;
   }
   patch.touch_ctime = after.ctime;

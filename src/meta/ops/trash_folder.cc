@@ -1,7 +1,7 @@
 // The hour folders of the trash: `.trash/2026-11-22-17`, made by the first client that needs one.
 //
-// Reads: the trash root's entry of this name. Writes: as mkdir, but the number comes from a counter of its own and the trash
-// root keeps its times. One commit an hour.
+// Reads: the trash root's entry of this name. Writes: as mkdir, but the number comes from a counter of its
+// own and the trash root keeps its times. One commit an hour.
 #include "meta/ops/env.h"
 
 namespace cider::meta {
@@ -52,7 +52,7 @@ Result<Ino> Meta::make_trash_folder(const std::string& name) {
         attr.length = kDirectoryLength;
         attr.parent = kTrashIno;
         attr.atime = attr.mtime = attr.ctime = now;
-        if (!root.value) {   // the volume was made without a trash
+        if (!root.value) {  // the volume was made without a trash
           Attr trash = attr;
           trash.parent = kRootIno;
           tx.write(InsertNode{kTrashIno, trash});

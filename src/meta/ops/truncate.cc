@@ -12,7 +12,8 @@ namespace {
 
 constexpr Fields kTruncatedFields = field::access | field::length | field::nlink;
 
-Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid) {
+Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, bool by_handle,
+                         bool kill_suidgid) {
   auto& inode = tx.attr(ino, kTruncatedFields);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
@@ -44,7 +45,8 @@ Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, 
 
 }  // namespace
 
-Result<Attr> Meta::truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid) {
+Result<Attr> Meta::truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle,
+                            bool kill_suidgid) {
   TRY(check_writable());
   if (length > kMaxFileLength) return fail(EFBIG);
   Attr after;

@@ -1,6 +1,7 @@
 // unlink: a name of anything but a directory goes.
 //
-// Reads:  the parent, the entry with the inode it points to (nlink, owner, flags, parent, type, length), the trash folder; for an
+// Reads:  the parent, the entry with the inode it points to (nlink, owner, flags, parent, type, length), the
+// trash folder; for an
 //         inode with more links also the trash entry of this name. One flight, or none with hints.
 // Checks: the directory lets entries go; the name is no directory; sticky bit; the inode's flags.
 // Writes: the entry (by parent, name and inode), the parent's times, and what lose_name() says. One commit.
@@ -38,11 +39,14 @@ Result<Ino> Meta::unlink(const Caller& caller, Ino parent, std::string_view name
   TRY(check_name(name));
   if ((parent == kRootIno && name == ".trash") || (is_trash(parent) && !caller.is_root())) return fail(EPERM);
   Aftermath after;
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    Ino trash = skip_trash ? 0 : env.trash(parent);
-    after = TRY(unlink_op(tx, env, parent, name, trash));
-    return {};
-  }, skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
+  TRY(run(
+      caller,
+      [&](Transaction& tx, OpEnv& env) -> Status {
+        Ino trash = skip_trash ? 0 : env.trash(parent);
+        after = TRY(unlink_op(tx, env, parent, name, trash));
+        return {};
+      },
+      skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
   settle(after);
   return after.ino;
 }

@@ -31,7 +31,8 @@ Result<VolumeUsage> Meta::usage() {
     out.available_inodes = volume->inodes - std::min(inodes, volume->inodes);
   } else {
     out.available_inodes = 10 << 20;
-    while (out.available_inodes < (1ULL << 62) && inodes / 4 > out.available_inodes) out.available_inodes <<= 1;
+    while (out.available_inodes < (1ULL << 62) && inodes / 4 > out.available_inodes)
+      out.available_inodes <<= 1;
   }
   return out;
 }

@@ -12,12 +12,14 @@ namespace {
 
 Result<std::string> random_uuid() {
   unsigned char b[16];
-  if (getrandom(b, sizeof b, 0) != static_cast<ssize_t>(sizeof b)) return fail_errno("random numbers for the volume's UUID");
+  if (getrandom(b, sizeof b, 0) != static_cast<ssize_t>(sizeof b))
+    return fail_errno("random numbers for the volume's UUID");
   b[6] = (b[6] & 0x0f) | 0x40;
   b[8] = (b[8] & 0x3f) | 0x80;
   char out[37];
-  std::snprintf(out, sizeof out, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
-                b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+  std::snprintf(out, sizeof out, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+                b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+                b[15]);
   return std::string(out);
 }
 
@@ -39,7 +41,8 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, boo
   std::string_view scheme = colon == std::string_view::npos ? std::string_view{} : url.substr(0, colon);
   std::string_view rest = colon == std::string_view::npos ? std::string_view{} : url.substr(colon + 3);
   if (scheme == "sqlite3") {
-    if (rest.empty()) return fail(EINVAL, "META URL '" + std::string(url) + "' names no file: sqlite3://PATH");
+    if (rest.empty())
+      return fail(EINVAL, "META URL '" + std::string(url) + "' names no file: sqlite3://PATH");
     return open_sqlite(std::string(rest), SqliteOptions{.create = create, .read_only = read_only});
   }
   if (scheme == "memory" || scheme == "memkv") return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
@@ -52,8 +55,9 @@ Result<Volume> load_volume(Store& store) {
   Volume volume = TRY(decode_volume(*setting));
   TRY(check_client_version(volume));
   if (volume.change_log) {
-    return fail(EOPNOTSUPP, "volume " + volume.name + " keeps a change log, which this version cannot write; switch it off with: "
-                            "juicefs config META-URL --changelog=false");
+    return fail(EOPNOTSUPP, "volume " + volume.name +
+                                " keeps a change log, which this version cannot write; switch it off with: "
+                                "juicefs config META-URL --changelog=false");
   }
   return volume;
 }

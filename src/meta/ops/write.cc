@@ -1,9 +1,11 @@
 // write-commit: slices whose blocks are in the store become part of a file; and reading a chunk's list.
 //
-// Reads:  the inode (type, length, parent, nlink, owner), for growth of a file with several links its parent map, for a file without
+// Reads:  the inode (type, length, parent, nlink, owner), for growth of a file with several links its parent
+// map, for a file without
 //         a name whether our session lives. One flight, or none with hints.
 // Checks: it is a file; the volume has room for the growth.
-// Writes: the records at the end of their chunks, one reference per slice, length, mtime, ctime, usage, statistics. One commit.
+// Writes: the records at the end of their chunks, one reference per slice, length, mtime, ctime, usage,
+// statistics. One commit.
 #include <algorithm>
 
 #include "meta/ops/env.h"
@@ -14,7 +16,9 @@ namespace {
 
 constexpr Fields kWrittenFields = field::type | field::length | field::parent | field::nlink;
 
-uint64_t end_of(const ChunkSlice& s) { return s.index * kChunkSize + s.slice.pos + s.slice.len; }
+uint64_t end_of(const ChunkSlice& s) {
+  return s.index * kChunkSize + s.slice.pos + s.slice.len;
+}
 
 Status check_slice(const ChunkSlice& s) {
   uint64_t end = uint64_t{s.slice.pos} + s.slice.len;
@@ -32,7 +36,7 @@ Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const Chun
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;
   if (!after.is_file()) return fail(EPERM);
-  if (after.nlink == 0) {   // belongs to the sessions that keep it open
+  if (after.nlink == 0) {  // belongs to the sessions that keep it open
     SessionRead* session = ask_own_session(tx, env);
     TRY(tx.fetch());
     TRY(check_own_session(session));
@@ -72,7 +76,8 @@ Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
   }));
   auto slices = decode_slices(records);
   if (!slices) {
-    return fail(EIO, "chunk " + std::to_string(index) + " of inode " + std::to_string(ino) + ": " + slices.error().to_string());
+    return fail(EIO, "chunk " + std::to_string(index) + " of inode " + std::to_string(ino) + ": " +
+                         slices.error().to_string());
   }
   return slices;
 }
@@ -87,9 +92,11 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
     return {};
   });
   if (!done && done.error().code == EEXIST && !slices.empty()) {
-    // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the id.
+    // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the
+    // id.
     std::vector<Slice> present = TRY(chunk(ino, slices[0].index));
-    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end()) return fail(std::move(done).error());
+    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end())
+      return fail(std::move(done).error());
     written.attr = TRY(getattr(ino));
     return written;
   }

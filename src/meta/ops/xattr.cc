@@ -1,4 +1,5 @@
-// Extended attributes. JuiceFS watches the xattr record only; we change the inode's ctime in the same commit, so both are touched.
+// Extended attributes. JuiceFS watches the xattr record only; we change the inode's ctime in the same commit,
+// so both are touched.
 //
 // Reads:  the inode (that it exists, flags, owner), the attribute. One flight, or none with hints.
 // Writes: the attribute, ctime. One commit.
@@ -7,7 +8,8 @@
 namespace cider::meta {
 namespace {
 
-constexpr Fields kInodeFields = field::flags | field::uid | field::type | field::mode | field::gid | field::acl;
+constexpr Fields kInodeFields =
+    field::flags | field::uid | field::type | field::mode | field::gid | field::acl;
 
 Status check_xattr_name(std::string_view name) {
   if (name.empty() || name.size() > kMaxXattrName) return fail(ERANGE);
@@ -46,7 +48,8 @@ Result<std::vector<std::string>> Meta::listxattr(const Caller&, Ino ino) {
   return names;
 }
 
-Status Meta::setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value, XattrMode mode) {
+Status Meta::setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
+                      XattrMode mode) {
   TRY(check_writable());
   TRY(check_xattr_name(name));
   if (value.size() > kMaxXattrValue) return fail(E2BIG);

@@ -1,6 +1,6 @@
-// What an operation asks an engine for. Each item is a question with its answer, and at the same time a predicate: the commit
-// holds only if asking again would give the same answer (for attributes: the same in the fields of `depends`).
-// Items marked "not checked" never fail a commit.
+// What an operation asks an engine for. Each item is a question with its answer, and at the same time a
+// predicate: the commit holds only if asking again would give the same answer (for attributes: the same in
+// the fields of `depends`). Items marked "not checked" never fail a commit.
 #pragma once
 
 #include <cstdint>
@@ -28,13 +28,14 @@ inline constexpr Fields parent = 1 << 5;
 inline constexpr Fields nlink = 1 << 6;
 inline constexpr Fields length = 1 << 7;
 inline constexpr Fields rdev = 1 << 8;
-inline constexpr Fields acl = 1 << 9;       // both ids
+inline constexpr Fields acl = 1 << 9;  // both ids
 inline constexpr Fields tier = 1 << 10;
 inline constexpr Fields atime = 1 << 11;
 inline constexpr Fields mtime = 1 << 12;
 inline constexpr Fields ctime = 1 << 13;
-inline constexpr Fields none = 0;           // only that the inode exists (or not)
-inline constexpr Fields access = type | mode | uid | gid | flags | acl | parent;   // what decides about permission
+inline constexpr Fields none = 0;  // only that the inode exists (or not)
+inline constexpr Fields access =
+    type | mode | uid | gid | flags | acl | parent;  // what decides about permission
 inline constexpr Fields all = (1 << 14) - 1;
 }  // namespace field
 
@@ -78,12 +79,13 @@ struct XattrRead {
   std::optional<std::string> value;
 };
 
-struct XattrNamesRead {   // not checked
+struct XattrNamesRead {  // not checked
   Ino ino = 0;
   std::vector<std::string> names;
 };
 
-// The slice list of a chunk, as bytes; empty: no record. The commit holds if the list still begins with these bytes
+// The slice list of a chunk, as bytes; empty: no record. The commit holds if the list still begins with these
+// bytes
 // (`prefix`), or is equal to them.
 struct ChunkRead {
   Ino ino = 0;
@@ -106,11 +108,12 @@ struct ParentsRead {
   std::map<Ino, uint32_t> parents;
 };
 
-// References that a slice has; nullopt: no record (Redis, KV: one reference; SQL: none). The commit holds if it still is `alive`.
+// References that a slice has; nullopt: no record (Redis, KV: one reference; SQL: none). The commit holds if
+// it still is `alive`.
 struct SliceRefRead {
   uint64_t id = 0;
   uint32_t size = 0;
-  std::optional<int64_t> refs;    // counted as SQL does: 1 = one reference
+  std::optional<int64_t> refs;  // counted as SQL does: 1 = one reference
   bool alive() const { return refs && *refs > 0; }
 };
 
@@ -124,7 +127,8 @@ struct PlocksRead {
   std::vector<Plock> table;
 };
 
-// Whom each waiting holder waits for, over all clients that record it: the edges of the deadlock graph. Not checked.
+// Whom each waiting holder waits for, over all clients that record it: the edges of the deadlock graph. Not
+// checked.
 struct LockWait {
   LockHolder waiter;
   Ino ino = 0;
@@ -135,13 +139,14 @@ struct LockWaitsRead {
   std::vector<LockWait> waits;
 };
 
-// Everything that a session's locks and waits touch is needed to find a deadlock: all record locks of one holder. Not checked.
+// Everything that a session's locks and waits touch is needed to find a deadlock: all record locks of one
+// holder. Not checked.
 struct HolderLocksRead {
   LockHolder holder;
   std::vector<Ino> inodes;
 };
 
-struct SessionRead {      // checked: exists or not; with `exact` also its expiry
+struct SessionRead {  // checked: exists or not; with `exact` also its expiry
   uint64_t sid = 0;
   bool exact = false;
   std::optional<int64_t> expire;
@@ -153,7 +158,7 @@ struct SustainedRead {
   std::vector<uint64_t> sids;
 };
 
-struct UsageRead {        // not checked
+struct UsageRead {  // not checked
   int64_t space = 0;
   int64_t inodes = 0;
 };
@@ -164,7 +169,7 @@ struct DirStat {
   int64_t inodes = 0;
   bool operator==(const DirStat&) const = default;
 };
-struct DirStatRead {      // not checked
+struct DirStatRead {  // not checked
   Ino ino = 0;
   std::optional<DirStat> stat;
 };
@@ -174,9 +179,10 @@ struct DelayedSlicesRead {
   std::optional<std::string> records;
 };
 
-using ReadItem = std::variant<AttrRead, EntryRead, LookupRead, DirEmptyRead, SymlinkRead, XattrRead, XattrNamesRead, ChunkRead,
-                              ChunkRangeRead, ParentsRead, SliceRefRead, FlocksRead, PlocksRead, LockWaitsRead, HolderLocksRead,
-                              SessionRead, SustainedRead, UsageRead, DirStatRead, DelayedSlicesRead>;
+using ReadItem =
+    std::variant<AttrRead, EntryRead, LookupRead, DirEmptyRead, SymlinkRead, XattrRead, XattrNamesRead,
+                 ChunkRead, ChunkRangeRead, ParentsRead, SliceRefRead, FlocksRead, PlocksRead, LockWaitsRead,
+                 HolderLocksRead, SessionRead, SustainedRead, UsageRead, DirStatRead, DelayedSlicesRead>;
 
 // Whether a commit that depended on `seen` may go ahead although asking now gives `now` (the same question).
 bool still_holds(const ReadItem& seen, const ReadItem& now);

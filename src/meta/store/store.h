@@ -1,7 +1,8 @@
-// A metadata engine: maps typed records to its layout and runs operations as transactions. Knows nothing of POSIX.
+// A metadata engine: maps typed records to its layout and runs operations as transactions. Knows nothing of
+// POSIX.
 //
-// Thread-safe. Errors: EIO where a stored record does not decode (the message names it), ETIMEDOUT / EINTR for waits that
-// ended, EROFS for a read-only database, and what an operation itself answered.
+// Thread-safe. Errors: EIO where a stored record does not decode (the message names it), ETIMEDOUT / EINTR
+// for waits that ended, EROFS for a read-only database, and what an operation itself answered.
 #pragma once
 
 #include <cstdint>
@@ -26,28 +27,36 @@ using Operation = FunctionRef<Status(Transaction&)>;
 
 // Counters of the volume, as the format names them.
 enum class Counter {
-  next_inode, next_chunk, next_session, next_trash, used_space, total_inodes,
-  last_cleanup_sessions, last_cleanup_files, last_cleanup_trash, next_cleanup_slices,
+  next_inode,
+  next_chunk,
+  next_session,
+  next_trash,
+  used_space,
+  total_inodes,
+  last_cleanup_sessions,
+  last_cleanup_files,
+  last_cleanup_trash,
+  next_cleanup_slices,
 };
-std::string_view counter_name(Counter counter);   // "nextInode" ... (SQL, KV; Redis lower-cases three of them)
+std::string_view counter_name(Counter counter);  // "nextInode" ... (SQL, KV; Redis lower-cases three of them)
 
 struct SessionRecord {
   uint64_t sid = 0;
-  int64_t expire = 0;         // unix seconds
-  std::string info;           // JSON
+  int64_t expire = 0;  // unix seconds
+  std::string info;    // JSON
 };
 
 struct ListedEntry {
   std::string name;
   Entry entry;
-  std::optional<Attr> attr;   // with attributes wanted, and the inode there
+  std::optional<Attr> attr;  // with attributes wanted, and the inode there
 };
 
-// Where a listing stands: opaque to the caller, of bounded size. A listing shows every entry that stays during it exactly once,
-// and ends even while others add entries.
+// Where a listing stands: opaque to the caller, of bounded size. A listing shows every entry that stays
+// during it exactly once, and ends even while others add entries.
 struct DirCursor {
-  std::string position;       // empty: at the beginning
-  uint64_t bound = 0;         // the engine's own
+  std::string position;  // empty: at the beginning
+  uint64_t bound = 0;    // the engine's own
   bool at_end = false;
 };
 
@@ -57,33 +66,36 @@ struct DeletedFile {
   int64_t deleted = 0;
 };
 
-struct RecordLockOwner {      // for `status --session`
+struct RecordLockOwner {  // for `status --session`
   Ino ino = 0;
   LockHolder holder;
   bool is_flock = false;
-  LockKind kind = LockKind::read;            // flock
-  std::vector<PlockRange> ranges;            // fcntl
+  LockKind kind = LockKind::read;  // flock
+  std::vector<PlockRange> ranges;  // fcntl
 };
 
 class Store {
  public:
   virtual ~Store() = default;
 
-  virtual std::string name() const = 0;   // "sqlite3", "memory"
-  virtual std::string describe() const = 0;   // for people, without secrets: "sqlite3:///var/meta.db"
+  virtual std::string name() const = 0;      // "sqlite3", "memory"
+  virtual std::string describe() const = 0;  // for people, without secrets: "sqlite3:///var/meta.db"
 
   // --- the volume
   // The setting's JSON; nullopt where the database holds no volume. EINVAL where it holds something foreign.
   virtual Result<std::optional<std::string>> load_setting() = 0;
-  // Makes the tables, counters, root and (where given) trash root of a new volume. EEXIST if there is a volume.
-  virtual Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) = 0;
+  // Makes the tables, counters, root and (where given) trash root of a new volume. EEXIST if there is a
+  // volume.
+  virtual Status create_volume(std::string_view setting, const Attr& root,
+                               const std::optional<Attr>& trash) = 0;
   virtual Status save_setting(std::string_view setting) = 0;
   // Removes the volume and everything that we ever kept in the database.
   virtual Status destroy_volume() = 0;
 
   // --- transactions
-  // Runs `operation` until its writes are committed while its read set holds, or it answers an error that its read set
-  // bears out. Writes nothing when it answers an error. EINTR if `stop` is requested before it was begun.
+  // Runs `operation` until its writes are committed while its read set holds, or it answers an error that its
+  // read set bears out. Writes nothing when it answers an error. EINTR if `stop` is requested before it was
+  // begun.
   virtual Status run(Operation operation, std::stop_token stop) = 0;
   // Runs an operation that only reads. Each fetch() is answered at one instant, without hints.
   virtual Status read(Operation operation) = 0;
@@ -92,17 +104,19 @@ class Store {
 
   // --- counters
   virtual Result<int64_t> counter(Counter counter) = 0;
-  // Adds and answers the new value, for next_inode and next_chunk as "first free id": a client owns [answer-delta, answer).
+  // Adds and answers the new value, for next_inode and next_chunk as "first free id": a client owns
+  // [answer-delta, answer).
   virtual Result<int64_t> add_counter(Counter counter, int64_t delta) = 0;
   // Sets the counter to `value` if it is below value-diff; whether it was: "who does the job this period".
   virtual Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) = 0;
 
   // --- ACL rules, immutable by id
   virtual Result<std::optional<AclRule>> acl(uint32_t id) = 0;
-  virtual Result<uint32_t> intern_acl(const AclRule& rule) = 0;   // a new id; a duplicate is harmless
+  virtual Result<uint32_t> intern_acl(const AclRule& rule) = 0;  // a new id; a duplicate is harmless
 
   // --- listings
-  virtual Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) = 0;
+  virtual Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
+                                                    bool with_attrs) = 0;
 
   // --- sessions
   virtual Status put_session(const SessionRecord& session) = 0;

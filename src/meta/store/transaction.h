@@ -1,8 +1,9 @@
 // The seam between operations and engines.
 //
-// An operation is a pure function of what it reads. It asks for typed records (reads.h), fetches them in flights, checks them,
-// and names its writes (writes.h). It has no other effect and may run several times. How its read set is held true until the
-// commit is the engine's business: one server-side script, guards in a pipeline, an exclusive lock, a version check.
+// An operation is a pure function of what it reads. It asks for typed records (reads.h), fetches them in
+// flights, checks them, and names its writes (writes.h). It has no other effect and may run several times.
+// How its read set is held true until the commit is the engine's business: one server-side script, guards in
+// a pipeline, an exclusive lock, a version check.
 #pragma once
 
 #include <deque>
@@ -38,7 +39,9 @@ class Transaction {
     return std::get<Item>(slot);
   }
   AttrRead& attr(Ino ino, Fields depends) { return ask(AttrRead{ino, depends, {}}); }
-  EntryRead& entry(Ino parent, std::string_view name) { return ask(EntryRead{parent, std::string(name), {}}); }
+  EntryRead& entry(Ino parent, std::string_view name) {
+    return ask(EntryRead{parent, std::string(name), {}});
+  }
   LookupRead& lookup(Ino parent, std::string_view name, Fields depends) {
     return ask(LookupRead{parent, std::string(name), depends, {}, {}});
   }

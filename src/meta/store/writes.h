@@ -19,8 +19,8 @@ struct InsertNode {
   Attr attr;
 };
 
-// Sets the fields of `set` to those of `values`; besides, commuting: adds to nlink, and moves mtime and ctime (`touch`) or
-// ctime alone (`touch_ctime`) to a time.
+// Sets the fields of `set` to those of `values`; besides, commuting: adds to nlink, and moves mtime and ctime
+// (`touch`) or ctime alone (`touch_ctime`) to a time.
 struct PatchNode {
   Ino ino = 0;
   Fields set = 0;
@@ -30,24 +30,24 @@ struct PatchNode {
   std::optional<Time> touch_ctime;
 };
 
-struct DeleteNode {       // with its xattrs, symlink target and parent map
+struct DeleteNode {  // with its xattrs, symlink target and parent map
   Ino ino = 0;
 };
 
-struct InsertEntry {      // the read set says that it is absent
+struct InsertEntry {  // the read set says that it is absent
   Ino parent = 0;
   std::string name;
   Entry entry;
 };
 
-struct ReplaceEntry {     // the read set says what is there now; keeps its place in a listing
+struct ReplaceEntry {  // the read set says what is there now; keeps its place in a listing
   Ino parent = 0;
   std::string name;
   Entry old_entry;
   Entry entry;
 };
 
-struct DeleteEntry {      // by parent, name and inode
+struct DeleteEntry {  // by parent, name and inode
   Ino parent = 0;
   std::string name;
   Entry old_entry;
@@ -76,12 +76,13 @@ struct AddParent {
   int32_t delta = 0;
 };
 
-// Appends 24-byte records to a chunk's list, making it if need be. Commutes. `count` gets the list's new number of records.
+// Appends 24-byte records to a chunk's list, making it if need be. Commutes. `count` gets the list's new
+// number of records.
 struct AppendSlices {
   Ino ino = 0;
   uint32_t index = 0;
   std::string records;
-  uint32_t* count = nullptr;    // owned by the operation; null: not wanted
+  uint32_t* count = nullptr;  // owned by the operation; null: not wanted
 };
 
 // Appends a hole over the whole chunk to every chunk with first <= index <= last that has a record.
@@ -91,8 +92,8 @@ struct HoleOverChunks {
   uint32_t last = 0;
 };
 
-// Replaces the first `prefix.size()` bytes of a chunk's list (which the read set checked) by `records`; what was appended
-// since stays behind them.
+// Replaces the first `prefix.size()` bytes of a chunk's list (which the read set checked) by `records`; what
+// was appended since stays behind them.
 struct ReplaceSlices {
   Ino ino = 0;
   uint32_t index = 0;
@@ -105,26 +106,26 @@ struct DeleteChunk {
   uint32_t index = 0;
 };
 
-struct InsertSliceRef {   // EEXIST where the slice has a count already
+struct InsertSliceRef {  // EEXIST where the slice has a count already
   uint64_t id = 0;
   uint32_t size = 0;
-  int64_t refs = 1;       // counted as SQL does
+  int64_t refs = 1;  // counted as SQL does
 };
 
-struct AddSliceRef {      // commutes
+struct AddSliceRef {  // commutes
   uint64_t id = 0;
   uint32_t size = 0;
   int64_t delta = 0;
 };
 
-struct DeleteSliceRef {   // only where the count is <= 0
+struct DeleteSliceRef {  // only where the count is <= 0
   uint64_t id = 0;
   uint32_t size = 0;
 };
 
 struct PutDelayedSlices {
   uint64_t id = 0;
-  int64_t deleted = 0;    // unix seconds
+  int64_t deleted = 0;  // unix seconds
   std::string records;
 };
 
@@ -145,7 +146,7 @@ struct DeleteSustained {
 struct PutDeletedFile {
   Ino ino = 0;
   uint64_t length = 0;
-  int64_t deleted = 0;    // unix seconds
+  int64_t deleted = 0;  // unix seconds
 };
 
 struct DeleteDeletedFile {
@@ -163,7 +164,7 @@ struct DeleteFlock {
   LockHolder holder;
 };
 
-struct PutPlock {         // no ranges: removes the holder's record
+struct PutPlock {  // no ranges: removes the holder's record
   Ino ino = 0;
   Plock lock;
 };
@@ -176,11 +177,11 @@ struct DeleteLockWait {
   LockHolder waiter;
 };
 
-struct DeleteSession {    // with its locks and waits
+struct DeleteSession {  // with its locks and waits
   uint64_t sid = 0;
 };
 
-struct AddUsage {         // commutes
+struct AddUsage {  // commutes
   int64_t space = 0;
   int64_t inodes = 0;
 };
@@ -189,20 +190,21 @@ struct CreateDirStat {
   Ino ino = 0;
 };
 
-struct AddDirStat {       // commutes; nothing happens where the directory has no row
+struct AddDirStat {  // commutes; nothing happens where the directory has no row
   Ino ino = 0;
   DirStat delta;
 };
 
-struct DeleteDirStat {    // and the directory's quota
+struct DeleteDirStat {  // and the directory's quota
   Ino ino = 0;
 };
 
 using WriteItem =
-    std::variant<InsertNode, PatchNode, DeleteNode, InsertEntry, ReplaceEntry, DeleteEntry, SetSymlink, SetXattr, RemoveXattr,
-                 AddParent, AppendSlices, HoleOverChunks, ReplaceSlices, DeleteChunk, InsertSliceRef, AddSliceRef, DeleteSliceRef,
-                 PutDelayedSlices, DeleteDelayedSlices, PutSustained, DeleteSustained, PutDeletedFile, DeleteDeletedFile, PutFlock,
-                 DeleteFlock, PutPlock, PutLockWait, DeleteLockWait, DeleteSession, AddUsage, CreateDirStat, AddDirStat,
+    std::variant<InsertNode, PatchNode, DeleteNode, InsertEntry, ReplaceEntry, DeleteEntry, SetSymlink,
+                 SetXattr, RemoveXattr, AddParent, AppendSlices, HoleOverChunks, ReplaceSlices, DeleteChunk,
+                 InsertSliceRef, AddSliceRef, DeleteSliceRef, PutDelayedSlices, DeleteDelayedSlices,
+                 PutSustained, DeleteSustained, PutDeletedFile, DeleteDeletedFile, PutFlock, DeleteFlock,
+                 PutPlock, PutLockWait, DeleteLockWait, DeleteSession, AddUsage, CreateDirStat, AddDirStat,
                  DeleteDirStat>;
 
 }  // namespace cider::meta

@@ -53,11 +53,12 @@ class Checker {
       size_t steps = 0;
       while (at != kRootIno && at != kTrashIno && steps <= v_.nodes.size()) {
         const Attr* dir = node(at);
-        if (!dir) break;   // its entry is reported
+        if (!dir) break;  // its entry is reported
         at = dir->parent;
         ++steps;
       }
-      if (steps > v_.nodes.size()) problem("directory " + number(ino) + " is its own ancestor, or below such a one");
+      if (steps > v_.nodes.size())
+        problem("directory " + number(ino) + " is its own ancestor, or below such a one");
     }
   }
 
@@ -72,35 +73,40 @@ class Checker {
       } else {
         check_file_links(ino, attr, holders, entries);
       }
-      if (!holders.empty() && attr.parent != 0 && !(holders.size() == 1 && holders.begin()->first == attr.parent)) {
-        problem("inode " + number(ino) + " says its parent is " + number(attr.parent) + ", which does not hold it alone");
+      if (!holders.empty() && attr.parent != 0 &&
+          !(holders.size() == 1 && holders.begin()->first == attr.parent)) {
+        problem("inode " + number(ino) + " says its parent is " + number(attr.parent) +
+                ", which does not hold it alone");
       }
     }
     const Attr* root = node(kRootIno);
     if (!root) return problem("there is no root");
     if (root->nlink != 2 + subdirs_[kRootIno]) {
-      problem("the root has nlink " + number(root->nlink) + " and " + number(subdirs_[kRootIno]) + " subdirectories");
+      problem("the root has nlink " + number(root->nlink) + " and " + number(subdirs_[kRootIno]) +
+              " subdirectories");
     }
   }
 
   void check_dir_links(Ino ino, const Attr& attr, uint32_t entries) {
     if (entries != 1) problem("directory " + number(ino) + " has " + number(entries) + " entries");
     if (!is_trash(ino) && attr.nlink != 2 + subdirs_[ino]) {
-      problem("directory " + number(ino) + " has nlink " + number(attr.nlink) + " and " + number(subdirs_[ino]) +
-              " subdirectories");
+      problem("directory " + number(ino) + " has nlink " + number(attr.nlink) + " and " +
+              number(subdirs_[ino]) + " subdirectories");
     }
   }
 
   void check_file_links(Ino ino, const Attr& attr, const Holders& holders, uint32_t entries) {
     if (attr.nlink != entries) {
-      problem("inode " + number(ino) + " has nlink " + number(attr.nlink) + " and " + number(entries) + " entries");
+      problem("inode " + number(ino) + " has nlink " + number(attr.nlink) + " and " + number(entries) +
+              " entries");
     }
     auto keeper = v_.sustained.lower_bound({ino, 0});
     bool kept = keeper != v_.sustained.end() && keeper->first == ino;
     if (entries == 0 && !kept) problem("inode " + number(ino) + " has no entry, and no session keeps it");
     if (attr.parent == 0 && entries > 0 && v_.parents) {
       auto map = v_.parents->find(ino);
-      if (map == v_.parents->end() || map->second != holders) problem("inode " + number(ino) + ": its parent map is wrong");
+      if (map == v_.parents->end() || map->second != holders)
+        problem("inode " + number(ino) + ": its parent map is wrong");
     }
   }
 
@@ -112,7 +118,8 @@ class Checker {
       space += static_cast<int64_t>(space_of(attr));
       ++inodes;
     }
-    if (space != v_.used_space) problem("used space " + std::to_string(v_.used_space) + ", counted " + std::to_string(space));
+    if (space != v_.used_space)
+      problem("used space " + std::to_string(v_.used_space) + ", counted " + std::to_string(space));
     if (inodes != v_.used_inodes) {
       problem("used inodes " + std::to_string(v_.used_inodes) + ", counted " + std::to_string(inodes));
     }
@@ -132,7 +139,8 @@ class Checker {
       const DirStat& real = counted[ino];
       if (stat == real) continue;
       auto text = [](const DirStat& s) {
-        return std::to_string(s.length) + " bytes, " + std::to_string(s.space) + " space, " + std::to_string(s.inodes) + " inodes";
+        return std::to_string(s.length) + " bytes, " + std::to_string(s.space) + " space, " +
+               std::to_string(s.inodes) + " inodes";
       };
       problem("statistics of directory " + number(ino) + ": " + text(stat) + "; counted " + text(real));
     }
@@ -145,8 +153,8 @@ class Checker {
         if (slice.id == 0) continue;
         ++counted[{slice.id, slice.size}];
         if (!v_.refs.contains({slice.id, slice.size})) {
-          problem("chunk " + number(key.second) + " of inode " + number(key.first) + " names slice " + number(slice.id) +
-                  ", which has no reference");
+          problem("chunk " + number(key.second) + " of inode " + number(key.first) + " names slice " +
+                  number(slice.id) + ", which has no reference");
         }
       }
     }
@@ -167,11 +175,13 @@ class Checker {
     for (Ino ino : v_.with_xattrs) gone(ino, "xattr");
     for (const auto& [ino, sid] : v_.sustained) {
       gone(ino, "sustained record");
-      if (!v_.sessions.contains(sid)) problem("inode " + number(ino) + " is kept by session " + number(sid) + ", which is gone");
+      if (!v_.sessions.contains(sid))
+        problem("inode " + number(ino) + " is kept by session " + number(sid) + ", which is gone");
     }
     for (const auto& [ino, stat] : v_.dir_stats) gone(ino, "directory statistics");
     for (const auto& [key, slices] : v_.chunks) {
-      if (!node(key.first) && !v_.deleted_files.contains(key.first)) problem("chunk of inode " + number(key.first) + ", which is gone");
+      if (!node(key.first) && !v_.deleted_files.contains(key.first))
+        problem("chunk of inode " + number(key.first) + ", which is gone");
     }
     for (Ino ino : v_.deleted_files) {
       if (node(ino)) problem("inode " + number(ino) + " is there, and among the deleted files");
@@ -180,7 +190,8 @@ class Checker {
       if (!v_.sessions.contains(sid)) problem("locks of session " + number(sid) + ", which is gone");
     }
     for (const auto& [ino, attr] : v_.nodes) {
-      if (attr.is_symlink() != v_.symlinks.contains(ino)) problem("inode " + number(ino) + ": type and symlink target differ");
+      if (attr.is_symlink() != v_.symlinks.contains(ino))
+        problem("inode " + number(ino) + ": type and symlink target differ");
     }
   }
 
@@ -192,6 +203,8 @@ class Checker {
 
 }  // namespace
 
-std::vector<std::string> inconsistencies(const VolumeDump& volume) { return Checker(volume).run(); }
+std::vector<std::string> inconsistencies(const VolumeDump& volume) {
+  return Checker(volume).run();
+}
 
 }  // namespace cider::meta::testing

@@ -17,19 +17,22 @@ DataCallbacks FakeData::callbacks(Meta& meta) {
   return out;
 }
 
-Result<Written> FakeData::write(Meta& meta, Ino ino, uint64_t off, uint64_t len, uint64_t first_tag, Time mtime) {
+Result<Written> FakeData::write(Meta& meta, Ino ino, uint64_t off, uint64_t len, uint64_t first_tag,
+                                Time mtime) {
   std::vector<ChunkSlice> slices;
   for (uint64_t at = off; at < off + len;) {
     uint64_t end = std::min(off + len, (at / kChunkSize + 1) * kChunkSize);
     uint32_t size = static_cast<uint32_t>(end - at);
     uint64_t id = TRY(meta.next_slice_id());
     std::vector<uint64_t> tags;
-    for (uint64_t unit = at / kUnit; unit < end / kUnit; ++unit) tags.push_back(first_tag + unit - off / kUnit);
+    for (uint64_t unit = at / kUnit; unit < end / kUnit; ++unit)
+      tags.push_back(first_tag + unit - off / kUnit);
     {
       std::lock_guard lock(mutex_);
       slices_.emplace(id, std::move(tags));
     }
-    slices.push_back({static_cast<uint32_t>(at / kChunkSize), {static_cast<uint32_t>(at % kChunkSize), id, size, 0, size}});
+    slices.push_back({static_cast<uint32_t>(at / kChunkSize),
+                      {static_cast<uint32_t>(at % kChunkSize), id, size, 0, size}});
     at = end;
   }
   auto written = meta.write(ino, slices, mtime);
@@ -45,7 +48,8 @@ Status FakeData::add_units(std::span<const Slice> parts, uint64_t base, Units* o
   for (const Slice& part : parts) {
     if (part.id == 0) continue;
     auto slice = slices_.find(part.id);
-    if (slice == slices_.end()) return fail(EIO, "slice " + std::to_string(part.id) + " was deleted although a file has it");
+    if (slice == slices_.end())
+      return fail(EIO, "slice " + std::to_string(part.id) + " was deleted although a file has it");
     for (uint32_t at = 0; at < part.len; at += kUnit) {
       uint64_t tag = slice->second.at((part.off + at) / kUnit);
       if (tag != 0) (*out)[(base + part.pos + at) / kUnit] = tag;
@@ -72,10 +76,12 @@ Result<Slice> FakeData::rewrite(Meta& meta, std::span<const Slice> parts) {
       const std::vector<uint64_t>* from = nullptr;
       if (part.id != 0) {
         auto slice = slices_.find(part.id);
-        if (slice == slices_.end()) return fail(ENOENT, "slice " + std::to_string(part.id));   // compacted by another
+        if (slice == slices_.end())
+          return fail(ENOENT, "slice " + std::to_string(part.id));  // compacted by another
         from = &slice->second;
       }
-      for (uint32_t at = 0; at < part.len; at += kUnit) tags.push_back(from ? from->at((part.off + at) / kUnit) : 0);
+      for (uint32_t at = 0; at < part.len; at += kUnit)
+        tags.push_back(from ? from->at((part.off + at) / kUnit) : 0);
     }
   }
   uint64_t id = TRY(meta.next_slice_id());

@@ -1,5 +1,6 @@
-// Slices in memory, in units of 512 bytes: each unit holds a tag (0: zeros). Stands in for the data path, so that tests see which
-// bytes a file has, and whether any that it has were deleted. For tests only. Thread-safe.
+// Slices in memory, in units of 512 bytes: each unit holds a tag (0: zeros). Stands in for the data path, so
+// that tests see which bytes a file has, and whether any that it has were deleted. For tests only.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,7 @@ inline constexpr uint32_t kUnit = 512;
 
 class FakeData {
  public:
-  using Units = std::map<uint64_t, uint64_t>;   // unit in the file: tag; units of zeros are left out
+  using Units = std::map<uint64_t, uint64_t>;  // unit in the file: tag; units of zeros are left out
 
   // The callbacks of a client.
   DataCallbacks callbacks(Meta& meta);
@@ -34,7 +35,7 @@ class FakeData {
   Status add_units(std::span<const Slice> parts, uint64_t base, Units* out) const;
 
   mutable std::mutex mutex_;
-  std::map<uint64_t, std::vector<uint64_t>> slices_;   // id: tags
+  std::map<uint64_t, std::vector<uint64_t>> slices_;  // id: tags
 };
 
 }  // namespace cider::meta::testing

@@ -1,5 +1,5 @@
-// What the tests of Meta's operations share: a volume on each engine with two clients, and a check at the end that all records fit
-// together. For tests only.
+// What the tests of Meta's operations share: a volume on each engine with two clients, and a check at the end
+// that all records fit together. For tests only.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,9 +22,11 @@ class MetaTest : public ::testing::TestWithParam<Engine> {
     for (const std::string& problem : volume_->problems()) ADD_FAILURE() << problem;
     volume_->stop();
     VolumeDump dump = volume_->dump();
-    for (const std::string& problem : inconsistencies(dump)) ADD_FAILURE() << "after the clients' end: " << problem;
+    for (const std::string& problem : inconsistencies(dump))
+      ADD_FAILURE() << "after the clients' end: " << problem;
     for (const auto& [key, slices] : dump.chunks) {
-      for (const Slice& s : slices) EXPECT_TRUE(s.id == 0 || volume_->data().has(s.id)) << "slice " << s.id << " is lost";
+      for (const Slice& s : slices)
+        EXPECT_TRUE(s.id == 0 || volume_->data().has(s.id)) << "slice " << s.id << " is lost";
     }
   }
 
@@ -43,7 +45,8 @@ class MetaTest : public ::testing::TestWithParam<Engine> {
   Ino mkdir(const std::string& name, Ino parent = kRootIno, uint16_t mode = 0755, const Caller& caller = {}) {
     return made(a().mknod(caller, parent, name, NewNode{FileType::directory, mode, 0, {}}));
   }
-  Ino mkfile(const std::string& name, Ino parent = kRootIno, uint16_t mode = 0644, const Caller& caller = {}) {
+  Ino mkfile(const std::string& name, Ino parent = kRootIno, uint16_t mode = 0644,
+             const Caller& caller = {}) {
     return made(a().mknod(caller, parent, name, NewNode{FileType::file, mode, 0, {}}));
   }
   Ino made(const Result<Node>& node) {
@@ -88,10 +91,10 @@ class MetaTest : public ::testing::TestWithParam<Engine> {
 
 }  // namespace cider::meta::testing
 
-#define CIDER_META_TEST(name)                                                                                   \
-  class name : public ::cider::meta::testing::MetaTest {};                                                      \
-  INSTANTIATE_TEST_SUITE_P(Engines, name,                                                                       \
-                           ::testing::Values(::cider::meta::testing::Engine::memory,                            \
-                                             ::cider::meta::testing::Engine::memory_conflicts,                  \
-                                             ::cider::meta::testing::Engine::sqlite),                           \
+#define CIDER_META_TEST(name)                                                                  \
+  class name : public ::cider::meta::testing::MetaTest {};                                     \
+  INSTANTIATE_TEST_SUITE_P(Engines, name,                                                      \
+                           ::testing::Values(::cider::meta::testing::Engine::memory,           \
+                                             ::cider::meta::testing::Engine::memory_conflicts, \
+                                             ::cider::meta::testing::Engine::sqlite),          \
                            [](const auto& test) { return ::cider::meta::testing::engine_name(test.param); })

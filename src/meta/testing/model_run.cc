@@ -14,7 +14,9 @@ namespace {
 
 constexpr size_t kFullCheckEvery = 97;
 
-std::string error_name(int code) { return code == 0 ? "ok" : strerrorname_np(code) ? strerrorname_np(code) : std::to_string(code); }
+std::string error_name(int code) {
+  return code == 0 ? "ok" : strerrorname_np(code) ? strerrorname_np(code) : std::to_string(code);
+}
 
 class ModelRun {
  public:
@@ -61,14 +63,16 @@ class ModelRun {
   }
   Ino any_dir() {
     if (chance(2)) return any_node();
-    if (chance(1)) return 999'999;   // nothing there
+    if (chance(1)) return 999'999;  // nothing there
     return chance(30) ? kRootIno : pick([](const ModelNode& n) { return n.is_dir(); });
   }
   Ino any_node() {
     if (chance(1)) return 999'999;
     return pick([](const ModelNode&) { return true; });
   }
-  Ino any_file() { return chance(3) ? any_node() : pick([](const ModelNode& n) { return n.is_file(); }); }
+  Ino any_file() {
+    return chance(3) ? any_node() : pick([](const ModelNode& n) { return n.is_file(); });
+  }
 
   Caller any_caller() {
     Caller c;
@@ -82,7 +86,8 @@ class ModelRun {
       case 1:
         c.uid = c.gid = 1001;
         break;
-      default: break;
+      default:
+        break;
     }
     return c;
   }
@@ -90,7 +95,8 @@ class ModelRun {
   void fail_with(std::string text) {
     if (failure_) return;
     failure_ = "seed " + std::to_string(setup_.seed) + " on " + engine_name(setup_.engine) +
-               (setup_.trash ? " with trash" : "") + ", operation " + std::to_string(number_) + " " + what_ + ": " + text;
+               (setup_.trash ? " with trash" : "") + ", operation " + std::to_string(number_) + " " + what_ +
+               ": " + text;
   }
 
   void expect(int real, int wanted) {
@@ -99,7 +105,8 @@ class ModelRun {
   }
 
   void describe(std::string text) {
-    what_ = "client " + std::to_string(client_) + " uid " + std::to_string(caller_.uid) + " " + std::move(text);
+    what_ =
+        "client " + std::to_string(client_) + " uid " + std::to_string(caller_.uid) + " " + std::move(text);
   }
   static std::string at(Ino dir, const std::string& name) { return std::to_string(dir) + "/" + name; }
 
@@ -132,14 +139,17 @@ class ModelRun {
   template <class T>
   void check_answer(const Result<T>& answer, Ino ino) {
     const Attr* attr;
-    if constexpr (std::is_same_v<T, Node>) attr = &answer->attr;
-    else attr = &*answer;
+    if constexpr (std::is_same_v<T, Node>)
+      attr = &answer->attr;
+    else
+      attr = &*answer;
     if (!failure_) compare_attr(ino, *attr);
   }
 
   void make_node() {
-    static constexpr FileType kTypes[] = {FileType::directory, FileType::directory, FileType::directory, FileType::file,
-                                          FileType::fifo, FileType::char_device, FileType::symlink};
+    static constexpr FileType kTypes[] = {FileType::directory, FileType::directory, FileType::directory,
+                                          FileType::file,      FileType::fifo,      FileType::char_device,
+                                          FileType::symlink};
     Ino dir = any_dir();
     std::string name = any_name();
     NewNode node;
@@ -161,7 +171,8 @@ class ModelRun {
     describe("create " + at(dir, name));
     bool created = false;
     auto made = meta().create(caller_, dir, name, mode, exclusive, &created);
-    expect(code_of(made), model_.create(caller_, client_, dir, name, mode, exclusive, created ? made->ino : 0));
+    expect(code_of(made),
+           model_.create(caller_, client_, dir, name, mode, exclusive, created ? made->ino : 0));
     if (!made) return;
     handles_.push_back({client_, made->ino});
     check_answer(made, made->ino);
@@ -195,7 +206,8 @@ class ModelRun {
   }
 
   void rename() {
-    static constexpr uint32_t kFlags[] = {0, 0, 0, 0, kRenameNoReplace, kRenameExchange, kRenameExchange, kRenameWhiteout};
+    static constexpr uint32_t kFlags[] = {
+        0, 0, 0, 0, kRenameNoReplace, kRenameExchange, kRenameExchange, kRenameWhiteout};
     Ino from = any_dir();
     Ino to = chance(40) ? from : any_dir();
     std::string name = any_name();
@@ -227,7 +239,9 @@ class ModelRun {
     Ino ino = any_node();
     AttrChange change;
     switch (below(4)) {
-      case 0: change.mode = static_cast<uint16_t>(chance(60) ? 0777 : below(010000)); break;
+      case 0:
+        change.mode = static_cast<uint16_t>(chance(60) ? 0777 : below(010000));
+        break;
       case 1:
         if (chance(70)) change.uid = chance(50) ? 0 : 1000;
         if (chance(70)) change.gid = chance(50) ? 2000 : 1001;
@@ -237,9 +251,11 @@ class ModelRun {
         change.mtime = Time{static_cast<int64_t>(below(4'000'000'000)) - 1'000'000'000, 123'456'789};
         change.atime = Time{-5, 1000};
         break;
-      default: change.mtime_now = change.atime_now = true; break;
+      default:
+        change.mtime_now = change.atime_now = true;
+        break;
     }
-    if (ino == kRootIno && setup_.engine == Engine::memory_conflicts) {   // its group is not the model's
+    if (ino == kRootIno && setup_.engine == Engine::memory_conflicts) {  // its group is not the model's
       if (change.mode) *change.mode &= ~02000;
       if (change.gid) return;
     }
@@ -255,7 +271,9 @@ class ModelRun {
   void set_flags() {
     Ino ino = pick([](const ModelNode& n) { return n.flags != 0; });
     if (ino == kRootIno || chance(40)) ino = any_node();
-    uint8_t flags = chance(40) && ino != kRootIno ? kFlagImmutable : chance(30) && ino != kRootIno ? kFlagAppend : 0;
+    uint8_t flags = chance(40) && ino != kRootIno   ? kFlagImmutable
+                    : chance(30) && ino != kRootIno ? kFlagAppend
+                                                    : 0;
     describe("set_flags " + std::to_string(ino) + " to " + std::to_string(flags));
     auto done = meta().set_flags(caller_, ino, flags);
     expect(code_of(done), model_.set_flags(caller_, ino, flags));
@@ -272,7 +290,8 @@ class ModelRun {
     XattrMode mode = kModes[below(3)];
     std::string value = std::string(below(20), 'v') + std::to_string(number_);
     describe("setxattr " + std::to_string(ino) + " " + name);
-    expect(code_of(meta().setxattr(caller_, ino, name, value, mode)), model_.setxattr(caller_, ino, name, value, mode));
+    expect(code_of(meta().setxattr(caller_, ino, name, value, mode)),
+           model_.setxattr(caller_, ino, name, value, mode));
   }
 
   void open_file() {
@@ -327,14 +346,14 @@ class ModelRun {
   }
 
   void fallocate() {
-    static constexpr int kModes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE,
-                                     FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
+    static constexpr int kModes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+                                     FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE};
     Ino ino = any_file();
     int mode = kModes[below(std::size(kModes))];
     uint64_t off = any_offset();
     uint64_t len = any_length();
-    describe("fallocate " + std::to_string(ino) + " mode " + std::to_string(mode) + " at " + std::to_string(off) + "+" +
-             std::to_string(len));
+    describe("fallocate " + std::to_string(ino) + " mode " + std::to_string(mode) + " at " +
+             std::to_string(off) + "+" + std::to_string(len));
     auto done = meta().fallocate(caller_, ino, mode, off, len);
     expect(code_of(done), model_.fallocate(caller_, client_, ino, mode, off, len));
     if (done) check_answer(done, ino);
@@ -347,8 +366,8 @@ class ModelRun {
     uint64_t in_off = any_offset();
     uint64_t out_off = any_offset();
     uint64_t len = chance(20) ? 3 * kChunkSize : any_length();
-    describe("copy " + std::to_string(in) + " at " + std::to_string(in_off) + " to " + std::to_string(out) + " at " +
-             std::to_string(out_off) + "+" + std::to_string(len));
+    describe("copy " + std::to_string(in) + " at " + std::to_string(in_off) + " to " + std::to_string(out) +
+             " at " + std::to_string(out_off) + "+" + std::to_string(len));
     auto done = meta().copy_range(caller_, in, in_off, out, out_off, len);
     expect(code_of(done), model_.copy_range(caller_, in, in_off, out, out_off, len));
     if (done && !failure_) compare_attr(out, done->out);
@@ -372,7 +391,8 @@ class ModelRun {
     auto data = node->units.lower_bound(off / kUnit);
     describe("seek " + std::to_string(ino) + " from " + std::to_string(off));
     auto found = meta().seek(ino, off, true, node->length);
-    if (data != node->units.end() && (!found || *found > data->first * kUnit)) fail_with("SEEK_DATA missed data");
+    if (data != node->units.end() && (!found || *found > data->first * kUnit))
+      fail_with("SEEK_DATA missed data");
     auto hole = meta().seek(ino, off, false, node->length);
     if (!hole) return fail_with("SEEK_HOLE answered " + hole.error().to_string());
     if (*hole < node->length && node->units.contains(*hole / kUnit)) fail_with("SEEK_HOLE found data");
@@ -383,8 +403,8 @@ class ModelRun {
     if (!node) return fail_with("inode " + std::to_string(ino) + " should be gone");
     auto differ = [&](const char* field, uint64_t have, uint64_t want) {
       if (have != want) {
-        fail_with("inode " + std::to_string(ino) + " has " + field + " " + std::to_string(have) + ", expected " +
-                  std::to_string(want));
+        fail_with("inode " + std::to_string(ino) + " has " + field + " " + std::to_string(have) +
+                  ", expected " + std::to_string(want));
       }
     };
     differ("type", static_cast<uint64_t>(real.type), static_cast<uint64_t>(node->type));
@@ -411,12 +431,14 @@ class ModelRun {
     for (auto& [ino, node] : model_.nodes()) {
       if (!node.mtime_moved && !node.ctime_moved && !chance(3)) continue;
       auto attr = meta().getattr(ino);
-      if (!attr) return fail_with("getattr of inode " + std::to_string(ino) + ": " + attr.error().to_string());
+      if (!attr)
+        return fail_with("getattr of inode " + std::to_string(ino) + ": " + attr.error().to_string());
       compare_attr(ino, *attr);
       auto check = [&](const char* what, bool moved, Time real, Time* known) {
         bool in_future = *known > volume_.clock().now();
         if (moved ? real <= *known && !in_future : real != *known) {
-          fail_with(std::string(what) + " of inode " + std::to_string(ino) + (moved ? " did not move" : " moved"));
+          fail_with(std::string(what) + " of inode " + std::to_string(ino) +
+                    (moved ? " did not move" : " moved"));
         }
         *known = real;
       };
@@ -433,13 +455,15 @@ class ModelRun {
       if (node.is_dir()) check_listing(ino, node);
       if (node.is_file()) compare_data(ino);
       auto names = meta().listxattr(Caller{}, ino);
-      if (!names || names->size() != node.xattrs.size()) return fail_with("xattrs of inode " + std::to_string(ino));
+      if (!names || names->size() != node.xattrs.size())
+        return fail_with("xattrs of inode " + std::to_string(ino));
       for (const auto& [name, value] : node.xattrs) {
         auto real = meta().getxattr(Caller{}, ino, name);
         if (!real || *real != value) fail_with("xattr " + name + " of inode " + std::to_string(ino));
       }
       auto target = meta().readlink(Caller{}, ino);
-      if (node.type == FileType::symlink ? !target || *target != node.target : code_of(target) != EINVAL) fail_with("readlink");
+      if (node.type == FileType::symlink ? !target || *target != node.target : code_of(target) != EINVAL)
+        fail_with("readlink");
     }
     for (const std::string& problem : volume_.problems()) fail_with(problem);
   }
@@ -472,6 +496,8 @@ class ModelRun {
 
 }  // namespace
 
-std::optional<std::string> compare_with_model(const RandomSetup& setup) { return ModelRun(setup).run(); }
+std::optional<std::string> compare_with_model(const RandomSetup& setup) {
+  return ModelRun(setup).run();
+}
 
 }  // namespace cider::meta::testing

@@ -93,7 +93,8 @@ ModelNode PosixModel::born(const Caller& c, const ModelNode& dir, const NewNode&
   node.gid = inherits ? dir.gid : c.gid;
   node.mode = what.type == FileType::symlink ? 0777 : what.mode & 07777 & ~c.umask;
   if (inherits && node.is_dir()) node.mode |= 02000;
-  if (inherits && !node.is_dir() && c.uid != 0 && (node.mode & 02010) == 02010 && !c.in_group(dir.gid)) node.mode &= ~02000;
+  if (inherits && !node.is_dir() && c.uid != 0 && (node.mode & 02010) == 02010 && !c.in_group(dir.gid))
+    node.mode &= ~02000;
   node.length = node.is_dir() ? kDirectoryLength : what.target.size();
   node.target = what.target;
   bool device = what.type != FileType::directory && what.type != FileType::symlink;
@@ -120,8 +121,8 @@ int PosixModel::mknod(const Caller& c, Ino dir, const std::string& name, const N
   return 0;
 }
 
-int PosixModel::create(const Caller& c, size_t client, Ino dir, const std::string& name, uint16_t mode, bool exclusive,
-                       Ino made) {
+int PosixModel::create(const Caller& c, size_t client, Ino dir, const std::string& name, uint16_t mode,
+                       bool exclusive, Ino made) {
   int error = mknod(c, dir, name, NewNode{FileType::file, mode, 0, {}}, made);
   if (!error) {
     ++find(made)->opens[client];
@@ -167,7 +168,7 @@ int PosixModel::link(const Caller& c, size_t client, Ino ino, Ino dir, const std
 void PosixModel::lose_name(Ino ino, Ino dir, const std::string& name, size_t client, bool trash) {
   ModelNode& node = nodes_.at(ino);
   find(dir)->entries.erase(name);
-  if (node.is_dir()) {   // nobody goes there again, be it in the trash
+  if (node.is_dir()) {  // nobody goes there again, be it in the trash
     nodes_.erase(ino);
     return;
   }
@@ -216,8 +217,8 @@ bool PosixModel::is_below(Ino dir, Ino ancestor) {
   }
 }
 
-int PosixModel::rename(const Caller& c, size_t client, Ino from, const std::string& name, Ino to, const std::string& new_name,
-                       uint32_t flags, Ino whiteout) {
+int PosixModel::rename(const Caller& c, size_t client, Ino from, const std::string& name, Ino to,
+                       const std::string& new_name, uint32_t flags, Ino whiteout) {
   if (int error = search(c, from)) return error;
   if (int error = search(c, to)) return error;
   Ino moved = at(from, name);
@@ -276,7 +277,8 @@ int PosixModel::setattr(const Caller& c, size_t client, Ino ino, const AttrChang
   if ((node->flags & kFlagAppend) && (change.mode || chowns || sets)) return EPERM;
   if (node->trashed() && node->opens[client] == 0) return EPERM;
   if (change.uid && c.uid != 0 && (!owner || *change.uid != node->uid)) return EPERM;
-  if (change.gid && c.uid != 0 && (!owner || (*change.gid != node->gid && !c.in_group(*change.gid)))) return EPERM;
+  if (change.gid && c.uid != 0 && (!owner || (*change.gid != node->gid && !c.in_group(*change.gid))))
+    return EPERM;
   if ((change.mode || sets) && !owner) return EPERM;
   if (touches && !owner && !permits(c, *node, kWrite)) return EACCES;
   if (change.uid) node->uid = *change.uid;
@@ -306,7 +308,8 @@ int PosixModel::set_flags(const Caller& c, Ino ino, uint8_t flags) {
   return 0;
 }
 
-int PosixModel::setxattr(const Caller& c, Ino ino, const std::string& name, const std::string& value, XattrMode mode) {
+int PosixModel::setxattr(const Caller& c, Ino ino, const std::string& name, const std::string& value,
+                         XattrMode mode) {
   ModelNode* node = find(ino);
   if (!node) return ENOENT;
   if (node->flags & kFixed) return EPERM;
@@ -361,7 +364,8 @@ int PosixModel::write(Ino ino, uint64_t off, uint64_t len, uint64_t first_tag, T
   return 0;
 }
 
-int PosixModel::truncate(const Caller& c, size_t client, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid) {
+int PosixModel::truncate(const Caller& c, size_t client, Ino ino, uint64_t length, bool by_handle,
+                         bool kill_suidgid) {
   ModelNode* node = find(ino);
   if (!node) return ENOENT;
   if (!node->is_file()) return node->is_dir() ? EISDIR : EINVAL;
@@ -392,7 +396,8 @@ int PosixModel::fallocate(const Caller& c, size_t client, Ino ino, int mode, uin
   return 0;
 }
 
-int PosixModel::copy_range(const Caller& c, Ino in, uint64_t in_off, Ino out, uint64_t out_off, uint64_t len) {
+int PosixModel::copy_range(const Caller& c, Ino in, uint64_t in_off, Ino out, uint64_t out_off,
+                           uint64_t len) {
   ModelNode* from = find(in);
   ModelNode* to = find(out);
   if (!from || !to) return ENOENT;
@@ -402,7 +407,8 @@ int PosixModel::copy_range(const Caller& c, Ino in, uint64_t in_off, Ino out, ui
   if (in_off >= from->length) return 0;
   len = std::min(len, from->length - in_off);
   if (in == out && in_off < out_off + len && out_off < in_off + len) return EINVAL;
-  FakeData::Units copy(from->units.lower_bound(in_off / kUnit), from->units.lower_bound((in_off + len) / kUnit));
+  FakeData::Units copy(from->units.lower_bound(in_off / kUnit),
+                       from->units.lower_bound((in_off + len) / kUnit));
   to->units.erase(to->units.lower_bound(out_off / kUnit), to->units.lower_bound((out_off + len) / kUnit));
   for (const auto& [unit, tag] : copy) to->units[unit - in_off / kUnit + out_off / kUnit] = tag;
   to->length = std::max(to->length, out_off + len);

@@ -1,5 +1,5 @@
-// POSIX names, attributes and data as plain containers, one client at a time: what random operations on a volume are compared
-// with. Each operation answers the errno (0: done) that Linux would. For tests only.
+// POSIX names, attributes and data as plain containers, one client at a time: what random operations on a
+// volume are compared with. Each operation answers the errno (0: done) that Linux would. For tests only.
 #pragma once
 
 #include <array>
@@ -24,18 +24,18 @@ struct ModelNode {
   uint32_t rdev = 0;
   uint8_t flags = 0;
   uint64_t length = 0;
-  uint32_t links = 0;             // names in the tree
-  uint32_t trash_links = 0;       // and in the trash
-  bool shared = false;            // has had several links: the volume no longer knows its parent
-  Ino parent = 0;                 // of a directory
+  uint32_t links = 0;        // names in the tree
+  uint32_t trash_links = 0;  // and in the trash
+  bool shared = false;       // has had several links: the volume no longer knows its parent
+  Ino parent = 0;            // of a directory
   std::map<std::string, Ino> entries;
   std::map<std::string, std::string> xattrs;
   std::string target;
   FakeData::Units units;
   std::array<int, kModelClients> opens{};
-  std::set<size_t> keepers;       // clients that keep it although it has no name
+  std::set<size_t> keepers;  // clients that keep it although it has no name
   Time atime, mtime, ctime;
-  bool mtime_moved = false;       // to a time that the model does not know
+  bool mtime_moved = false;  // to a time that the model does not know
   bool ctime_moved = false;
 
   bool is_dir() const { return type == FileType::directory; }
@@ -56,13 +56,14 @@ class PosixModel {
   int lookup(const Caller& c, Ino dir, const std::string& name);
   // `made` is the number that the volume gave.
   int mknod(const Caller& c, Ino dir, const std::string& name, const NewNode& node, Ino made);
-  int create(const Caller& c, size_t client, Ino dir, const std::string& name, uint16_t mode, bool exclusive, Ino made);
+  int create(const Caller& c, size_t client, Ino dir, const std::string& name, uint16_t mode, bool exclusive,
+             Ino made);
   int tmpfile(const Caller& c, size_t client, Ino dir, uint16_t mode, Ino made);
   int link(const Caller& c, size_t client, Ino ino, Ino dir, const std::string& name);
   int unlink(const Caller& c, size_t client, Ino dir, const std::string& name, bool skip_trash);
   int rmdir(const Caller& c, Ino dir, const std::string& name);
-  int rename(const Caller& c, size_t client, Ino from, const std::string& name, Ino to, const std::string& new_name,
-             uint32_t flags, Ino whiteout);
+  int rename(const Caller& c, size_t client, Ino from, const std::string& name, Ino to,
+             const std::string& new_name, uint32_t flags, Ino whiteout);
   int setattr(const Caller& c, size_t client, Ino ino, const AttrChange& change);
   int set_flags(const Caller& c, Ino ino, uint8_t flags);
   int setxattr(const Caller& c, Ino ino, const std::string& name, const std::string& value, XattrMode mode);

@@ -1,4 +1,5 @@
-// Random operations of many threads at the same time. What each answers is left open; what they leave behind is not.
+// Random operations of many threads at the same time. What each answers is left open; what they leave behind
+// is not.
 #include <fcntl.h>
 #include <linux/falloc.h>
 
@@ -11,11 +12,12 @@
 namespace cider::meta::testing {
 namespace {
 
-constexpr size_t kKnown = 64;   // numbers that the threads of a race share
+constexpr size_t kKnown = 64;  // numbers that the threads of a race share
 
 class Walk {
  public:
-  Walk(Meta& meta, FakeData& data, const Clock& clock, uint64_t seed) : meta_(meta), data_(data), clock_(clock), random_(seed) {
+  Walk(Meta& meta, FakeData& data, const Clock& clock, uint64_t seed)
+      : meta_(meta), data_(data), clock_(clock), random_(seed) {
     known_.fill(kRootIno);
   }
 
@@ -24,21 +26,37 @@ class Walk {
     std::string name = any_name();
     switch (below(16)) {
       case 0:
-      case 1: return keep(meta_.mknod(root_, dir, name, NewNode{below(3) ? FileType::directory : FileType::fifo, 0755, 0, {}}));
-      case 2: return create(dir, name);
-      case 3: return tmpfile(dir);
-      case 4: return check(meta_.unlink(root_, dir, name, below(4) == 0));
-      case 5: return check(meta_.rmdir(root_, dir, name));
+      case 1:
+        return keep(meta_.mknod(root_, dir, name,
+                                NewNode{below(3) ? FileType::directory : FileType::fifo, 0755, 0, {}}));
+      case 2:
+        return create(dir, name);
+      case 3:
+        return tmpfile(dir);
+      case 4:
+        return check(meta_.unlink(root_, dir, name, below(4) == 0));
+      case 5:
+        return check(meta_.rmdir(root_, dir, name));
       case 6:
-      case 7: return rename(dir, name);
-      case 8: return check(meta_.link(root_, any(), dir, name));
-      case 9: return write(any());
-      case 10: return check(meta_.truncate(root_, any(), below(8) * 1024, true, false));
-      case 11: return check(meta_.copy_range(root_, any(), below(4) * kUnit, any(), below(64) * kUnit, 16 * kUnit));
-      case 12: return check(meta_.compact(any(), 0, true));
-      case 13: return check(meta_.fallocate(root_, any(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, below(8) * kUnit, kUnit));
-      case 14: return open(any());
-      default: return look(dir, name);
+      case 7:
+        return rename(dir, name);
+      case 8:
+        return check(meta_.link(root_, any(), dir, name));
+      case 9:
+        return write(any());
+      case 10:
+        return check(meta_.truncate(root_, any(), below(8) * 1024, true, false));
+      case 11:
+        return check(meta_.copy_range(root_, any(), below(4) * kUnit, any(), below(64) * kUnit, 16 * kUnit));
+      case 12:
+        return check(meta_.compact(any(), 0, true));
+      case 13:
+        return check(meta_.fallocate(root_, any(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                     below(8) * kUnit, kUnit));
+      case 14:
+        return open(any());
+      default:
+        return look(dir, name);
     }
   }
 
@@ -58,9 +76,19 @@ class Walk {
   void check(const Result<T>& answer) {
     if (answer) return;
     switch (answer.error().code) {
-      case ENOENT: case EEXIST: case ENOTDIR: case EISDIR: case ENOTEMPTY: case EINVAL: case EPERM: case ENODEV: case ESPIPE:
+      case ENOENT:
+      case EEXIST:
+      case ENOTDIR:
+      case EISDIR:
+      case ENOTEMPTY:
+      case EINVAL:
+      case EPERM:
+      case ENODEV:
+      case ESPIPE:
         return;
-      default: failure_ = "unexpected answer: " + answer.error().to_string() + " (" + strerrorname_np(answer.error().code) + ")";
+      default:
+        failure_ = "unexpected answer: " + answer.error().to_string() + " (" +
+                   strerrorname_np(answer.error().code) + ")";
     }
   }
   void keep(const Result<Node>& made) {
@@ -91,7 +119,8 @@ class Walk {
     open_.erase(open_.begin() + static_cast<std::ptrdiff_t>(i));
   }
   void rename(Ino dir, const std::string& name) {
-    static constexpr uint32_t kFlags[] = {0, 0, 0, kRenameNoReplace, kRenameExchange, kRenameExchange, kRenameWhiteout};
+    static constexpr uint32_t kFlags[] = {
+        0, 0, 0, kRenameNoReplace, kRenameExchange, kRenameExchange, kRenameWhiteout};
     check(meta_.rename(root_, dir, name, any(), any_name(), kFlags[below(std::size(kFlags))]));
   }
   void write(Ino ino) {
@@ -114,8 +143,8 @@ class Walk {
 
 }  // namespace
 
-std::optional<std::string> random_walk(Meta& meta, FakeData& data, const Clock& clock, uint64_t seed, size_t operations,
-                                       const std::atomic<bool>* stop) {
+std::optional<std::string> random_walk(Meta& meta, FakeData& data, const Clock& clock, uint64_t seed,
+                                       size_t operations, const std::atomic<bool>* stop) {
   Walk walk(meta, data, clock, seed);
   for (size_t i = 0; i < operations && !walk.failure() && !(stop && *stop); ++i) walk.step();
   walk.close_all();
@@ -129,12 +158,13 @@ std::optional<std::string> race(const RandomSetup& setup, int threads) {
     std::vector<std::jthread> running;
     for (int i = 0; i < threads; ++i) {
       running.emplace_back([&, i] {
-        failures[i] = random_walk(volume.client(i % 2), volume.data(), volume.clock(), setup.seed * 1000 + i, setup.operations,
-                                  nullptr);
+        failures[i] = random_walk(volume.client(i % 2), volume.data(), volume.clock(), setup.seed * 1000 + i,
+                                  setup.operations, nullptr);
       });
     }
   }
-  std::string where = "race of seed " + std::to_string(setup.seed) + " on " + engine_name(setup.engine) + ": ";
+  std::string where =
+      "race of seed " + std::to_string(setup.seed) + " on " + engine_name(setup.engine) + ": ";
   for (const auto& failure : failures) {
     if (failure) return where + *failure;
   }
@@ -143,7 +173,8 @@ std::optional<std::string> race(const RandomSetup& setup, int threads) {
   auto problems = inconsistencies(dump);
   for (const auto& [key, slices] : dump.chunks) {
     for (const Slice& s : slices) {
-      if (s.id != 0 && !volume.data().has(s.id)) problems.push_back("slice " + std::to_string(s.id) + " was deleted, but a file has it");
+      if (s.id != 0 && !volume.data().has(s.id))
+        problems.push_back("slice " + std::to_string(s.id) + " was deleted, but a file has it");
     }
   }
   if (!dump.sustained.empty()) problems.push_back("sustained inodes are left after all was closed");

@@ -14,9 +14,12 @@ void must(const Status& status, const char* what) {
 
 std::string engine_name(Engine engine) {
   switch (engine) {
-    case Engine::memory: return "memory";
-    case Engine::memory_conflicts: return "memory_conflicts";
-    case Engine::sqlite: return "sqlite";
+    case Engine::memory:
+      return "memory";
+    case Engine::memory_conflicts:
+      return "memory_conflicts";
+    case Engine::sqlite:
+      return "sqlite";
   }
   return "";
 }
@@ -82,7 +85,8 @@ VolumeDump TestVolume::dump() {
   return *std::move(dump);
 }
 
-// A change of the root's group does nobody harm, and breaks the read set of whatever makes or removes names in it.
+// A change of the root's group does nobody harm, and breaks the read set of whatever makes or removes names
+// in it.
 void TestVolume::disturb() {
   thread_local bool busy = false;
   if (busy) return;

@@ -44,7 +44,7 @@ struct VolumeSetup {
 class TestVolume {
  public:
   explicit TestVolume(const VolumeSetup& setup);
-  ~TestVolume();   // stops the clients, removes the files
+  ~TestVolume();  // stops the clients, removes the files
 
   Meta& client(size_t i) { return *clients_.at(i); }
   size_t clients() const { return clients_.size(); }
@@ -64,7 +64,7 @@ class TestVolume {
   void stop();
 
  private:
-  void disturb();   // what a foreign client does between two reads
+  void disturb();  // what a foreign client does between two reads
 
   StepClock clock_;
   FakeData data_;

@@ -11,10 +11,13 @@ namespace {
 class Row {
  public:
   explicit Row(sqlite3_stmt* statement) : statement_(statement) {}
-  uint64_t number(int column) const { return static_cast<uint64_t>(sqlite3_column_int64(statement_, column)); }
+  uint64_t number(int column) const {
+    return static_cast<uint64_t>(sqlite3_column_int64(statement_, column));
+  }
   std::string bytes(int column) const {
     const void* data = sqlite3_column_blob(statement_, column);
-    return data ? std::string(static_cast<const char*>(data), sqlite3_column_bytes(statement_, column)) : std::string();
+    return data ? std::string(static_cast<const char*>(data), sqlite3_column_bytes(statement_, column))
+                : std::string();
   }
 
  private:
@@ -53,26 +56,33 @@ Status fill(sqlite3* db, VolumeDump* out) {
   TRY(each(db, "SELECT parent,name,inode,type FROM jfs_edge", [&](const Row& r) {
     out->entries.push_back({r.number(0), r.bytes(1), {r.number(2), static_cast<FileType>(r.number(3))}});
   }));
-  TRY(each(db, "SELECT inode,target FROM jfs_symlink", [&](const Row& r) { out->symlinks[r.number(0)] = r.bytes(1); }));
+  TRY(each(db, "SELECT inode,target FROM jfs_symlink",
+           [&](const Row& r) { out->symlinks[r.number(0)] = r.bytes(1); }));
   TRY(each(db, "SELECT inode FROM jfs_xattr", [&](const Row& r) { out->with_xattrs.insert(r.number(0)); }));
   TRY(each(db, "SELECT inode,indx,slices FROM jfs_chunk", [&](const Row& r) {
     auto slices = decode_slices(r.bytes(2));
-    if (!slices) damage = fail(slices.error());
-    else out->chunks[{r.number(0), static_cast<uint32_t>(r.number(1))}] = *slices;
+    if (!slices)
+      damage = fail(slices.error());
+    else
+      out->chunks[{r.number(0), static_cast<uint32_t>(r.number(1))}] = *slices;
   }));
   TRY(each(db, "SELECT chunkid,size,refs FROM jfs_chunk_ref", [&](const Row& r) {
     out->refs[{r.number(0), static_cast<uint32_t>(r.number(1))}] = static_cast<int64_t>(r.number(2));
   }));
   TRY(each(db, "SELECT slices FROM jfs_delslices", [&](const Row& r) {
     auto slices = decode_delayed_slices(r.bytes(0));
-    if (!slices) damage = fail(slices.error());
-    else out->delayed.insert(out->delayed.end(), slices->begin(), slices->end());
+    if (!slices)
+      damage = fail(slices.error());
+    else
+      out->delayed.insert(out->delayed.end(), slices->begin(), slices->end());
   }));
-  TRY(each(db, "SELECT inode,sid FROM jfs_sustained", [&](const Row& r) { out->sustained.emplace(r.number(0), r.number(1)); }));
+  TRY(each(db, "SELECT inode,sid FROM jfs_sustained",
+           [&](const Row& r) { out->sustained.emplace(r.number(0), r.number(1)); }));
   TRY(each(db, "SELECT sid FROM jfs_session2", [&](const Row& r) { out->sessions.insert(r.number(0)); }));
   TRY(each(db, "SELECT sid FROM jfs_flock UNION SELECT sid FROM jfs_plock",
            [&](const Row& r) { out->lock_sessions.insert(r.number(0)); }));
-  TRY(each(db, "SELECT inode FROM jfs_delfile", [&](const Row& r) { out->deleted_files.insert(r.number(0)); }));
+  TRY(each(db, "SELECT inode FROM jfs_delfile",
+           [&](const Row& r) { out->deleted_files.insert(r.number(0)); }));
   TRY(each(db, "SELECT inode,data_length,used_space,used_inodes FROM jfs_dir_stats", [&](const Row& r) {
     out->dir_stats[r.number(0)] = {static_cast<int64_t>(r.number(1)), static_cast<int64_t>(r.number(2)),
                                    static_cast<int64_t>(r.number(3))};

@@ -1,5 +1,5 @@
-// Every record of a volume, read past the Store: what tests check for consistency. From the in-memory engine, or from a SQLite
-// file that nobody writes at the moment.
+// Every record of a volume, read past the Store: what tests check for consistency. From the in-memory engine,
+// or from a SQLite file that nobody writes at the moment.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +30,15 @@ struct VolumeDump {
   std::map<Ino, std::string> symlinks;
   std::set<Ino> with_xattrs;
   std::map<std::pair<Ino, uint32_t>, std::vector<Slice>> chunks;
-  std::map<std::pair<uint64_t, uint32_t>, int64_t> refs;      // (slice, size): count as SQL has it
+  std::map<std::pair<uint64_t, uint32_t>, int64_t> refs;  // (slice, size): count as SQL has it
   std::vector<DelayedSlice> delayed;
-  std::set<std::pair<Ino, uint64_t>> sustained;               // inode, session
+  std::set<std::pair<Ino, uint64_t>> sustained;  // inode, session
   std::set<uint64_t> sessions;
   std::set<Ino> deleted_files;
   std::map<Ino, DirStat> dir_stats;
-  std::optional<std::map<Ino, std::map<Ino, uint32_t>>> parents;   // where the engine keeps a parent map of its own
-  std::set<uint64_t> lock_sessions;                           // that hold or wait for locks
+  std::optional<std::map<Ino, std::map<Ino, uint32_t>>>
+      parents;                       // where the engine keeps a parent map of its own
+  std::set<uint64_t> lock_sessions;  // that hold or wait for locks
   int64_t used_space = 0;
   int64_t used_inodes = 0;
 };

@@ -46,7 +46,8 @@ Result<std::optional<std::string>> MemoryStore::load_setting() {
   return tables_->setting;
 }
 
-Status MemoryStore::create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) {
+Status MemoryStore::create_volume(std::string_view setting, const Attr& root,
+                                  const std::optional<Attr>& trash) {
   std::lock_guard lock(mutex_);
   if (tables_->setting) return fail(EEXIST, "the database holds a volume already");
   Tables& t = *tables_;
@@ -158,7 +159,8 @@ Result<uint32_t> MemoryStore::intern_acl(const AclRule& rule) {
   return id;
 }
 
-Result<std::vector<ListedEntry>> MemoryStore::list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) {
+Result<std::vector<ListedEntry>> MemoryStore::list_dir(Ino dir, DirCursor* cursor, size_t limit,
+                                                       bool with_attrs) {
   std::lock_guard lock(mutex_);
   std::vector<ListedEntry> out;
   if (cursor->position.empty()) cursor->bound = tables_->last_row_id;
@@ -191,7 +193,8 @@ Status MemoryStore::put_session(const SessionRecord& session) {
 Status MemoryStore::refresh_session(uint64_t sid, int64_t expire) {
   std::lock_guard lock(mutex_);
   auto it = tables_->sessions.find(sid);
-  if (it == tables_->sessions.end()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
+  if (it == tables_->sessions.end())
+    return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
   it->second.expire = expire;
   return {};
 }
@@ -222,7 +225,8 @@ Result<std::vector<RecordLockOwner>> MemoryStore::session_locks(uint64_t sid) {
   }
   for (const auto& [ino, table] : tables_->plocks) {
     for (const Plock& lock_record : table) {
-      if (lock_record.holder.sid == sid) out.push_back({ino, lock_record.holder, false, {}, lock_record.ranges});
+      if (lock_record.holder.sid == sid)
+        out.push_back({ino, lock_record.holder, false, {}, lock_record.ranges});
     }
   }
   return out;
@@ -240,7 +244,8 @@ Result<std::vector<DeletedFile>> MemoryStore::deleted_files(int64_t before, size
 Result<std::vector<uint32_t>> MemoryStore::chunks_of(Ino ino) {
   std::lock_guard lock(mutex_);
   std::vector<uint32_t> out;
-  for (auto it = tables_->chunks.lower_bound({ino, 0}); it != tables_->chunks.end() && it->first.first == ino; ++it) {
+  for (auto it = tables_->chunks.lower_bound({ino, 0}); it != tables_->chunks.end() && it->first.first == ino;
+       ++it) {
     out.push_back(it->first.second);
   }
   return out;
@@ -273,7 +278,8 @@ class View final : public Store {
   std::string name() const override { return s_.name(); }
   std::string describe() const override { return s_.describe(); }
   Result<std::optional<std::string>> load_setting() override { return s_.load_setting(); }
-  Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) override {
+  Status create_volume(std::string_view setting, const Attr& root,
+                       const std::optional<Attr>& trash) override {
     return s_.create_volume(setting, root, trash);
   }
   Status save_setting(std::string_view setting) override { return s_.save_setting(setting); }
@@ -286,16 +292,24 @@ class View final : public Store {
   Result<bool> set_if_small(Counter c, int64_t v, int64_t d) override { return s_.set_if_small(c, v, d); }
   Result<std::optional<AclRule>> acl(uint32_t id) override { return s_.acl(id); }
   Result<uint32_t> intern_acl(const AclRule& rule) override { return s_.intern_acl(rule); }
-  Result<std::vector<ListedEntry>> list_dir(Ino d, DirCursor* c, size_t n, bool a) override { return s_.list_dir(d, c, n, a); }
+  Result<std::vector<ListedEntry>> list_dir(Ino d, DirCursor* c, size_t n, bool a) override {
+    return s_.list_dir(d, c, n, a);
+  }
   Status put_session(const SessionRecord& session) override { return s_.put_session(session); }
   Status refresh_session(uint64_t sid, int64_t expire) override { return s_.refresh_session(sid, expire); }
   Result<std::vector<SessionRecord>> list_sessions() override { return s_.list_sessions(); }
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override { return s_.sustained_inodes(sid); }
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override { return s_.session_locks(sid); }
-  Result<std::vector<DeletedFile>> deleted_files(int64_t b, size_t n) override { return s_.deleted_files(b, n); }
+  Result<std::vector<DeletedFile>> deleted_files(int64_t b, size_t n) override {
+    return s_.deleted_files(b, n);
+  }
   Result<std::vector<uint32_t>> chunks_of(Ino ino) override { return s_.chunks_of(ino); }
-  Result<std::vector<DelayedSlice>> unreferenced_slices(size_t n) override { return s_.unreferenced_slices(n); }
-  Result<std::vector<uint64_t>> delayed_slices(int64_t b, size_t n) override { return s_.delayed_slices(b, n); }
+  Result<std::vector<DelayedSlice>> unreferenced_slices(size_t n) override {
+    return s_.unreferenced_slices(n);
+  }
+  Result<std::vector<uint64_t>> delayed_slices(int64_t b, size_t n) override {
+    return s_.delayed_slices(b, n);
+  }
 
  private:
   Store& s_;
@@ -303,6 +317,8 @@ class View final : public Store {
 
 }  // namespace
 
-std::unique_ptr<Store> memory_store_view(Store& shared) { return std::make_unique<View>(shared); }
+std::unique_ptr<Store> memory_store_view(Store& shared) {
+  return std::make_unique<View>(shared);
+}
 
 }  // namespace cider::meta

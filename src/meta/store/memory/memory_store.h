@@ -1,5 +1,6 @@
-// The engine that lives in this process: the twin that tests run against. It is as unforgiving as the weakest real engine:
-// reads of a flight are not one instant, commits check every predicate of the read set, operations may run twice.
+// The engine that lives in this process: the twin that tests run against. It is as unforgiving as the weakest
+// real engine: reads of a flight are not one instant, commits check every predicate of the read set,
+// operations may run twice.
 #pragma once
 
 #include <atomic>
@@ -15,13 +16,15 @@
 
 namespace cider::meta {
 
-// Thread-safe. Several Meta objects may share one store by memory_store_view(): several clients of one volume.
+// Thread-safe. Several Meta objects may share one store by memory_store_view(): several clients of one
+// volume.
 class MemoryStore final : public Store {
  public:
   struct Behaviour {
-    double run_twice = 0;                      // share of operations that run twice before they commit (purity)
-    std::function<void()> between_reads;       // called before every read, without any lock: others may commit there
-    std::function<Status()> before_commit;     // an error here is the commit's answer; nothing is written
+    double run_twice = 0;  // share of operations that run twice before they commit (purity)
+    std::function<void()>
+        between_reads;  // called before every read, without any lock: others may commit there
+    std::function<Status()> before_commit;  // an error here is the commit's answer; nothing is written
   };
 
   MemoryStore() : MemoryStore(Behaviour{}) {}
@@ -48,7 +51,8 @@ class MemoryStore final : public Store {
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override;
   Result<std::optional<AclRule>> acl(uint32_t id) override;
   Result<uint32_t> intern_acl(const AclRule& rule) override;
-  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) override;
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
+                                            bool with_attrs) override;
   Status put_session(const SessionRecord& session) override;
   Status refresh_session(uint64_t sid, int64_t expire) override;
   Result<std::vector<SessionRecord>> list_sessions() override;
@@ -62,7 +66,7 @@ class MemoryStore final : public Store {
  private:
   class Reader;
 
-  bool read_set_holds(const Transaction& tx);   // with the mutex held
+  bool read_set_holds(const Transaction& tx);  // with the mutex held
   Status commit(const Transaction& tx, bool* conflict);
 
   const Behaviour behaviour_;

@@ -53,9 +53,8 @@ void MemoryStore::Tables::answer(ReadItem* item) const {
           [&](ChunkRead& r) { r.records = find_value(chunks, std::pair(r.ino, r.index)).value_or(""); },
           [&](ChunkRangeRead& r) {
             r.chunks.clear();
-            for (auto it = chunks.lower_bound({r.ino, r.first}); it != chunks.end() && it->first.first == r.ino &&
-                                                                 it->first.second <= r.last;
-                 ++it) {
+            for (auto it = chunks.lower_bound({r.ino, r.first});
+                 it != chunks.end() && it->first.first == r.ino && it->first.second <= r.last; ++it) {
               r.chunks.emplace(it->first.second, it->second);
             }
           },
@@ -81,7 +80,8 @@ void MemoryStore::Tables::answer(ReadItem* item) const {
           },
           [&](SustainedRead& r) {
             r.sids.clear();
-            for (auto it = sustained.lower_bound({r.ino, 0}); it != sustained.end() && it->first == r.ino; ++it) {
+            for (auto it = sustained.lower_bound({r.ino, 0}); it != sustained.end() && it->first == r.ino;
+                 ++it) {
               r.sids.push_back(it->second);
             }
           },
@@ -209,8 +209,10 @@ void MemoryStore::Tables::apply(const WriteItem& item) {
           [&](const DeleteLockWait& w) { waits.erase(w.waiter); },
           [&](const DeleteSession& w) {
             sessions.erase(w.sid);
-            for (auto& [ino, table] : flocks) std::erase_if(table, [&](const Flock& l) { return l.holder.sid == w.sid; });
-            for (auto& [ino, table] : plocks) std::erase_if(table, [&](const Plock& l) { return l.holder.sid == w.sid; });
+            for (auto& [ino, table] : flocks)
+              std::erase_if(table, [&](const Flock& l) { return l.holder.sid == w.sid; });
+            for (auto& [ino, table] : plocks)
+              std::erase_if(table, [&](const Plock& l) { return l.holder.sid == w.sid; });
             std::erase_if(waits, [&](const auto& kv) { return kv.first.sid == w.sid; });
           },
           [&](const AddUsage& w) {

@@ -14,7 +14,7 @@ namespace cider::meta {
 struct MemoryStore::Tables {
   struct DirRow {
     Entry entry;
-    uint64_t id = 0;   // grows with each insert; a listing's bound
+    uint64_t id = 0;  // grows with each insert; a listing's bound
   };
 
   std::optional<std::string> setting;
@@ -28,7 +28,7 @@ struct MemoryStore::Tables {
   std::map<std::pair<Ino, uint32_t>, std::string> chunks;
   std::map<std::pair<uint64_t, uint32_t>, int64_t> refs;
   std::map<uint64_t, std::pair<int64_t, std::string>> delayed;
-  std::set<std::pair<Ino, uint64_t>> sustained;   // inode, session
+  std::set<std::pair<Ino, uint64_t>> sustained;  // inode, session
   std::map<Ino, DeletedFile> deleted_files;
   std::map<Ino, std::vector<Flock>> flocks;
   std::map<Ino, std::vector<Plock>> plocks;

@@ -258,7 +258,7 @@ TEST(SqliteStore, chunks) {
   TestVolume volume;
   Store& store = *volume.store;
   std::string a = encode_slices({Slice{0, 1, 10, 0, 10}}), b = encode_slices({Slice{10, 2, 10, 0, 10}});
-  std::string hole = encode_slices({Slice{0, 0, 0, 0, 64 << 20}});   // as JuiceFS: no slice, so no size
+  std::string hole = encode_slices({Slice{0, 0, 0, 0, 64 << 20}});  // as JuiceFS: no slice, so no size
   uint32_t count = 0;
   ASSERT_TRUE(write(store, AppendSlices{7, 0, a, &count}));
   EXPECT_EQ(count, 1U);

@@ -31,7 +31,7 @@ struct Options {
 };
 
 std::optional<Engine> engine_of(const std::string& name) {
-  for (Engine engine : {Engine::memory, Engine::memory_conflicts, Engine::sqlite}) {
+  for (Engine engine : {Engine::memory, Engine::memory_conflicts, Engine::sqlite, Engine::redis}) {
     if (engine_name(engine) == name) return engine;
   }
   return std::nullopt;
@@ -166,8 +166,8 @@ int main(int argc, char** argv) {
                  "model: two clients in turn, compared with a model; race: threads on two clients; "
                  "crash: a client on sqlite that is killed")
       ->check(CLI::IsMember({"model", "race", "crash"}));
-  app.add_option("--engine", o.engine, "memory, memory_conflicts or sqlite")
-      ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite"}));
+  app.add_option("--engine", o.engine, "memory, memory_conflicts, sqlite or redis")
+      ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite", "redis"}));
   app.add_option("--seed", o.seed, "the first seed");
   app.add_option("--seeds", o.seeds, "how many, one after the other");
   app.add_option("--ops", o.operations, "operations per seed (race: and thread)");

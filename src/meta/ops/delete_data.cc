@@ -94,7 +94,7 @@ Status Meta::delete_files_data(std::span<const DeletedFile> files) {
     return {};
   };
   for (const DeletedFile& file : files) {
-    for (uint32_t index : TRY(store_->chunks_of(file.ino))) {
+    for (uint32_t index : TRY(store_->chunks_of(file.ino, file.length))) {
       keys.push_back({file.ino, index});
       if (keys.size() >= kChunksPerCommit) TRY(commit());
     }
@@ -123,19 +123,19 @@ Status Meta::clean_unreferenced_slices() {
 }
 
 Status Meta::clean_delayed_slices(Time before) {
-  for (uint64_t id : TRY(store_->delayed_slices(before.sec, 10'000))) {
+  for (const DelayedRow& delayed : TRY(store_->delayed_slices(before.sec, 10'000))) {
     std::set<std::pair<uint64_t, uint32_t>> dropped;
     TRY(store_->run(
         [&](Transaction& tx) -> Status {
           dropped.clear();
-          auto& row = tx.ask(DelayedSlicesRead{id, {}});
+          auto& row = tx.ask(DelayedSlicesRead{delayed.id, delayed.deleted, {}});
           TRY(tx.fetch());
           if (!row.records) return {};
           for (const DelayedSlice& slice : TRY(decode_delayed_slices(*row.records))) {
             tx.write(AddSliceRef{slice.id, slice.size, -1});
             dropped.insert({slice.id, slice.size});
           }
-          tx.write(DeleteDelayedSlices{id});
+          tx.write(DeleteDelayedSlices{delayed.id, delayed.deleted});
           return {};
         },
         {}));

@@ -9,7 +9,7 @@ namespace cider::meta {
 
 Result<uint64_t> Meta::seek(Ino ino, uint64_t off, bool data, uint64_t length) {
   if (off >= length) return fail(ENXIO);
-  std::vector<uint32_t> present = TRY(store_->chunks_of(ino));
+  std::vector<uint32_t> present = TRY(store_->chunks_of(ino, length));
   std::sort(present.begin(), present.end());
   for (uint64_t at = off; at < length;) {
     uint64_t index = at / kChunkSize;

@@ -5,6 +5,7 @@
 
 #include "meta/meta.h"
 #include "meta/store/memory/memory_store.h"
+#include "meta/store/redis/redis_store.h"
 #include "meta/store/sql/sqlite_store.h"
 
 namespace cider::meta {
@@ -45,8 +46,9 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, boo
       return fail(EINVAL, "META URL '" + std::string(url) + "' names no file: sqlite3://PATH");
     return open_sqlite(std::string(rest), SqliteOptions{.create = create, .read_only = read_only});
   }
+  if (scheme == "redis" || scheme == "unix") return open_redis(url, read_only);
   if (scheme == "memory" || scheme == "memkv") return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
-  return fail(EINVAL, "META URL '" + std::string(url) + "' is of no supported engine; use sqlite3://PATH");
+  return fail(EINVAL, "META URL '" + std::string(url) + "' is of no supported engine; use sqlite3://PATH or redis://HOST:PORT/DB");
 }
 
 Result<Volume> load_volume(Store& store) {

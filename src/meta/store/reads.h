@@ -176,6 +176,7 @@ struct DirStatRead {  // not checked
 
 struct DelayedSlicesRead {
   uint64_t id = 0;
+  int64_t deleted = 0;  // part of the key in Redis
   std::optional<std::string> records;
 };
 

@@ -57,6 +57,7 @@ struct ListedEntry {
 struct DirCursor {
   std::string position;  // empty: at the beginning
   uint64_t bound = 0;    // the engine's own
+  std::shared_ptr<void> state;
   bool at_end = false;
 };
 
@@ -64,6 +65,13 @@ struct DeletedFile {
   Ino ino = 0;
   uint64_t length = 0;
   int64_t deleted = 0;
+};
+
+// Slices that a compaction replaced, kept under the new slice's id for the trash days.
+struct DelayedRow {
+  uint64_t id = 0;
+  int64_t deleted = 0;  // unix seconds
+  bool operator==(const DelayedRow&) const = default;
 };
 
 struct RecordLockOwner {  // for `status --session`
@@ -128,9 +136,10 @@ class Store {
 
   // --- work for background jobs; each in batches of at most `limit`
   virtual Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) = 0;
-  virtual Result<std::vector<uint32_t>> chunks_of(Ino ino) = 0;
+  // The chunks of a file that have a record; engines without an index look only within its length.
+  virtual Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) = 0;
   virtual Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) = 0;
-  virtual Result<std::vector<uint64_t>> delayed_slices(int64_t before, size_t limit) = 0;
+  virtual Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) = 0;
 };
 
 }  // namespace cider::meta

@@ -131,6 +131,7 @@ struct PutDelayedSlices {
 
 struct DeleteDelayedSlices {
   uint64_t id = 0;
+  int64_t deleted = 0;
 };
 
 struct PutSustained {

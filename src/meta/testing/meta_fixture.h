@@ -96,5 +96,6 @@ class MetaTest : public ::testing::TestWithParam<Engine> {
   INSTANTIATE_TEST_SUITE_P(Engines, name,                                                      \
                            ::testing::Values(::cider::meta::testing::Engine::memory,           \
                                              ::cider::meta::testing::Engine::memory_conflicts, \
-                                             ::cider::meta::testing::Engine::sqlite),          \
+                                             ::cider::meta::testing::Engine::sqlite,           \
+                                             ::cider::meta::testing::Engine::redis),           \
                            [](const auto& test) { return ::cider::meta::testing::engine_name(test.param); })

@@ -3,10 +3,14 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "meta/store/redis/client.h"
+#include "meta/testing/redis_server.h"
+
 namespace cider::meta::testing {
 namespace {
 
-void must(const Status& status, const char* what) {
+template <class T>
+void must(const Result<T>& status, const char* what) {
   if (!status) throw std::runtime_error(std::string(what) + ": " + status.error().to_string());
 }
 
@@ -20,6 +24,8 @@ std::string engine_name(Engine engine) {
       return "memory_conflicts";
     case Engine::sqlite:
       return "sqlite";
+    case Engine::redis:
+      return "redis";
   }
   return "";
 }
@@ -29,6 +35,11 @@ TestVolume::TestVolume(const VolumeSetup& setup) : random_(setup.seed) {
     std::string pattern = (std::filesystem::temp_directory_path() / "cider-meta-XXXXXX").string();
     if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
     dir_ = pattern;
+    url_ = "sqlite3://" + (dir_ / "meta.db").string();
+  } else if (setup.engine == Engine::redis) {
+    url_ = RedisServer::shared().url();
+    redis::Client client(redis::parse_redis_url(url_).value());
+    must(client.run("FLUSHDB"), "empty the database");
   } else {
     MemoryStore::Behaviour behaviour;
     if (setup.engine == Engine::memory_conflicts) {
@@ -58,7 +69,7 @@ TestVolume::~TestVolume() {
 
 std::unique_ptr<Store> TestVolume::open() {
   if (memory_) return memory_store_view(*memory_);
-  auto store = open_store("sqlite3://" + (dir_ / "meta.db").string(), true, false);
+  auto store = open_store(url_, true, false);
   if (!store) throw std::runtime_error("open: " + store.error().to_string());
   return *std::move(store);
 }
@@ -80,7 +91,7 @@ void TestVolume::stop() {
 
 VolumeDump TestVolume::dump() {
   if (memory_) return dump_memory(*memory_);
-  auto dump = dump_sqlite((dir_ / "meta.db").string());
+  auto dump = dir_.empty() ? dump_redis(url_) : dump_sqlite((dir_ / "meta.db").string());
   if (!dump) throw std::runtime_error("dump: " + dump.error().to_string());
   return *std::move(dump);
 }

@@ -16,7 +16,7 @@
 namespace cider::meta::testing {
 
 // memory_conflicts: every second operation runs twice, and a foreign client changes the root between reads.
-enum class Engine { memory, memory_conflicts, sqlite };
+enum class Engine { memory, memory_conflicts, sqlite, redis };
 std::string engine_name(Engine engine);
 
 // Moves on by a microsecond with each look, so that every change of a time shows. Thread-safe.
@@ -70,6 +70,7 @@ class TestVolume {
   FakeData data_;
   Volume volume_;
   std::filesystem::path dir_;
+  std::string url_;  // of an engine that is not in memory
   std::unique_ptr<MemoryStore> memory_;
   std::mutex random_mutex_;
   std::mt19937_64 random_;

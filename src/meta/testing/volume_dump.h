@@ -45,5 +45,6 @@ struct VolumeDump {
 
 VolumeDump dump_memory(MemoryStore& store);
 Result<VolumeDump> dump_sqlite(const std::string& path);
+Result<VolumeDump> dump_redis(const std::string& url);
 
 }  // namespace cider::meta::testing

@@ -241,10 +241,11 @@ Result<std::vector<DeletedFile>> MemoryStore::deleted_files(int64_t before, size
   return out;
 }
 
-Result<std::vector<uint32_t>> MemoryStore::chunks_of(Ino ino) {
+Result<std::vector<uint32_t>> MemoryStore::chunks_of(Ino ino, uint64_t) {
   std::lock_guard lock(mutex_);
   std::vector<uint32_t> out;
-  for (auto it = tables_->chunks.lower_bound({ino, 0}); it != tables_->chunks.end() && it->first.first == ino;
+  for (auto it = tables_->chunks.lower_bound({ino, 0});
+       it != tables_->chunks.end() && it->first.first == ino;
        ++it) {
     out.push_back(it->first.second);
   }
@@ -260,11 +261,11 @@ Result<std::vector<DelayedSlice>> MemoryStore::unreferenced_slices(size_t limit)
   return out;
 }
 
-Result<std::vector<uint64_t>> MemoryStore::delayed_slices(int64_t before, size_t limit) {
+Result<std::vector<DelayedRow>> MemoryStore::delayed_slices(int64_t before, size_t limit) {
   std::lock_guard lock(mutex_);
-  std::vector<uint64_t> out;
+  std::vector<DelayedRow> out;
   for (const auto& [id, row] : tables_->delayed) {
-    if (row.first < before && out.size() < limit) out.push_back(id);
+    if (row.first < before && out.size() < limit) out.push_back({id, row.first});
   }
   return out;
 }
@@ -303,11 +304,11 @@ class View final : public Store {
   Result<std::vector<DeletedFile>> deleted_files(int64_t b, size_t n) override {
     return s_.deleted_files(b, n);
   }
-  Result<std::vector<uint32_t>> chunks_of(Ino ino) override { return s_.chunks_of(ino); }
+  Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override { return s_.chunks_of(ino, length); }
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t n) override {
     return s_.unreferenced_slices(n);
   }
-  Result<std::vector<uint64_t>> delayed_slices(int64_t b, size_t n) override {
+  Result<std::vector<DelayedRow>> delayed_slices(int64_t b, size_t n) override {
     return s_.delayed_slices(b, n);
   }
 

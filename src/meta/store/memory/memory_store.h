@@ -59,9 +59,9 @@ class MemoryStore final : public Store {
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override;
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override;
   Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) override;
-  Result<std::vector<uint32_t>> chunks_of(Ino ino) override;
+  Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override;
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override;
-  Result<std::vector<uint64_t>> delayed_slices(int64_t before, size_t limit) override;
+  Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) override;
 
  private:
   class Reader;

@@ -252,8 +252,8 @@ TEST(SqliteFixture, sessions_locks_and_counters) {
   EXPECT_EQ(locks[3].ranges.size(), 3U);
   EXPECT_EQ(locks[3].ranges[2].end, 0x7FFFFFFFFFFFFFFFU);
   EXPECT_EQ(store.load_setting().value(), testing::read_file(dir / "setting.json"));
-  EXPECT_EQ(store.delayed_slices(1'795'361'446, 10), std::vector<uint64_t>{66});
-  EXPECT_EQ(store.delayed_slices(1'795'361'445, 10), std::vector<uint64_t>{});
+  EXPECT_EQ(store.delayed_slices(1'795'361'446, 10), (std::vector<DelayedRow>{{66, 1'795'361'445}}));
+  EXPECT_EQ(store.delayed_slices(1'795'361'445, 10), std::vector<DelayedRow>{});
   ASSERT_TRUE(write(store, DeleteSession{1}));
   EXPECT_TRUE(store.session_locks(1)->empty());
   EXPECT_TRUE(store.list_sessions()->empty());

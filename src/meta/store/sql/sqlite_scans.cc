@@ -121,11 +121,12 @@ Result<std::vector<DelayedSlice>> unreferenced_slices(Connection& db, size_t lim
   return slices;
 }
 
-Result<std::vector<uint64_t>> delayed_slices(Connection& db, int64_t before, size_t limit) {
-  std::vector<uint64_t> ids;
-  Query row = TRY(db.query("SELECT chunkid FROM jfs_delslices WHERE deleted<? LIMIT ?", before, page(limit)));
-  while (TRY(row.next())) ids.push_back(static_cast<uint64_t>(row.integer(0)));
-  return ids;
+Result<std::vector<DelayedRow>> delayed_slices(Connection& db, int64_t before, size_t limit) {
+  std::vector<DelayedRow> rows;
+  Query row =
+      TRY(db.query("SELECT chunkid,deleted FROM jfs_delslices WHERE deleted<? LIMIT ?", before, page(limit)));
+  while (TRY(row.next())) rows.push_back({static_cast<uint64_t>(row.integer(0)), row.integer(1)});
+  return rows;
 }
 
 }  // namespace cider::meta::sqlite

@@ -21,6 +21,6 @@ Result<std::vector<RecordLockOwner>> session_locks(Connection& db, uint64_t sid)
 Result<std::vector<DeletedFile>> deleted_files(Connection& db, int64_t before, size_t limit);
 Result<std::vector<uint32_t>> chunks_of(Connection& db, Ino ino);
 Result<std::vector<DelayedSlice>> unreferenced_slices(Connection& db, size_t limit);
-Result<std::vector<uint64_t>> delayed_slices(Connection& db, int64_t before, size_t limit);
+Result<std::vector<DelayedRow>> delayed_slices(Connection& db, int64_t before, size_t limit);
 
 }  // namespace cider::meta::sqlite

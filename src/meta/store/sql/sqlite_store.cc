@@ -156,13 +156,13 @@ class SqliteStore final : public Store {
   Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) override {
     return sqlite::deleted_files(*TRY(readers_.acquire()), before, limit);
   }
-  Result<std::vector<uint32_t>> chunks_of(Ino ino) override {
+  Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t) override {
     return sqlite::chunks_of(*TRY(readers_.acquire()), ino);
   }
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override {
     return sqlite::unreferenced_slices(*TRY(readers_.acquire()), limit);
   }
-  Result<std::vector<uint64_t>> delayed_slices(int64_t before, size_t limit) override {
+  Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) override {
     return sqlite::delayed_slices(*TRY(readers_.acquire()), before, limit);
   }
 

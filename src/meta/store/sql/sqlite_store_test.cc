@@ -279,9 +279,9 @@ TEST(SqliteStore, chunks) {
   EXPECT_EQ(code_of(write(store, ReplaceSlices{7, 0, b, a})), EIO);
   ASSERT_TRUE(write(store, ReplaceSlices{7, 0, a + b, b}));
   EXPECT_EQ(ask(store, ChunkRead{7, 0, true, {}}).records, b + b);
-  EXPECT_EQ(store.chunks_of(7).value(), (std::vector<uint32_t>{0, 3, 9}));
+  EXPECT_EQ(store.chunks_of(7, 0).value(), (std::vector<uint32_t>{0, 3, 9}));
   ASSERT_TRUE(write(store, ReplaceSlices{7, 0, b + b, ""}, DeleteChunk{7, 3}));
-  EXPECT_EQ(store.chunks_of(7).value(), std::vector<uint32_t>{9});
+  EXPECT_EQ(store.chunks_of(7, 0).value(), std::vector<uint32_t>{9});
   alter(volume.path, "UPDATE jfs_chunk SET slices=x'0102'");
   Status damaged = store.read([](Transaction& transaction) {
     transaction.ask(ChunkRead{7, 9, false, {}});
@@ -307,10 +307,10 @@ TEST(SqliteStore, slice_references) {
   ASSERT_TRUE(write(store, DeleteSliceRef{5, 100}));
   EXPECT_FALSE(refs());
   ASSERT_TRUE(write(store, PutDelayedSlices{8, 1000, "abc"}));
-  EXPECT_EQ(ask(store, DelayedSlicesRead{8, {}}).records, "abc");
-  EXPECT_EQ(store.delayed_slices(1001, 10).value(), std::vector<uint64_t>{8});
-  ASSERT_TRUE(write(store, DeleteDelayedSlices{8}));
-  EXPECT_FALSE(ask(store, DelayedSlicesRead{8, {}}).records);
+  EXPECT_EQ(ask(store, DelayedSlicesRead{8, 1000, {}}).records, "abc");
+  EXPECT_EQ(store.delayed_slices(1001, 10).value(), (std::vector<DelayedRow>{{8, 1000}}));
+  ASSERT_TRUE(write(store, DeleteDelayedSlices{8, 1000}));
+  EXPECT_FALSE(ask(store, DelayedSlicesRead{8, 1000, {}}).records);
 }
 
 TEST(SqliteStore, sustained_and_deleted_files) {

@@ -1,0 +1,126 @@
+#include "meta/store/redis/client.h"
+
+#include <condition_variable>
+
+#include "base/log.h"
+
+namespace cider::meta::redis {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+// Errors that another try may not have.
+bool passes(const Error& error) {
+  switch (error.code) {
+    case EACCES:
+    case EINVAL:
+    case ENOSPC:
+    case EPROTO:
+      return false;
+    default:
+      return true;
+  }
+}
+
+bool sleep_for(milliseconds time, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, stop, time, [] { return false; });
+  return !stop.stop_requested();
+}
+
+// The first error that asks to come again.
+const Reply* busy_reply(const std::vector<Reply>& replies) {
+  for (const Reply& reply : replies) {
+    if (reply.is_error() && error_of(reply).code == EAGAIN) return &reply;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Connection>> Client::connect() {
+  auto connection = std::make_shared<Connection>(TRY(dial(url_)));
+  Commands greeting;
+  if (!url_.user.empty()) {
+    greeting.add("AUTH", url_.user, url_.password);
+  } else if (!url_.password.empty()) {
+    greeting.add("AUTH", url_.password);
+  }
+  if (url_.db != 0) greeting.add("SELECT", url_.db);
+  greeting.add("PING");
+  for (const Reply& reply : TRY(connection->call(greeting))) {
+    if (reply.is_error()) return fail(error_of(reply));
+  }
+  return connection;
+}
+
+// Only one thread dials; the others wait for it rather than storm a server that comes back.
+Result<std::shared_ptr<Connection>> Client::acquire(Slot& slot) {
+  auto present = [&]() -> std::shared_ptr<Connection> {
+    std::lock_guard lock(slot.mutex);
+    return slot.connection && !slot.connection->broken() ? slot.connection : nullptr;
+  };
+  if (auto connection = present()) return connection;
+  std::lock_guard dialing(slot.dialing);
+  if (auto connection = present()) return connection;
+  auto connection = TRY(connect());
+  std::lock_guard lock(slot.mutex);
+  slot.connection = connection;
+  return connection;
+}
+
+// The first idle one, else the one with the least to do: requests on one connection share their system calls.
+Result<std::shared_ptr<Connection>> Client::acquire() {
+  Slot* best = &slots_[0];
+  size_t least = SIZE_MAX;
+  for (Slot& slot : slots_) {
+    std::shared_ptr<Connection> connection;
+    {
+      std::lock_guard lock(slot.mutex);
+      connection = slot.connection;
+    }
+    size_t load = connection ? connection->load() : 0;
+    if (load >= least) continue;
+    least = load;
+    best = &slot;
+    if (load == 0) break;
+  }
+  return acquire(*best);
+}
+
+Status Client::open() {
+  TRY(acquire(slots_[0]));
+  return {};
+}
+
+Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop) {
+  const auto end = steady_clock::now() + kPatience;
+  milliseconds pause{5};
+  Error last;
+  for (bool first = true;; first = false) {
+    auto connection = acquire();
+    if (connection) {
+      auto replies = (*connection)->call(commands);
+      if (replies) {
+        const Reply* busy = busy_reply(*replies);
+        if (busy == nullptr) return replies;
+        last = error_of(*busy);
+      } else {
+        last = replies.error();
+      }
+    } else {
+      last = connection.error();
+    }
+    if (!passes(last)) return fail(last);
+    if (steady_clock::now() > end)
+      return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());
+    if (first) log::warning(url_.describe() + ": " + last.to_string() + "; trying again");
+    if (!sleep_for(pause, stop)) return fail(EINTR);
+    pause = std::min(pause * 2, milliseconds(1000));
+  }
+}
+
+}  // namespace cider::meta::redis

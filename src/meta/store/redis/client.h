@@ -1,0 +1,57 @@
+// A server, reached over a few connections that are made on demand and replaced when they break.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <stop_token>
+#include <vector>
+
+#include "meta/store/redis/connection.h"
+#include "meta/store/redis/redis_url.h"
+
+namespace cider::meta::redis {
+
+// Thread-safe.
+class Client {
+ public:
+  // How long a call goes on trying while the server is away.
+  static constexpr std::chrono::seconds kPatience{300};
+
+  explicit Client(RedisUrl url) : url_(std::move(url)) {}
+
+  const RedisUrl& url() const { return url_; }
+  // Makes the first connection, so that a wrong address or password shows at once.
+  Status open();
+  // Runs the commands, again on a new connection if one breaks: they may run twice, so they must bear that.
+  // Answers error replies as errors, but for `WRONGTYPE`-like ones of single commands see error_of(). EINTR
+  // when `stop` is requested between two tries, ETIMEDOUT after kPatience.
+  Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {});
+  // One command, one reply.
+  template <class... Args>
+  Result<Reply> run(const Args&... args) {
+    Commands commands;
+    commands.add(args...);
+    std::vector<Reply> replies = TRY(call(commands));
+    return std::move(replies.front());
+  }
+
+ private:
+  static constexpr size_t kConnections = 3;
+  struct Slot {
+    std::mutex dialing;
+    std::mutex mutex;
+    std::shared_ptr<Connection> connection;
+  };
+
+  Result<std::shared_ptr<Connection>> connect();
+  Result<std::shared_ptr<Connection>> acquire();
+  Result<std::shared_ptr<Connection>> acquire(Slot& slot);
+
+  const RedisUrl url_;
+  std::array<Slot, kConnections> slots_;
+};
+
+}  // namespace cider::meta::redis

@@ -1,0 +1,250 @@
+#include "meta/store/redis/redis_store.h"
+
+#include <algorithm>
+
+#include "meta/store/redis/client.h"
+#include "meta/store/redis/keys.h"
+#include "meta/store/redis/scans.h"
+#include "meta/store/redis/transactions.h"
+
+namespace cider::meta {
+namespace {
+
+using redis::Client;
+using redis::Commands;
+using redis::Reply;
+
+// Sets a number if the present one is below a limit; 1 if it was.
+constexpr std::string_view kSetIfSmall = R"lua(
+local v = tonumber(redis.call('GET', KEYS[1]) or '0')
+if v >= tonumber(ARGV[2]) then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+)lua";
+
+// What a volume keeps, by key: names that stand alone, and beginnings that a number follows.
+constexpr std::string_view kNames[] = {"setting",
+                                       "allSessions",
+                                       "sessions",
+                                       "sessionInfos",
+                                       "delfiles",
+                                       "delSlices",
+                                       "detachedNodes",
+                                       "sliceRef",
+                                       "dirDataLength",
+                                       "dirUsedSpace",
+                                       "dirUsedInodes",
+                                       "dirQuota",
+                                       "dirQuotaUsedSpace",
+                                       "dirQuotaUsedInodes",
+                                       "userQuota",
+                                       "userQuotaUsedSpace",
+                                       "userQuotaUsedInodes",
+                                       "groupQuota",
+                                       "groupQuotaUsedSpace",
+                                       "groupQuotaUsedInodes",
+                                       "acl",
+                                       "aclMaxId",
+                                       "krbToken",
+                                       "krbTokenMaxId",
+                                       "txnLog",
+                                       "txnLastLog",
+                                       "usedSpace",
+                                       "totalInodes",
+                                       "nextinode",
+                                       "nextchunk",
+                                       "nextsession",
+                                       "nextTrash",
+                                       "lastCleanupSessions",
+                                       "lastCleanupFiles",
+                                       "lastCleanupTrash",
+                                       "lastCleanupChangelog",
+                                       "nextCleanupSlices",
+                                       "owaits"};
+constexpr std::string_view kNumbered[] = {"i", "d",     "p",     "c",       "s",     "x",
+                                          "k", "lockf", "lockp", "session", "locked"};
+
+bool of_volume(std::string_view key) {
+  if (std::ranges::find(kNames, key) != std::end(kNames) || key.starts_with("opid:")) return true;
+  return std::ranges::any_of(kNumbered, [&](std::string_view head) {
+    return key.starts_with(head) && key.size() > head.size() && key[head.size()] >= '0' &&
+           key[head.size()] <= '9';
+  });
+}
+
+class RedisStore final : public Store {
+ public:
+  RedisStore(redis::RedisUrl url, bool read_only)
+      : client_(std::move(url)), transactions_(client_), read_only_(read_only) {}
+
+  Status open() { return client_.open(); }
+
+  std::string name() const override { return "redis"; }
+  std::string describe() const override { return client_.url().describe(); }
+
+  Result<std::optional<std::string>> load_setting() override {
+    Reply reply = TRY(ask("GET", redis::kSetting));
+    return reply.optional_text();
+  }
+
+  Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) override;
+  Status save_setting(std::string_view setting) override {
+    TRY(check_writable());
+    TRY(ask("SET", redis::kSetting, setting));
+    return {};
+  }
+  Status destroy_volume() override;
+
+  Status run(Operation operation, std::stop_token stop) override {
+    TRY(check_writable());
+    return transactions_.run(operation, std::move(stop));
+  }
+  Status read(Operation operation) override { return transactions_.read(operation); }
+  // As durable as the server is configured to be (appendfsync, replicas): there is no command that asks for
+  // more.
+  Status sync() override { return {}; }
+
+  // Redis keeps the last id that was given of nextinode and nextchunk, we speak of the next one.
+  Result<int64_t> counter(Counter counter) override {
+    Reply reply = TRY(ask("GET", redis::counter_key(counter)));
+    auto value = redis::parse_number<int64_t>(reply.is_nil() ? "0" : reply.text());
+    if (!value) return fail(EIO, redis::counter_key(counter) + " is no number: " + std::string(reply.text()));
+    return *value + shift(counter);
+  }
+  Result<int64_t> add_counter(Counter counter, int64_t delta) override {
+    TRY(check_writable());
+    Reply reply = TRY(ask("INCRBY", redis::counter_key(counter), delta));
+    return reply.integer() + shift(counter);
+  }
+  Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
+    TRY(check_writable());
+    Reply reply = TRY(ask("EVAL", kSetIfSmall, 1, redis::counter_key(counter), value, value - diff));
+    return reply.integer() == 1;
+  }
+
+  Result<std::optional<AclRule>> acl(uint32_t id) override {
+    Reply reply = TRY(ask("HGET", redis::kAcls, id));
+    if (reply.is_nil()) return std::optional<AclRule>{};
+    return std::optional(TRY(decode_acl(reply.text())));
+  }
+  // An id that a broken connection leaves unused is harmless.
+  Result<uint32_t> intern_acl(const AclRule& rule) override {
+    TRY(check_writable());
+    Reply id = TRY(ask("INCR", redis::kAclMax));
+    TRY(ask("HSETNX", redis::kAcls, id.integer(), encode_acl(rule)));
+    return static_cast<uint32_t>(id.integer());
+  }
+
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
+                                            bool with_attrs) override {
+    return redis::list_dir(client_, dir, cursor, limit, with_attrs);
+  }
+
+  Status put_session(const SessionRecord& session) override {
+    TRY(check_writable());
+    Commands commands;
+    commands.add("ZADD", redis::kSessions, session.expire, session.sid);
+    commands.add("HSET", redis::kSessionInfos, session.sid, session.info);
+    return done(commands);
+  }
+  Status refresh_session(uint64_t sid, int64_t expire) override {
+    TRY(check_writable());
+    Commands commands;
+    commands.add("ZADD", redis::kSessions, "XX", expire, sid).add("ZSCORE", redis::kSessions, sid);
+    std::vector<Reply> replies = TRY(client_.call(commands));
+    for (const Reply& reply : replies) {
+      if (reply.is_error()) return fail(error_of(reply));
+    }
+    if (replies[1].is_nil()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
+    return {};
+  }
+  Result<std::vector<SessionRecord>> list_sessions() override { return redis::list_sessions(client_); }
+  Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override {
+    return redis::sustained_inodes(client_, sid);
+  }
+  Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override {
+    return redis::session_locks(client_, sid);
+  }
+
+  Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) override {
+    return redis::deleted_files(client_, before, limit);
+  }
+  Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override {
+    return redis::chunks_of(client_, ino, length);
+  }
+  Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override {
+    return redis::unreferenced_slices(client_, limit);
+  }
+  Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) override {
+    return redis::delayed_slices(client_, before, limit);
+  }
+
+ private:
+  static int64_t shift(Counter counter) {
+    return counter == Counter::next_inode || counter == Counter::next_chunk ? 1 : 0;
+  }
+  Status check_writable() const {
+    if (read_only_) return fail(EROFS, describe() + " was opened for reading only");
+    return {};
+  }
+  template <class... Args>
+  Result<Reply> ask(const Args&... args) {
+    Reply reply = TRY(client_.run(args...));
+    if (reply.is_error()) return fail(error_of(reply));
+    return reply;
+  }
+  Status done(const Commands& commands) {
+    for (const Reply& reply : TRY(client_.call(commands))) {
+      if (reply.is_error()) return fail(error_of(reply));
+    }
+    return {};
+  }
+
+  Client client_;
+  redis::Transactions transactions_;
+  const bool read_only_;
+};
+
+// The setting comes last: without it there is no volume, and another attempt finds nothing in its way.
+Status RedisStore::create_volume(std::string_view setting, const Attr& root,
+                                 const std::optional<Attr>& trash) {
+  TRY(check_writable());
+  if (TRY(load_setting())) return fail(EEXIST, describe() + " holds a volume already");
+  Commands commands;
+  commands.add("SET", redis::inode_key(kRootIno), encode_attr(root));
+  if (trash) commands.add("SET", redis::inode_key(kTrashIno), encode_attr(*trash), "NX");
+  for (std::string_view key : {redis::kDirLength, redis::kDirSpace, redis::kDirInodes}) {
+    commands.add("HSET", key, kRootIno, 0);
+  }
+  commands.add("SET", redis::kSetting, setting);
+  return done(commands);
+}
+
+Status RedisStore::destroy_volume() {
+  TRY(check_writable());
+  TRY(ask("DEL", redis::kSetting));
+  std::string cursor = "0";
+  do {
+    Reply reply = TRY(ask("SCAN", cursor, "COUNT", 1000));
+    cursor = reply[0].text();
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < reply[1].size(); ++i) {
+      if (of_volume(reply[1][i].text())) keys.emplace_back(reply[1][i].text());
+    }
+    if (keys.empty()) continue;
+    Commands commands;
+    commands.add_list({"DEL"}, keys);
+    TRY(done(commands));
+  } while (cursor != "0");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_redis(std::string_view url, bool read_only) {
+  auto store = std::make_unique<RedisStore>(TRY(redis::parse_redis_url(url)), read_only);
+  TRY(store->open());
+  return store;
+}
+
+}  // namespace cider::meta

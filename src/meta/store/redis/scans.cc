@@ -1,0 +1,218 @@
+#include "meta/store/redis/scans.h"
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <unordered_set>
+
+#include "meta/model/slices.h"
+#include "meta/store/redis/keys.h"
+
+namespace cider::meta::redis {
+namespace {
+
+constexpr size_t kPage = 1000;  // elements of a scan, keys of a pipeline
+
+// The only reply of one command; error replies as errors.
+template <class... Args>
+Result<Reply> ask(Client& client, const Args&... args) {
+  Reply reply = TRY(client.run(args...));
+  if (reply.is_error()) return fail(error_of(reply));
+  return reply;
+}
+
+// HSCAN shows an element again when the hash grows or shrinks meanwhile, so names that were shown are
+// remembered, by 64 bits each.
+struct Listing {
+  std::string cursor = "0";
+  bool scanned = false;
+  std::deque<ListedEntry> ready;
+  std::unordered_set<uint64_t> shown;
+};
+
+Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view record) {
+  auto entry = decode_entry(record);
+  if (!entry) return fail(EIO, "an entry of directory " + std::to_string(dir) + ": " + entry.error().message);
+  return ListedEntry{std::string(name), *entry, {}};
+}
+
+Status scan_page(Client& client, Ino dir, Listing* listing) {
+  Reply reply = TRY(ask(client, "HSCAN", dir_key(dir), listing->cursor, "COUNT", kPage));
+  listing->cursor = reply[0].text();
+  listing->scanned = listing->cursor == "0";
+  Reply pairs = reply[1];
+  for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+    std::string_view name = pairs[i].text();
+    if (!listing->shown.insert(std::hash<std::string_view>{}(name)).second) continue;
+    listing->ready.push_back(TRY(entry_of(dir, name, pairs[i + 1].text())));
+  }
+  return {};
+}
+
+Status add_attrs(Client& client, std::vector<ListedEntry>* entries) {
+  for (size_t at = 0; at < entries->size(); at += kPage) {
+    size_t n = std::min(kPage, entries->size() - at);
+    std::vector<std::string> keys;
+    for (size_t i = 0; i < n; ++i) keys.push_back(inode_key((*entries)[at + i].entry.ino));
+    Commands commands;
+    commands.add_list({"MGET"}, keys);
+    Reply records = TRY(client.call(commands)).front();
+    if (records.is_error()) return fail(error_of(records));
+    for (size_t i = 0; i < n; ++i) {
+      if (records[i].is_nil()) continue;
+      auto attr = decode_attr(records[i].text());
+      if (!attr) return fail(EIO, keys[i] + ": " + attr.error().message);
+      (*entries)[at + i].attr = *std::move(attr);
+    }
+  }
+  return {};
+}
+
+// Calls `each` with the pairs of a hash until it answers false.
+Status scan_hash(Client& client, std::string_view key,
+                 FunctionRef<bool(std::string_view, std::string_view)> each) {
+  std::string cursor = "0";
+  do {
+    Reply reply = TRY(ask(client, "HSCAN", key, cursor, "COUNT", kPage));
+    cursor = reply[0].text();
+    Reply pairs = reply[1];
+    for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
+      if (!each(pairs[i].text(), pairs[i + 1].text())) return {};
+    }
+  } while (cursor != "0");
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cursor, size_t limit,
+                                          bool with_attrs) {
+  std::vector<ListedEntry> out;
+  if (cursor->at_end || limit == 0) return out;
+  if (!cursor->state) cursor->state = std::make_shared<Listing>();
+  auto& listing = *static_cast<Listing*>(cursor->state.get());
+  while (out.size() < limit) {
+    if (listing.ready.empty()) {
+      if (listing.scanned) break;
+      TRY(scan_page(client, dir, &listing));
+      continue;
+    }
+    out.push_back(std::move(listing.ready.front()));
+    listing.ready.pop_front();
+  }
+  cursor->at_end = listing.scanned && listing.ready.empty();
+  if (!out.empty()) cursor->position = out.back().name;
+  if (with_attrs) TRY(add_attrs(client, &out));
+  return out;
+}
+
+Result<std::vector<SessionRecord>> list_sessions(Client& client) {
+  Commands commands;
+  commands.add("ZRANGE", kSessions, 0, -1, "WITHSCORES").add("HGETALL", kSessionInfos);
+  std::vector<Reply> replies = TRY(client.call(commands));
+  for (const Reply& reply : replies) {
+    if (reply.is_error()) return fail(error_of(reply));
+  }
+  std::vector<SessionRecord> out;
+  for (size_t i = 0; i + 1 < replies[0].size(); i += 2) {
+    SessionRecord session;
+    session.sid = parse_number<uint64_t>(replies[0][i].text()).value_or(0);
+    session.expire = parse_number<int64_t>(replies[0][i + 1].text()).value_or(0);
+    for (size_t j = 0; j + 1 < replies[1].size(); j += 2) {
+      if (replies[1][j].text() == replies[0][i].text()) session.info = replies[1][j + 1].text();
+    }
+    out.push_back(std::move(session));
+  }
+  std::ranges::sort(out, {}, &SessionRecord::sid);
+  return out;
+}
+
+Result<std::vector<Ino>> sustained_inodes(Client& client, uint64_t sid) {
+  Reply reply = TRY(ask(client, "SMEMBERS", sustained_key(sid)));
+  std::vector<Ino> out;
+  for (size_t i = 0; i < reply.size(); ++i) {
+    if (auto ino = parse_number<Ino>(reply[i].text())) out.push_back(*ino);
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+Result<std::vector<RecordLockOwner>> session_locks(Client& client, uint64_t sid) {
+  Reply keys = TRY(ask(client, "SMEMBERS", locked_key(sid)));
+  std::vector<RecordLockOwner> out;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    std::string_view key = keys[i].text();
+    bool is_flock = key.starts_with("lockf");
+    auto ino = parse_number<Ino>(key.substr(std::min<size_t>(key.size(), 5)));
+    if (!ino || !(is_flock || key.starts_with("lockp"))) continue;
+    Reply fields = TRY(ask(client, "HGETALL", key));
+    for (size_t j = 0; j + 1 < fields.size(); j += 2) {
+      auto holder = parse_holder(fields[j].text());
+      if (!holder || holder->sid != sid) continue;
+      RecordLockOwner& lock = out.emplace_back(RecordLockOwner{*ino, *holder, is_flock, LockKind::read, {}});
+      std::string_view value = fields[j + 1].text();
+      if (is_flock) {
+        lock.kind = value == "W" ? LockKind::write : LockKind::read;
+      } else {
+        lock.ranges = TRY(decode_plock_ranges(value));
+      }
+    }
+  }
+  std::ranges::sort(out, {}, &RecordLockOwner::ino);
+  return out;
+}
+
+Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, size_t limit) {
+  Reply reply = TRY(ask(client, "ZRANGEBYSCORE", kDeletedFiles, "-inf", "(" + std::to_string(before),
+                        "WITHSCORES", "LIMIT", 0, limit));
+  std::vector<DeletedFile> out;
+  for (size_t i = 0; i + 1 < reply.size(); i += 2) {
+    DeletedFile file;
+    if (!parse_pair(reply[i].text(), ':', &file.ino, &file.length)) continue;
+    file.deleted = parse_number<int64_t>(reply[i + 1].text()).value_or(0);
+    out.push_back(file);
+  }
+  return out;
+}
+
+Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length) {
+  std::vector<uint32_t> out;
+  uint64_t chunks = (length + kChunkSize - 1) / kChunkSize;
+  for (uint64_t first = 0; first < chunks; first += kPage) {
+    Commands commands;
+    for (uint64_t i = first; i < std::min(chunks, first + kPage); ++i) {
+      commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
+    }
+    std::vector<Reply> replies = TRY(client.call(commands));
+    for (size_t i = 0; i < replies.size(); ++i) {
+      if (replies[i].is_error()) return fail(error_of(replies[i]));
+      if (replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(first + i));
+    }
+  }
+  return out;
+}
+
+Result<std::vector<DelayedSlice>> unreferenced_slices(Client& client, size_t limit) {
+  std::vector<DelayedSlice> out;
+  TRY(scan_hash(client, kSliceRefs, [&](std::string_view field, std::string_view count) {
+    DelayedSlice slice;
+    if (count.starts_with('-') && field.starts_with('k') &&
+        parse_pair(field.substr(1), '_', &slice.id, &slice.size)) {
+      out.push_back(slice);
+    }
+    return out.size() < limit;
+  }));
+  return out;
+}
+
+Result<std::vector<DelayedRow>> delayed_slices(Client& client, int64_t before, size_t limit) {
+  std::vector<DelayedRow> out;
+  TRY(scan_hash(client, kDelayedSlices, [&](std::string_view field, std::string_view) {
+    DelayedRow row;
+    if (parse_pair(field, '_', &row.id, &row.deleted) && row.deleted < before) out.push_back(row);
+    return out.size() < limit;
+  }));
+  return out;
+}
+
+}  // namespace cider::meta::redis

@@ -1,0 +1,268 @@
+#include "meta/store/redis/transactions.h"
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <unordered_map>
+
+#include "base/bytes.h"
+#include "base/function_ref.h"
+#include "meta/store/redis/changes.h"
+#include "meta/store/redis/script.h"
+
+namespace cider::meta::redis {
+namespace {
+
+// Values of the script's first answer.
+constexpr int64_t kConflict = 0;
+constexpr int64_t kDone = 1;
+constexpr int64_t kIdInUse = 2;
+
+// What conflict replies said, by question: the values of one instant.
+using Known = std::unordered_map<std::string, std::vector<Answer>>;
+
+std::string random_name() {
+  unsigned char bytes[16];
+  if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes)) std::abort();
+  return "opid:" + to_hex({reinterpret_cast<const char*>(bytes), sizeof bytes});
+}
+
+// The answers to `items` in a script's reply, whose first element is no answer.
+std::vector<std::vector<Answer>> sorted_answers(const Reply& reply, size_t items,
+                                                FunctionRef<const ReadItem&(size_t)> item) {
+  std::vector<std::vector<Answer>> out;
+  size_t at = 1;
+  for (size_t i = 0; i < items; ++i) {
+    std::vector<Answer>& answers = out.emplace_back();
+    for (size_t n = checks_of(item(i)); n > 0; --n) answers.push_back(answer_of(reply[at++]));
+  }
+  return out;
+}
+
+// A short random sleep that grows, so that clients who meet in one directory get out of each other's way.
+void back_off(int attempt) {
+  if (attempt < 2) return;
+  thread_local std::minstd_rand random(std::random_device{}());
+  auto limit = static_cast<unsigned>(std::min(attempt * attempt * 50, 20'000));
+  std::this_thread::sleep_for(std::chrono::microseconds(random() % limit));
+}
+
+}  // namespace
+
+// A place in the hash of finished operations, and this operation's number there.
+class Transactions::Slot {
+ public:
+  explicit Slot(Transactions& owner) : owner_(owner), seq_(++owner.seq_) {
+    std::lock_guard lock(owner.slots_mutex_);
+    if (owner.free_slots_.empty()) owner.free_slots_.push_back(owner.slots_++);
+    number_ = owner.free_slots_.back();
+    owner.free_slots_.pop_back();
+  }
+  ~Slot() {
+    std::lock_guard lock(owner_.slots_mutex_);
+    owner_.free_slots_.push_back(number_);
+  }
+  Slot(const Slot&) = delete;
+  std::string name() const { return std::to_string(number_); }
+  uint64_t seq() const { return seq_; }
+
+ private:
+  Transactions& owner_;
+  const uint64_t seq_;
+  uint32_t number_;
+};
+
+// Answers from what conflicts told, then from hints, else by a flight.
+class Transactions::Hinted final : public Fetcher {
+ public:
+  Hinted(Transactions& owner, const Known& known, bool hints)
+      : owner_(owner), known_(known), use_hints_(hints) {}
+
+  Status fetch(const std::vector<ReadItem*>& items) override {
+    Status done = answer(items);
+    if (!done) failed_ = true;
+    return done;
+  }
+
+  const std::vector<std::vector<Answer>>& seen() const { return seen_; }
+  // What was read held at one instant, so nothing needs to be checked.
+  bool proven() const { return flights_ + (from_known_ ? 1 : 0) <= 1 && !from_hints_; }
+  bool failed() const { return failed_; }
+
+ private:
+  Status answer(const std::vector<ReadItem*>& items) {
+    std::vector<std::vector<Answer>> answers;
+    if (!without_asking(items, &answers)) {
+      answers.clear();
+      ++flights_;
+      TRY(owner_.ask(items, &answers));
+    }
+    for (size_t i = 0; i < items.size(); ++i) {
+      TRY(take_answers(items[i], answers[i]));
+      seen_.push_back(std::move(answers[i]));
+    }
+    return {};
+  }
+
+  bool without_asking(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers) {
+    bool hinted = false;
+    bool known = false;
+    for (const ReadItem* item : items) {
+      if (auto it = known_.find(name_of(*item)); it != known_.end()) {
+        known = true;
+        answers->push_back(it->second);
+        continue;
+      }
+      auto hint = use_hints_ ? owner_.hints_.recall(*item) : std::nullopt;
+      if (!hint) return false;
+      hinted = true;
+      answers->push_back({*std::move(hint)});
+    }
+    from_hints_ |= hinted;
+    from_known_ |= known;
+    return true;
+  }
+
+  Transactions& owner_;
+  const Known& known_;
+  const bool use_hints_;
+  std::vector<std::vector<Answer>> seen_;
+  int flights_ = 0;
+  bool from_known_ = false;
+  bool from_hints_ = false;
+  bool failed_ = false;
+};
+
+// Each flight is one instant, and the truth.
+class Transactions::Asking final : public Fetcher {
+ public:
+  explicit Asking(Transactions& owner) : owner_(owner) {}
+  Status fetch(const std::vector<ReadItem*>& items) override {
+    std::vector<std::vector<Answer>> answers;
+    TRY(owner_.ask(items, &answers));
+    for (size_t i = 0; i < items.size(); ++i) TRY(take_answers(items[i], answers[i]));
+    return {};
+  }
+
+ private:
+  Transactions& owner_;
+};
+
+Transactions::Transactions(Client& client) : client_(client), slots_key_(random_name()) {}
+
+Result<Reply> Transactions::call(const Steps& steps, bool ask, std::string_view slot, uint64_t seq,
+                                 std::stop_token stop) {
+  std::vector<std::string> rest;
+  rest.reserve(steps.keys.size() + steps.args.size() + 6);
+  bool with_slot = !slot.empty();
+  rest.push_back(std::to_string(steps.keys.size() + (with_slot ? 1 : 0)));
+  if (with_slot) rest.push_back(slots_key_);
+  rest.insert(rest.end(), steps.keys.begin(), steps.keys.end());
+  rest.push_back(std::to_string(steps.checks));
+  rest.push_back(ask ? "ask" : std::to_string(steps.writes));
+  rest.emplace_back(slot);
+  rest.push_back(with_slot ? std::to_string(seq) : "");
+  rest.insert(rest.end(), steps.args.begin(), steps.args.end());
+  Commands by_sha;
+  by_sha.add_list({"EVALSHA", script_sha()}, rest);
+  Reply reply = TRY(client_.call(by_sha, stop)).front();
+  if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) {
+    Commands whole;
+    whole.add_list({"EVAL", kScript}, rest);
+    reply = TRY(client_.call(whole, stop)).front();
+  }
+  if (reply.is_error()) return fail(error_of(reply));
+  return reply;
+}
+
+Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers) {
+  if (const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr) {
+    Reply reply = TRY(client_.run("GET", "i" + std::to_string(attr->ino)));
+    if (reply.is_error()) return fail(error_of(reply));
+    answers->push_back({answer_of(reply)});
+  } else {
+    Steps steps;
+    for (const ReadItem* item : items) add_checks(*item, nullptr, &steps);
+    if (steps.checks == 0) {
+      answers->resize(items.size());
+      return {};
+    }
+    Reply reply = TRY(call(steps, true, "", 0, {}));
+    *answers = sorted_answers(reply, items.size(), [&](size_t i) -> const ReadItem& { return *items[i]; });
+  }
+  for (size_t i = 0; i < items.size(); ++i) {
+    if ((*answers)[i].size() == 1) hints_.remember(*items[i], (*answers)[i].front());
+  }
+  return {};
+}
+
+Status Transactions::read(Operation operation) {
+  Asking fetcher(*this);
+  Transaction tx(fetcher);
+  TRY(operation(tx));
+  if (!tx.writes().empty()) return fail(EINVAL, "an operation that only reads has writes");
+  return {};
+}
+
+Result<Reply> Transactions::commit(const Transaction& tx, const std::vector<std::vector<Answer>>& seen,
+                                   const Slot& slot, std::stop_token stop) {
+  Steps steps;
+  for (size_t i = 0; i < seen.size(); ++i) add_checks(tx.reads()[i], &seen[i], &steps);
+  for (const WriteItem& item : tx.writes()) add_guards(item, &steps);
+  for (const WriteItem& item : tx.writes()) add_write(item, &steps);
+  return call(steps, false, steps.writes == 0 ? "" : slot.name(), slot.seq(), stop);
+}
+
+void Transactions::finish(const Transaction& tx, const Reply& reply) {
+  size_t count = 1;
+  for (const WriteItem& item : tx.writes()) {
+    hints_.apply(item);
+    const auto* append = std::get_if<AppendSlices>(&item);
+    if (append == nullptr) continue;
+    if (append->count) *append->count = static_cast<uint32_t>(reply[count].integer());
+    ++count;
+  }
+}
+
+Status Transactions::run(Operation operation, std::stop_token stop) {
+  Slot slot(*this);
+  Known known;
+  for (int attempt = 0;; ++attempt) {
+    if (stop.stop_requested()) return fail(EINTR);
+    Hinted fetcher(*this, known, attempt == 0);
+    Transaction tx(fetcher);
+    Status answer = operation(tx);
+    if (fetcher.failed()) return answer;
+    bool writes = answer && !tx.writes().empty();
+    if (!writes && fetcher.proven()) return answer;
+    Result<Reply> reply = [&]() -> Result<Reply> {
+      if (writes) return commit(tx, fetcher.seen(), slot, {});
+      Steps steps;  // an errno, or nothing to do: what it was concluded from must still hold
+      for (size_t i = 0; i < fetcher.seen().size(); ++i)
+        add_checks(tx.reads()[i], &fetcher.seen()[i], &steps);
+      return call(steps, false, "", 0, stop);
+    }();
+    if (!reply) return fail(reply.error());
+    int64_t verdict = (*reply)[0].integer();
+    if (verdict == kDone) {
+      if (writes) finish(tx, *reply);
+      return answer;
+    }
+    if (verdict == kIdInUse) return fail(EEXIST, "an id that was to be new is in use");
+    if (verdict != kConflict) return fail(EIO, "the commit's outcome is unknown");
+    ++conflicts_;
+    known.clear();
+    auto now = sorted_answers(*reply, fetcher.seen().size(),
+                              [&](size_t i) -> const ReadItem& { return tx.reads()[i]; });
+    for (size_t i = 0; i < now.size(); ++i) {
+      if (now[i].size() == 1) hints_.remember(tx.reads()[i], now[i].front());
+      known.emplace(name_of(tx.reads()[i]), std::move(now[i]));
+    }
+    back_off(attempt);
+  }
+}
+
+}  // namespace cider::meta::redis

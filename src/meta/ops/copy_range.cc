@@ -81,7 +81,7 @@ Status check_alive(Transaction& tx, const std::vector<Part>& parts) {
 
 Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* copied) {
   auto& in = tx.attr(asked.in, kSourceFields);
-  auto& out = tx.attr(asked.out, kTargetFields);
+  auto& out = tx.attr(asked.out, kTargetFields, field::all);
   uint64_t last = (asked.in_off + asked.len - 1) / kChunkSize;
   auto& chunks = tx.ask(ChunkRangeRead{
       asked.in, static_cast<uint32_t>(asked.in_off / kChunkSize), static_cast<uint32_t>(last), {}});

@@ -26,7 +26,7 @@ Status check_mode(int mode) {
 }
 
 Result<Attr> fallocate_op(Transaction& tx, OpEnv& env, Ino ino, int mode, uint64_t off, uint64_t len) {
-  auto& inode = tx.attr(ino, kFields);
+  auto& inode = tx.attr(ino, kFields, field::all);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;

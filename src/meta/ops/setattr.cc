@@ -62,7 +62,7 @@ void apply_times(const OpEnv& env, const AttrChange& change, Attr* attr) {
 }
 
 Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& change) {
-  auto& inode = tx.attr(ino, field::access | field::atime | field::mtime);
+  auto& inode = tx.attr(ino, field::access | field::atime | field::mtime, field::all);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   const Attr before = *inode.value;

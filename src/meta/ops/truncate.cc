@@ -14,7 +14,7 @@ constexpr Fields kTruncatedFields = field::access | field::length | field::nlink
 
 Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, bool by_handle,
                          bool kill_suidgid) {
-  auto& inode = tx.attr(ino, kTruncatedFields);
+  auto& inode = tx.attr(ino, kTruncatedFields, field::all);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;

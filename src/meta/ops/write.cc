@@ -31,7 +31,7 @@ Status check_slice(const ChunkSlice& s) {
 
 Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
                       std::vector<uint32_t>* counts) {
-  auto& inode = tx.attr(ino, kWrittenFields);
+  auto& inode = tx.attr(ino, kWrittenFields, field::all);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;

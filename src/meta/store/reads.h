@@ -46,6 +46,9 @@ struct AttrRead {
   Ino ino = 0;
   Fields depends = field::all;
   std::optional<Attr> value;
+  // Fields that decide nothing, but whose values the caller is told: an engine must not take these from
+  // memory without checking them.
+  Fields answered = field::none;
 };
 
 struct EntryRead {

@@ -38,7 +38,9 @@ class Transaction {
     ReadItem& slot = reads_.emplace_back(std::move(item));
     return std::get<Item>(slot);
   }
-  AttrRead& attr(Ino ino, Fields depends) { return ask(AttrRead{ino, depends, {}}); }
+  AttrRead& attr(Ino ino, Fields depends, Fields answered = field::none) {
+    return ask(AttrRead{ino, depends, {}, answered});
+  }
   EntryRead& entry(Ino parent, std::string_view name) {
     return ask(EntryRead{parent, std::string(name), {}});
   }

@@ -341,6 +341,12 @@ void add_checks(const ReadItem& item, const std::vector<Answer>* seen, Steps* st
   std::visit([&](const auto& question) { add(question, seen, steps); }, item);
 }
 
+void add_hint_checks(const ReadItem& item, const std::vector<Answer>& seen, Steps* steps) {
+  const auto* attr = std::get_if<AttrRead>(&item);
+  if (attr == nullptr || attr->answered == field::none) return add_checks(item, &seen, steps);
+  add_checks(AttrRead{attr->ino, attr->depends | attr->answered, {}}, &seen, steps);
+}
+
 Status take_answers(ReadItem* item, const std::vector<Answer>& answers) {
   return std::visit(
       [&](auto& question) -> Status {

@@ -25,6 +25,8 @@ std::string name_of(const ReadItem& item);
 
 // Adds the checks of `item`; `seen` holds its answers, or nothing where it is only asked.
 void add_checks(const ReadItem& item, const std::vector<Answer>* seen, Steps* steps);
+// The same for an answer that was a hint: what the operation tells its caller is checked, too.
+void add_hint_checks(const ReadItem& item, const std::vector<Answer>& seen, Steps* steps);
 // EIO where a record does not decode.
 Status take_answers(ReadItem* item, const std::vector<Answer>& answers);
 

@@ -88,6 +88,7 @@ class Transactions::Hinted final : public Fetcher {
   }
 
   const std::vector<std::vector<Answer>>& seen() const { return seen_; }
+  bool hinted(size_t i) const { return hinted_[i]; }
   // What was read held at one instant, so nothing needs to be checked.
   bool proven() const { return flights_ + (from_known_ ? 1 : 0) <= 1 && !from_hints_; }
   bool failed() const { return failed_; }
@@ -95,11 +96,14 @@ class Transactions::Hinted final : public Fetcher {
  private:
   Status answer(const std::vector<ReadItem*>& items) {
     std::vector<std::vector<Answer>> answers;
-    if (!without_asking(items, &answers)) {
+    std::vector<bool> hinted;
+    if (!without_asking(items, &answers, &hinted)) {
       answers.clear();
+      hinted.assign(items.size(), false);
       ++flights_;
       TRY(owner_.ask(items, &answers));
     }
+    hinted_.insert(hinted_.end(), hinted.begin(), hinted.end());
     for (size_t i = 0; i < items.size(); ++i) {
       TRY(take_answers(items[i], answers[i]));
       seen_.push_back(std::move(answers[i]));
@@ -107,21 +111,22 @@ class Transactions::Hinted final : public Fetcher {
     return {};
   }
 
-  bool without_asking(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers) {
-    bool hinted = false;
+  bool without_asking(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
+                      std::vector<bool>* hinted) {
     bool known = false;
     for (const ReadItem* item : items) {
-      if (auto it = known_.find(name_of(*item)); it != known_.end()) {
+      auto it = known_.find(name_of(*item));
+      hinted->push_back(it == known_.end());
+      if (it != known_.end()) {
         known = true;
         answers->push_back(it->second);
         continue;
       }
       auto hint = use_hints_ ? owner_.hints_.recall(*item) : std::nullopt;
       if (!hint) return false;
-      hinted = true;
       answers->push_back({*std::move(hint)});
     }
-    from_hints_ |= hinted;
+    from_hints_ |= std::ranges::find(*hinted, true) != hinted->end();
     from_known_ |= known;
     return true;
   }
@@ -130,6 +135,7 @@ class Transactions::Hinted final : public Fetcher {
   const Known& known_;
   const bool use_hints_;
   std::vector<std::vector<Answer>> seen_;
+  std::vector<bool> hinted_;
   int flights_ = 0;
   bool from_known_ = false;
   bool from_hints_ = false;
@@ -207,13 +213,21 @@ Status Transactions::read(Operation operation) {
   return {};
 }
 
-Result<Reply> Transactions::commit(const Transaction& tx, const std::vector<std::vector<Answer>>& seen,
+// An interrupt cannot take back a commit that was sent, so it does not end the wait for it.
+Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher, bool writes,
                                    const Slot& slot, std::stop_token stop) {
   Steps steps;
-  for (size_t i = 0; i < seen.size(); ++i) add_checks(tx.reads()[i], &seen[i], &steps);
+  for (size_t i = 0; i < fetcher.seen().size(); ++i) {
+    if (fetcher.hinted(i)) {
+      add_hint_checks(tx.reads()[i], fetcher.seen()[i], &steps);
+    } else {
+      add_checks(tx.reads()[i], &fetcher.seen()[i], &steps);
+    }
+  }
+  if (!writes) return call(steps, false, "", 0, stop);
   for (const WriteItem& item : tx.writes()) add_guards(item, &steps);
   for (const WriteItem& item : tx.writes()) add_write(item, &steps);
-  return call(steps, false, steps.writes == 0 ? "" : slot.name(), slot.seq(), stop);
+  return call(steps, false, slot.name(), slot.seq(), {});
 }
 
 void Transactions::finish(const Transaction& tx, const Reply& reply) {
@@ -238,24 +252,17 @@ Status Transactions::run(Operation operation, std::stop_token stop) {
     if (fetcher.failed()) return answer;
     bool writes = answer && !tx.writes().empty();
     if (!writes && fetcher.proven()) return answer;
-    Result<Reply> reply = [&]() -> Result<Reply> {
-      if (writes) return commit(tx, fetcher.seen(), slot, {});
-      Steps steps;  // an errno, or nothing to do: what it was concluded from must still hold
-      for (size_t i = 0; i < fetcher.seen().size(); ++i)
-        add_checks(tx.reads()[i], &fetcher.seen()[i], &steps);
-      return call(steps, false, "", 0, stop);
-    }();
-    if (!reply) return fail(reply.error());
-    int64_t verdict = (*reply)[0].integer();
+    Reply reply = TRY(commit(tx, fetcher, writes, slot, stop));
+    int64_t verdict = reply[0].integer();
     if (verdict == kDone) {
-      if (writes) finish(tx, *reply);
+      if (writes) finish(tx, reply);
       return answer;
     }
     if (verdict == kIdInUse) return fail(EEXIST, "an id that was to be new is in use");
     if (verdict != kConflict) return fail(EIO, "the commit's outcome is unknown");
     ++conflicts_;
     known.clear();
-    auto now = sorted_answers(*reply, fetcher.seen().size(),
+    auto now = sorted_answers(reply, fetcher.seen().size(),
                               [&](size_t i) -> const ReadItem& { return tx.reads()[i]; });
     for (size_t i = 0; i < now.size(); ++i) {
       if (now[i].size() == 1) hints_.remember(tx.reads()[i], now[i].front());

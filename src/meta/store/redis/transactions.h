@@ -31,8 +31,8 @@ class Transactions {
   class Hinted;
   class Asking;
 
-  // The commit of what `tx` read and wrote: its reply, see script.h.
-  Result<Reply> commit(const Transaction& tx, const std::vector<std::vector<Answer>>& seen, const Slot& slot,
+  // Checks what `tx` read, and writes if `writes`: the script's reply.
+  Result<Reply> commit(const Transaction& tx, const Hinted& fetcher, bool writes, const Slot& slot,
                        std::stop_token stop);
   // After a commit: the answers that flow back, and what is known now.
   void finish(const Transaction& tx, const Reply& reply);

@@ -226,7 +226,7 @@ Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view 
                 to,
                 &tx.attr(from.dir, field::access),
                 &tx.attr(to.dir, field::access),
-                &tx.lookup(from.dir, from.name, kMovedFields),
+                &tx.lookup(from.dir, from.name, kMovedFields, field::all),
                 &tx.lookup(to.dir, to.name, kVictimFields)};
         AttrRead* folder = ask_trash(tx, trash);
         TRY(tx.fetch());

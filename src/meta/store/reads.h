@@ -64,6 +64,7 @@ struct LookupRead {
   Fields depends = field::all;
   std::optional<Entry> value;
   std::optional<Attr> attr;
+  Fields answered = field::none;  // as in AttrRead
 };
 
 struct DirEmptyRead {

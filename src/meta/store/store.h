@@ -136,7 +136,8 @@ class Store {
 
   // --- work for background jobs; each in batches of at most `limit`
   virtual Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) = 0;
-  // The chunks of a file that have a record; engines without an index look only within its length.
+  // The chunks of a file that have a record; engines without an index look within its length and a little
+  // beyond.
   virtual Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) = 0;
   virtual Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) = 0;
   virtual Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) = 0;

@@ -44,8 +44,8 @@ class Transaction {
   EntryRead& entry(Ino parent, std::string_view name) {
     return ask(EntryRead{parent, std::string(name), {}});
   }
-  LookupRead& lookup(Ino parent, std::string_view name, Fields depends) {
-    return ask(LookupRead{parent, std::string(name), depends, {}, {}});
+  LookupRead& lookup(Ino parent, std::string_view name, Fields depends, Fields answered = field::none) {
+    return ask(LookupRead{parent, std::string(name), depends, {}, {}, answered});
   }
 
   // Sends the questions asked since the last fetch as one flight.

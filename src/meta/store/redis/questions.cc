@@ -342,9 +342,10 @@ void add_checks(const ReadItem& item, const std::vector<Answer>* seen, Steps* st
 }
 
 void add_hint_checks(const ReadItem& item, const std::vector<Answer>& seen, Steps* steps) {
-  const auto* attr = std::get_if<AttrRead>(&item);
-  if (attr == nullptr || attr->answered == field::none) return add_checks(item, &seen, steps);
-  add_checks(AttrRead{attr->ino, attr->depends | attr->answered, {}}, &seen, steps);
+  ReadItem whole = item;
+  if (auto* attr = std::get_if<AttrRead>(&whole)) attr->depends |= attr->answered;
+  if (auto* lookup = std::get_if<LookupRead>(&whole)) lookup->depends |= lookup->answered;
+  add_checks(whole, &seen, steps);
 }
 
 Status take_answers(ReadItem* item, const std::vector<Answer>& answers) {

@@ -175,19 +175,23 @@ Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, s
   return out;
 }
 
+// Chunks beyond the length were left by truncates: looked for as long as some are found.
 Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length) {
+  constexpr uint64_t kLastChunk = UINT32_MAX;
+  constexpr uint64_t kLookBeyond = 64;
   std::vector<uint32_t> out;
-  uint64_t chunks = (length + kChunkSize - 1) / kChunkSize;
-  for (uint64_t first = 0; first < chunks; first += kPage) {
+  uint64_t end = std::min((length + kChunkSize - 1) / kChunkSize + kLookBeyond, kLastChunk);
+  for (uint64_t first = 0; first < end;) {
     Commands commands;
-    for (uint64_t i = first; i < std::min(chunks, first + kPage); ++i) {
-      commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
-    }
+    uint64_t last = std::min(end, first + kPage);
+    for (uint64_t i = first; i < last; ++i) commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
     std::vector<Reply> replies = TRY(client.call(commands));
     for (size_t i = 0; i < replies.size(); ++i) {
       if (replies[i].is_error()) return fail(error_of(replies[i]));
       if (replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(first + i));
     }
+    if (!out.empty()) end = std::min(std::max(end, out.back() + 1 + kLookBeyond), kLastChunk);
+    first = last;
   }
   return out;
 }

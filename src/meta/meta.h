@@ -32,6 +32,7 @@
 #include "meta/model/session.h"
 #include "meta/model/volume.h"
 #include "meta/open_files.h"
+#include "meta/own_session.h"
 #include "meta/store/store.h"
 
 namespace cider::meta {
@@ -135,7 +136,9 @@ class Meta {
   Store& store() { return *store_; }
   const MetaOptions& options() const { return options_; }
   std::shared_ptr<const Volume> volume() const;
-  uint64_t session_id() const { return sid_; }
+  // Another one than before: others took this client for dead and cleaned up its session, with the locks and
+  // the unlinked open files it held. 0 without a session (read-only).
+  uint64_t session_id() const { return session_.id(); }
   // Called after a heartbeat found a changed setting.
   void on_volume_change(std::function<void(const Volume&)> callback);
 
@@ -207,6 +210,9 @@ class Meta {
   using Done = std::move_only_function<void(Status)>;
   void flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, bool wait, Done done);
   void setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange& range, bool wait, Done done);
+  // Whether a lock on this open file was lost with the session under which it was taken. Until its last close
+  // nothing more that was written to it is committed.
+  bool has_lost_locks(Ino ino) const { return open_files_.has_lost_locks(ino, session_id()); }
   Result<PlockRange> getlk(Ino ino, uint64_t owner, const PlockRange& range);
 
   // --- the volume
@@ -261,7 +267,7 @@ class Meta {
   IdRange inode_ids_;
   IdRange slice_ids_;
   OpenFiles open_files_;
-  uint64_t sid_ = 0;
+  OwnSession session_;
   std::mutex trash_mutex_;
   std::string trash_name_;
   Ino trash_ino_ = 0;

@@ -137,7 +137,11 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   const Ino at = inner(ino);
   std::optional<Attr> after;
   if (set.size) {
-    if (handle && !TRY(find_file(*handle, at))->writable()) return fail(EINVAL);
+    if (handle) {
+      const auto file = TRY(find_file(*handle, at));
+      if (!file->writable()) return fail(EINVAL);
+      TRY(check_locks(*file));
+    }
     after = TRY(truncate(caller, at, *set.size, handle.has_value(), set.kill_suidgid));
   }
   const meta::AttrChange change{.mode = set.mode,

@@ -317,5 +317,46 @@ TEST(Locks, CloseReleasesTheOwnersRecordLocksByWhateverHandle) {
   m.close(ino, h2);
 }
 
+// Somebody else cleans up the session of a mount that was paused for too long.
+TEST(FileTest, AHandleThatLostItsLockAnswersErrors) {
+  SharedVolume shared;
+  Mount a(shared), b(shared);
+  const Ino ino = a.make(kRootIno, "f", "before");
+  const Handle locked = a.open(ino, O_RDWR).handle, other = a.open(ino, O_RDWR).handle;
+  const auto flock = [](Mount& mount, Ino file, Handle handle, LockType type) {
+    int answer = -1;
+    mount.fs.flock(mount.root, file, handle, handle, type, false,
+                   [&](Status status) { answer = code_of(status); });
+    return answer;
+  };
+  ASSERT_EQ(flock(a, ino, locked, LockType::write), 0);
+  ASSERT_TRUE(a.write(ino, locked, 0, "under the lock"));
+  const uint64_t session = a.meta.session_id();
+  ASSERT_TRUE(shared.engine.run(
+      [&](meta::Transaction& tx) -> Status {
+        tx.write(meta::DeleteSession{session});
+        return {};
+      },
+      {}));
+  const Handle theirs = b.open(ino, O_RDWR).handle;
+  ASSERT_EQ(flock(b, ino, theirs, LockType::write), 0) << "free";
+
+  EXPECT_EQ(code_of(a.fs.fsync(a.root, ino, locked, false)), ESTALE) << "what is pending must not land";
+  EXPECT_NE(a.meta.session_id(), session);
+  EXPECT_EQ(code_of(a.fs.read(a.root, ino, locked, 0, 10)), EIO);
+  EXPECT_EQ(code_of(a.write(ino, locked, 0, "x")), EIO);
+  EXPECT_EQ(code_of(a.fs.fallocate(a.root, ino, locked, 0, 0, 10)), EIO);
+  EXPECT_EQ(code_of(a.fs.setattr(a.root, ino, {.size = 0}, locked)), EIO);
+  EXPECT_EQ(flock(a, ino, locked, LockType::write), EIO);
+  EXPECT_EQ(flock(a, ino, locked, LockType::unlock), 0);
+  EXPECT_EQ(a.read(ino, other), "before") << "who held no lock relies on none";
+  EXPECT_EQ(b.read(ino, theirs), "before");
+  EXPECT_EQ(code_of(a.fs.flush(a.root, ino, locked, 0)), EIO);
+  a.fs.release(a.root, ino, locked, {});
+  a.close(ino, other);
+  b.close(ino, theirs);
+  EXPECT_EQ(a.content(ino), "before");
+}
+
 }  // namespace
 }  // namespace cider::vfs

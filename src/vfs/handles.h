@@ -63,6 +63,9 @@ struct OpenHandle {
   std::unique_ptr<DirStream> listing;      // directories
   std::unique_ptr<InternalFile> internal;  // internal files
 
+  // The session of this client under which the handle first got a lock; 0: never.
+  std::atomic<uint64_t> locked_under = 0;
+
   bool readable() const;
   bool writable() const;
 };

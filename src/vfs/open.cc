@@ -88,6 +88,7 @@ Status VolumeFileSystem::flush(const Caller& caller, Ino ino, Handle handle, uin
   Status flushed;
   if (file->writable() || data_.has_pending(ino)) flushed = data_.flush(ino, caller.interrupt);
   if (file->inode->forget_lock_owner(lock_owner)) unlock_all(caller, ino, lock_owner);
+  TRY(check_locks(*file));
   return flushed;
 }
 

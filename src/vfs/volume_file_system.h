@@ -151,6 +151,10 @@ class VolumeFileSystem : public FileSystem {
   OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
+  // EIO through a handle whose locks were lost: others may have changed, or locked, what it relies on.
+  Status check_locks(const OpenHandle& handle) const;
+  // Notes in the handle that it has got a lock.
+  Completion<void> noting_lock(std::shared_ptr<OpenHandle> handle, Completion<void> done);
   void flush_before_unlock(const Caller& caller, Ino ino);
 
   // --- directories

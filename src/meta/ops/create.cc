@@ -155,7 +155,9 @@ Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {
   open_files_.open(made.ino);
   Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
     auto& dir = tx.attr(parent, kParentFields);
+    SessionRead* session = ask_own_session(tx, env);
     TRY(tx.fetch());
+    TRY(check_own_session(session));
     TRY(check_search(env, dir.value));
     TRY(check_dir(env, *dir.value, DirUse::add));
     TRY(check_room(tx, env, 4096, 1));

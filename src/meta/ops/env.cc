@@ -82,7 +82,7 @@ SessionRead* ask_own_session(Transaction& tx, const OpEnv& env) {
 }
 
 Status check_own_session(const SessionRead* session) {
-  if (session && !session->expire) return fail(EIO, "this client's session was cleaned up");
+  if (session && !session->expire) return fail(kSessionGone);
   return {};
 }
 

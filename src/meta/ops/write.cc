@@ -29,9 +29,19 @@ Status check_slice(const ChunkSlice& s) {
   return {};
 }
 
+// What was written under a lock that is lost must not land: somebody else may have the lock now.
+Status check_locks(Transaction& tx, const OpEnv& env, Ino ino) {
+  if (!env.open_files.has_locks(ino)) return {};
+  if (env.open_files.has_lost_locks(ino, env.sid)) return fail(ESTALE, "the locks on the file were lost");
+  SessionRead* session = ask_own_session(tx, env);
+  TRY(tx.fetch());
+  return check_own_session(session);
+}
+
 Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
                       std::vector<uint32_t>* counts) {
   auto& inode = tx.attr(ino, kWrittenFields);
+  TRY(check_locks(tx, env, ino));
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;

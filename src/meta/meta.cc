@@ -78,6 +78,16 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   return fail(EIO, "an operation kept asking for more: ACL rules, trash folders or sessions");
 }
 
+Status Meta::with_new_inode(FunctionRef<Status(Ino)> make) {
+  constexpr int kTries = 10;
+  for (int tries = 0; tries < kTries; ++tries) {
+    Status made = make(TRY(inode_ids_.next()));
+    if (made || made.error().code != kInodeTaken) return made;
+    TRY(inode_ids_.skip_used());
+  }
+  return fail(EIO, "every new inode number turns out to be in use");
+}
+
 Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);

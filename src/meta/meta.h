@@ -237,6 +237,8 @@ class Meta {
   // Runs an operation with fresh inputs per attempt; fetches ACL rules it lacks. See ops/env.h.
   Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation,
              Trash trash = Trash::unused);
+  // Runs `make` with a new inode number, and with another one where it turns out to be taken.
+  Status with_new_inode(FunctionRef<Status(Ino)> make);
   // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
   Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
   // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was

@@ -82,7 +82,9 @@ void Jobs::run_heartbeats() {
 void Jobs::beat() {
   const bool has_session = meta_.session_id() != 0;
   if (has_session) {
-    if (Status alive = meta_.session_.renew(); !alive) log::warning("heartbeat: " + alive.error().to_string());
+    for (const Status& done : {meta_.session_.renew(), meta_.inode_ids_.check(), meta_.slice_ids_.check()}) {
+      if (!done) log::warning("heartbeat: " + done.error().to_string());
+    }
   }
   reload_volume();
   if (has_session && meta_.options_.background_jobs) {

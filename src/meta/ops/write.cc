@@ -105,8 +105,10 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
     // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the
     // id.
     std::vector<Slice> present = TRY(chunk(ino, slices[0].index));
-    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end())
+    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end()) {
+      TRY(slice_ids_.skip_used());
       return fail(std::move(done).error());
+    }
     written.attr = TRY(getattr(ino));
     return written;
   }

@@ -107,6 +107,9 @@ class Store {
   // Adds and answers the new value, for next_inode and next_chunk as "first free id": a client owns
   // [answer-delta, answer).
   virtual Result<int64_t> add_counter(Counter counter, int64_t delta) = 0;
+  // The highest number in use that the counter (next_inode or next_chunk) gives out, where that is cheap to
+  // tell; else 0.
+  virtual Result<uint64_t> highest_id(Counter) { return 0; }
   // Sets the counter to `value` if it is below value-diff; whether it was: "who does the job this period".
   virtual Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) = 0;
 

@@ -119,6 +119,9 @@ class SqliteStore final : public Store {
     return change_and_answer<int64_t>(
         [&](Turn& turn) { return sqlite::add_counter(turn.db, counter, delta); });
   }
+  Result<uint64_t> highest_id(Counter counter) override {
+    return sqlite::highest_id(*TRY(readers_.acquire()), counter);
+  }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
     return change_and_answer<bool>(
         [&](Turn& turn) { return sqlite::set_if_small(turn.db, counter, value, diff); });

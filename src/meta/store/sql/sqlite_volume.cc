@@ -41,6 +41,13 @@ Result<int64_t> counter(Connection& db, Counter counter) {
   return TRY(row.next()) ? row.integer(0) : 0;
 }
 
+Result<uint64_t> highest_id(Connection& db, Counter counter) {
+  Query row = counter == Counter::next_chunk
+                  ? TRY(db.query("SELECT max(chunkid) FROM jfs_chunk_ref"))
+                  : TRY(db.query("SELECT max(inode) FROM jfs_node WHERE inode<?", kTrashIno));
+  return TRY(row.next()) ? static_cast<uint64_t>(row.integer(0)) : 0;
+}
+
 Result<int64_t> add_counter(Connection& db, Counter counter, int64_t delta) {
   Query row =
       TRY(db.query("INSERT INTO jfs_counter (name,value) VALUES (?,?) "

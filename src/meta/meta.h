@@ -6,6 +6,8 @@
 // not decode.
 #pragma once
 
+#include <fcntl.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -145,10 +147,10 @@ class Meta {
   // --- names
   Result<Node> lookup(const Caller& caller, Ino parent, std::string_view name);
   Result<Node> mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node);
-  // As mknod of a file, but answers an existing file too unless `exclusive`; the inode counts as open.
+  // As mknod of a file, but opens an existing file with `flags` unless `exclusive`; the inode counts as open.
   // `created` tells.
   Result<Node> create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode, bool exclusive,
-                      bool* created);
+                      bool* created, int flags = O_RDWR);
   // A file without a name, open; link() may give it one.
   Result<Node> tmpfile(const Caller& caller, Ino parent, uint16_t mode);
   Result<Node> link(const Caller& caller, Ino ino, Ino parent, std::string_view name);

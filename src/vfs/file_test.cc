@@ -90,6 +90,36 @@ TEST(File, CreateOfAnExistingNameOpensAndTruncates) {
   EXPECT_EQ(code_of(m.fs.create(m.root, kRootIno, "a", 0600, O_RDWR | O_EXCL)), EEXIST);
 }
 
+// Another client made the name since the kernel looked it up: the kernel asks nothing of what CREATE answers.
+TEST(File, CreateOfWhatAnotherMadeAsksAsOpenDoes) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "content");
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 04600, .uid = 7, .gid = 7}, {}));
+  const Caller owner{.uid = 7, .gid = 7, .pid = 1}, other{.uid = 8, .gid = 7, .pid = 1};
+  const auto create = [&](const Caller& who, const char* name, int flags) {
+    auto made = m.fs.create(who, kRootIno, name, 0666, flags);
+    if (made) m.close(made->entry.ino, made->open.handle);
+    return code_of(made);
+  };
+  EXPECT_EQ(create(other, "a", O_RDONLY), ESTALE) << "its groups are not known: the kernel shall look again";
+  EXPECT_EQ(m.stat(ino).length, 7u);
+  EXPECT_EQ(create(owner, "a", O_RDWR), 0);
+  EXPECT_EQ(create(owner, "a", O_WRONLY | O_TRUNC), 0);
+  EXPECT_EQ(m.stat(ino).length, 0u);
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 0400}, {}));
+  EXPECT_EQ(create(owner, "a", O_RDWR), EACCES);
+  EXPECT_EQ(create(owner, "a", O_RDONLY), 0);
+  EXPECT_EQ(create(m.root, "a", O_RDWR), 0);
+  m.mkdir(kRootIno, "dir");
+  ASSERT_TRUE(m.fs.symlink(m.root, kRootIno, "link", "a"));
+  ASSERT_TRUE(m.fs.mknod(m.root, kRootIno, "fifo", S_IFIFO | 0666, 0));
+  for (const char* name : {"dir", "link", "fifo"}) {
+    EXPECT_EQ(create(m.root, name, O_RDWR), ESTALE) << name;
+    EXPECT_EQ(create(m.root, name, O_RDWR | O_EXCL), EEXIST) << name;
+  }
+}
+
 TEST(File, TimesThatAreSetStayAfterBufferedWritesAreCommitted) {
   SharedVolume volume;
   Mount m(volume);
@@ -318,7 +348,7 @@ TEST(Locks, CloseReleasesTheOwnersRecordLocksByWhateverHandle) {
 }
 
 // Somebody else cleans up the session of a mount that was paused for too long.
-TEST(FileTest, AHandleThatLostItsLockAnswersErrors) {
+TEST(File, AHandleThatLostItsLockAnswersErrors) {
   SharedVolume shared;
   Mount a(shared), b(shared);
   const Ino ino = a.make(kRootIno, "f", "before");

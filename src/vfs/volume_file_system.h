@@ -148,6 +148,7 @@ class VolumeFileSystem : public FileSystem {
 
   // --- files
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino) const;
+  Result<OpenReply> open_present(const Caller& caller, const meta::Node& node, int flags);
   OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);

@@ -119,7 +119,7 @@ Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name
 }
 
 Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode,
-                          bool exclusive, bool* created) {
+                          bool exclusive, bool* created, int flags) {
   TRY(check_writable());
   TRY(check_new_name(parent, name));
   NewNode node{FileType::file, mode, 0, {}};
@@ -147,7 +147,7 @@ Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view nam
   if (made.error().code != EEXIST || !present) return fail(std::move(made).error());
   *created = false;
   if (!present->attr.is_file()) return fail(present->attr.is_dir() ? EISDIR : EEXIST);
-  present->attr = TRY(open(caller, present->ino, O_RDWR));
+  present->attr = TRY(open(caller, present->ino, flags));
   return *present;
 }
 

@@ -53,6 +53,9 @@ struct MetaOptions {
   std::chrono::seconds heartbeat{12};
   bool background_jobs = true;  // the shared ones: trash, deleted files, stale sessions
   int max_deletes = 10;         // threads that delete objects; 0: never delete
+  // Files may have capabilities, the xattr security.capability: then a change of their data or owner takes
+  // it.
+  bool file_capabilities = false;
   SessionInfo session;
 };
 
@@ -181,6 +184,9 @@ class Meta {
   Status setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
                   XattrMode mode);
   Status removexattr(const Caller& caller, Ino ino, std::string_view name);
+  // Before a write to a file that may have capabilities. Truncate, fallocate, copies and chown do it
+  // themselves.
+  Status remove_capability(Ino ino);
   Result<AclRule> get_acl(Ino ino, AclKind kind);  // ENODATA without one
   Status set_acl(const Caller& caller, Ino ino, AclKind kind, const AclRule& rule,
                  bool kill_sgid);  // empty rule: remove

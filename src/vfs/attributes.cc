@@ -57,6 +57,7 @@ void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
   if (!inode) return;
   const bool foreign = inode->update([&](Attr& known) {
     if (changes_.since(ino, moment)) return false;  // the answer may be older than what is known
+    if (known.ctime != attr.ctime) inode->may_have_capability = true;
     const bool differs = attr.is_file() && (known.mtime != attr.mtime || known.length != attr.length);
     known = attr;
     return differs;
@@ -184,6 +185,15 @@ Status VolumeFileSystem::kill_suidgid(const Caller& caller, OpenInode& inode) {
   kernel_.moved_ctime(inode.ino(), after);
   notify({.ino = outer(inode.ino())});
   return {};
+}
+
+// Capabilities go with any write, root's too; with HANDLE_KILLPRIV_V2 the kernel leaves that to us and has no
+// flag for it.
+Status VolumeFileSystem::kill_capability(OpenInode& inode) {
+  if (!inode.may_have_capability.exchange(false)) return {};
+  Status gone = meta_.remove_capability(inode.ino());
+  if (!gone) inode.may_have_capability = true;
+  return gone;
 }
 
 Result<StatFs> VolumeFileSystem::statfs(const Caller&, Ino) {

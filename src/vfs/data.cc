@@ -64,6 +64,7 @@ void VolumeFileSystem::write(const Caller& caller, Ino ino, Handle handle, uint6
     if (off >= kMaxFileSize || data.size() > kMaxFileSize - off) return fail(EFBIG);
     if (refuses_as_full(*file->inode, off + data.size())) return fail(ENOSPC);
     if (kill) TRY(kill_suidgid(caller, *file->inode));
+    if (options_.enable_cap) TRY(kill_capability(*file->inode));
     return data_.write(ino, off, std::move(data), clock_.now());
   };
   const auto size = static_cast<uint32_t>(data.size());

@@ -211,6 +211,49 @@ TEST(File, WritingTakesSuidWhenAsked) {
   m.close(ino, h);
 }
 
+TEST(File, ChangesTakeCapabilities) {
+  SharedVolume volume;
+  Mount m(volume, {.enable_cap = true}), b(volume, {.enable_cap = true});
+  const Ino ino = m.make(kRootIno, "a", "0123456789");
+  const auto set = [&](Mount& mount) {
+    ASSERT_TRUE(mount.fs.setxattr(mount.root, ino, "security.capability", "cap", {}));
+  };
+  const auto is_gone = [&] { return code_of(m.fs.getxattr(m.root, ino, "security.capability")) == ENODATA; };
+  const Handle handle = m.open(ino, O_RDWR).handle;
+  set(m);
+  ASSERT_TRUE(m.write(ino, handle, 0, "x"));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  ASSERT_TRUE(m.write(ino, handle, 0, "x"));
+  EXPECT_TRUE(is_gone()) << "set again after a write";
+  set(b);
+  m.stat(ino);
+  ASSERT_TRUE(m.write(ino, handle, 0, "x"));
+  EXPECT_TRUE(is_gone()) << "set by another client";
+  set(m);
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 0711}, {}));
+  m.content(ino);
+  EXPECT_FALSE(is_gone()) << "neither chmod nor reading is a reason";
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.uid = 5}, {}));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.size = 5}, {}));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  m.close(ino, m.open(ino, O_RDWR | O_TRUNC).handle);
+  EXPECT_TRUE(is_gone());
+  set(m);
+  ASSERT_TRUE(m.fs.fallocate(m.root, ino, handle, 0, 0, 10));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  const Ino from = m.make(kRootIno, "from", "data");
+  const Handle source = m.open(from, O_RDONLY).handle;
+  ASSERT_TRUE(m.fs.copy_file_range(m.root, from, source, 0, ino, handle, 0, 4));
+  EXPECT_TRUE(is_gone());
+  m.close(from, source);
+  m.close(ino, handle);
+}
+
 TEST(File, AFullVolumeIsToldAtCloseAndThenAtWrite) {
   SharedVolume volume({.capacity = 1 << 20});
   Mount m(volume);

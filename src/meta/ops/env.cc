@@ -127,6 +127,14 @@ void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int
   tx.write(std::move(patch));
 }
 
+XattrRead* ask_capability(Transaction& tx, const OpEnv& env, Ino ino) {
+  return env.options.file_capabilities ? &tx.ask(XattrRead{ino, std::string(kCapability), {}}) : nullptr;
+}
+
+void drop_capability(Transaction& tx, const XattrRead* capability) {
+  if (capability && capability->value) tx.write(RemoveXattr{capability->ino, capability->name});
+}
+
 uint16_t without_suidgid(uint16_t mode) {
   mode &= ~04000;
   if (mode & 010) mode &= ~02000;

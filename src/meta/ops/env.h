@@ -85,6 +85,12 @@ Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before
 // Moves the times of a directory whose entries changed, and its nlink.
 void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int nlink_delta);
 
+// File capabilities go with a change of the data or the owner, whoever makes it, as in Linux. Null where the
+// mount has none (then nothing is asked).
+inline constexpr std::string_view kCapability = "security.capability";
+XattrRead* ask_capability(Transaction& tx, const OpEnv& env, Ino ino);
+void drop_capability(Transaction& tx, const XattrRead* capability);
+
 // Mode without suid, and without sgid where the group may execute.
 uint16_t without_suidgid(uint16_t mode);
 

@@ -24,6 +24,12 @@ Status Jobs::start() {
   auto setting = TRY(meta_.store_->load_setting());
   setting_ = setting.value_or("");
   if (!meta_.options_.read_only) TRY(meta_.session_.begin());
+  if (TRY(meta_.store_->has_quotas())) {
+    log::warning(
+        "the volume has quotas of directories, users or groups: this client neither enforces them nor counts "
+        "what it writes against them. Only the limits of the whole volume hold here; after writing run "
+        "`juicefs quota check --repair` to correct the quotas' usage");
+  }
   std::lock_guard lock(mutex_);
   started_ = true;
   threads_.emplace_back([this] { run_heartbeats(); });

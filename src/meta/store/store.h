@@ -92,6 +92,9 @@ class Store {
   // Removes the volume and everything that we ever kept in the database.
   virtual Status destroy_volume() = 0;
 
+  // Whether JuiceFS has set quotas of directories, users or groups.
+  virtual Result<bool> has_quotas() { return false; }
+
   // --- transactions
   // Runs `operation` until its writes are committed while its read set holds, or it answers an error that its
   // read set bears out. Writes nothing when it answers an error. EINTR if `stop` is requested before it was

@@ -294,6 +294,7 @@ class View final : public Store {
   }
   Status save_setting(std::string_view setting) override { return s_.save_setting(setting); }
   Status destroy_volume() override { return s_.destroy_volume(); }
+  Result<bool> has_quotas() override { return s_.has_quotas(); }
   Status run(Operation operation, std::stop_token stop) override { return s_.run(operation, stop); }
   Status read(Operation operation) override { return s_.read(operation); }
   Status sync() override { return s_.sync(); }

@@ -86,6 +86,8 @@ class SqliteStore final : public Store {
     return change([&](Turn& turn) { return sqlite::drop_schema(turn.db); });
   }
 
+  Result<bool> has_quotas() override { return sqlite::has_quotas(*TRY(readers_.acquire())); }
+
   Status run(Operation operation, std::stop_token stop) override {
     if (!writer_) return read_only();
     return writer_->run(

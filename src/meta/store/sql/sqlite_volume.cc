@@ -36,6 +36,12 @@ Status save_setting(Connection& db, std::string_view setting) {
   return {};
 }
 
+Result<bool> has_quotas(Connection& db) {
+  Query row = TRY(
+      db.query("SELECT EXISTS(SELECT 1 FROM jfs_dir_quota) OR EXISTS(SELECT 1 FROM jfs_user_group_quota)"));
+  return TRY(row.next()) && row.integer(0) != 0;
+}
+
 Result<int64_t> counter(Connection& db, Counter counter) {
   Query row = TRY(db.query("SELECT value FROM jfs_counter WHERE name=?", Text{counter_name(counter)}));
   return TRY(row.next()) ? row.integer(0) : 0;

@@ -113,6 +113,24 @@ TEST_P(OpenTest, DeadSessionsAreCleanedUp) {
   EXPECT_FALSE(dump.lock_sessions.contains(sid));
 }
 
+// The name may come from the client whose session dies, or the file lose it again.
+TEST_P(OpenTest, CleanUpOfADeadSessionKeepsOnlyTmpfilesThatHaveAName) {
+  make();
+  Ino linked = made(b().tmpfile(Caller{}, kRootIno, 0600));
+  Ino unlinked = made(b().tmpfile(Caller{}, kRootIno, 0600));
+  for (Ino ino : {linked, unlinked})
+    ASSERT_TRUE(volume_->data().write(b(), ino, 0, kUnit, ino, clock().now()));
+  ASSERT_TRUE(b().link(Caller{}, linked, kRootIno, "linked"));
+  ASSERT_TRUE(b().link(Caller{}, unlinked, kRootIno, "unlinked"));
+  ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "unlinked"));
+  volume_->abandon(1);
+  clock().advance(61);
+  ASSERT_TRUE(a().clean_stale_sessions());
+  EXPECT_EQ(read(linked), (testing::FakeData::Units{{0, linked}}));
+  EXPECT_EQ(code_of(a().getattr(unlinked)), ENOENT);
+  EXPECT_TRUE(volume_->dump().sustained.empty());
+}
+
 TEST_P(OpenTest, ACleanedUpClientMayNotGoOn) {
   make();
   Ino file = mkfile("f");
@@ -178,7 +196,8 @@ TEST_P(PausedTest, WhatItUnlinksThenHangsOnItsNewSession) {
   EXPECT_EQ(code_of(volume_->data().write(b(), file, 0, kUnit, 1, clock().now())), 0);
   volume_->abandon(1);
   clean_up_b();
-  EXPECT_EQ(code_of(a().getattr(file)), ENOENT) << "nobody would have cleaned up after a session without record";
+  EXPECT_EQ(code_of(a().getattr(file)), ENOENT)
+      << "nobody would have cleaned up after a session without record";
   EXPECT_EQ(code_of(a().getattr(tmp)), ENOENT);
 }
 
@@ -281,6 +300,31 @@ TEST_P(TrashTest, RootTakesThingsOut) {
   EXPECT_EQ(attr(kRootIno).nlink, 3u);
   EXPECT_EQ(attr(dir).parent, kRootIno);
   EXPECT_EQ(code_of(a().mknod(Caller{}, dir, "in", NewNode{})), 0);
+}
+
+TEST_P(TrashTest, AFolderInTheTrashTakesOnlyWhatIsRestored) {
+  make({.trash_days = 1});
+  Ino dir = mkdir("d");
+  Ino file = mkfile("f", dir), sub = mkdir("sub", dir);
+  ASSERT_TRUE(a().unlink(Caller{}, dir, "f"));
+  ASSERT_TRUE(a().rmdir(Caller{}, dir, "sub"));
+  ASSERT_TRUE(a().rmdir(Caller{}, kRootIno, "d"));
+  Ino folder = hour_folder(a());
+  std::string prefix = std::to_string(dir) + "-";
+  std::string of_file = prefix + std::to_string(file) + "-f", of_sub = prefix + std::to_string(sub) + "-sub";
+  EXPECT_EQ(rename(folder, of_file, dir, "f"), ENOENT);
+  EXPECT_EQ(rename(folder, of_file, dir, "f", kRenameRestore, user(1, 1)), EPERM);
+  EXPECT_EQ(rename(folder, of_file, dir, "f", kRenameRestore | kRenameNoReplace), 0);
+  EXPECT_EQ(rename(folder, of_sub, dir, "sub", kRenameRestore | kRenameNoReplace), 0);
+  EXPECT_EQ(attr(file).parent, dir);
+  EXPECT_EQ(attr(sub).parent, dir);
+  EXPECT_EQ(attr(dir).nlink, 3u);
+  mkfile("f2");
+  EXPECT_EQ(rename(kRootIno, "f2", dir, "f", kRenameRestore | kRenameNoReplace), EEXIST);
+  EXPECT_EQ(rename(folder, "1-" + std::to_string(dir) + "-d", kRootIno, "d", kRenameRestore), 0);
+  EXPECT_EQ(list(dir), (std::vector<std::string>{"f", "sub"}));
+  EXPECT_EQ(a().resolve(Caller{}, kRootIno, "d/f")->ino, file);
+  EXPECT_TRUE(list(folder).empty());
 }
 
 TEST_P(TrashTest, EachLinkHasItsPlaceAndTheLastOneEnds) {

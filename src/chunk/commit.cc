@@ -85,6 +85,7 @@ void Writer::commit(const FilePtr& file) {
         }
         mtime = std::max(mtime, entry.mtime);
       }
+      file->in_commit = batch;
       file->records_version++;
     }
     Status status = catalog_.commit(file->ino, slices, mtime);
@@ -171,6 +172,7 @@ void Writer::commit_failed(const FilePtr& file, size_t batch, const Error& error
 void Writer::pop_entries(FileState& file, size_t count) {
   file.log.erase(file.log.begin(), file.log.begin() + static_cast<std::ptrdiff_t>(count));
   file.repeat = 0;
+  file.in_commit = 0;
   file.last_used = Monotonic::now();
   file.changed.notify_all();
 }

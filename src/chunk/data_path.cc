@@ -109,7 +109,12 @@ std::optional<Pending> DataPath::pending(Ino ino) const {
 }
 
 Status DataPath::ordered(Ino ino, std::stop_token stop, std::move_only_function<Status()> change) {
-  return impl_->writer.ordered(impl_->file(ino), std::move(stop), std::move(change));
+  return impl_->writer.ordered(impl_->file(ino), UINT64_MAX, std::move(stop), std::move(change));
+}
+
+Status DataPath::truncate(Ino ino, uint64_t length, std::stop_token stop,
+                          std::move_only_function<Status()> change) {
+  return impl_->writer.ordered(impl_->file(ino), length, std::move(stop), std::move(change));
 }
 
 void DataPath::invalidate(Ino ino) {
@@ -133,7 +138,9 @@ Status DataPath::flush_all(std::chrono::milliseconds deadline) {
   Status first;
   for (const auto& file : files) {
     Status status = impl_->writer.flush(file, {}, until);
-    if (!status && first) {
+    if (!status && impl_->writer.is_gone(file)) {
+      impl_->writer.discard(file);
+    } else if (!status && first) {
       first =
           fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
     }

@@ -121,7 +121,7 @@ Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t 
                                         bool kill_suidgid) {
   if (size > kMaxFileSize) return fail(EFBIG);
   Attr after;
-  TRY(data_.ordered(ino, caller.interrupt, [&]() -> Status {
+  TRY(data_.truncate(ino, size, caller.interrupt, [&]() -> Status {
     after = TRY(meta_.truncate(caller, ino, size, by_handle, kill_suidgid));
     changed(ino, after);
     kernel_.moved(ino, after);

@@ -42,6 +42,13 @@ Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Tim
   return {};
 }
 
+Result<bool> MetaCatalog::exists(Ino ino) {
+  const Result<meta::Attr> attr = meta_.getattr(ino);
+  if (attr) return true;
+  if (attr.error().code == ENOENT) return false;
+  return fail(attr.error());
+}
+
 void MetaCatalog::suggest_compaction(Ino ino, uint32_t index) {
   if (meta_.options().read_only) return;
   std::lock_guard lock(mutex_);

@@ -29,6 +29,7 @@ struct LogEntry {
   std::vector<std::shared_ptr<PendingSlice>> slices;
   Time mtime;            // of the last write in it
   bool unclear = false;  // a commit was tried and may have happened: its objects must stay
+  size_t upkeep = 0;     // memory of the bookkeeping, which counts as unwritten data until the entry goes
   // Of a truncate: what lies beyond its end, and would come before it otherwise (withhold.h).
   std::vector<LogEntry> withheld;
   bool applying = false;  // the change is being made

@@ -130,6 +130,7 @@ void Writer::drop(const FilePtr& file, std::vector<LogEntry> entries) {
   {
     std::lock_guard lock(file->mutex);
     for (const LogEntry& entry : entries) {
+      bytes += entry.upkeep;
       for (const auto& slice : entry.slices) {
         slice->fate = PendingSlice::Fate::dropped;
         for (PendingSlice::Block& block : slice->blocks) {

@@ -87,6 +87,7 @@ std::vector<LogEntry> withhold(FileState& file, uint64_t length, uint32_t block_
       taken.slices.push_back(std::move(cut));
     }
     std::reverse(taken.slices.begin(), taken.slices.end());
+    if (entry.slices.empty()) taken.upkeep = std::exchange(entry.upkeep, 0);
     if (!taken.slices.empty()) all.push_back(std::move(taken));
   }
   std::erase_if(file.log, [](const LogEntry& entry) { return !entry.is_change && entry.slices.empty(); });

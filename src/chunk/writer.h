@@ -81,7 +81,7 @@ class Writer {
   size_t batch_size(const FileState& file) const;
   void commit_succeeded(const FilePtr& file, size_t batch);
   void commit_failed(const FilePtr& file, size_t batch, const Error& error);
-  void pop_entries(FileState& file, size_t count);
+  size_t pop_entries(FileState& file, size_t count);
   void note_records(FileState& file, const LogEntry& entry, std::vector<uint32_t>& crowded);
   void remove_objects(std::vector<BlockStore::SliceRef> slices);
   void sync_overflow();

@@ -61,10 +61,7 @@ void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
     known = attr;
     return differs;
   });
-  if (!foreign) return;
-  data_.invalidate(ino);
-  kernel_.distrust(ino);
-  notify({.ino = outer(ino), .data = true});
+  if (foreign) changed_by_others(ino);
 }
 
 void VolumeFileSystem::changed(Ino ino, const Attr& attr) {
@@ -78,11 +75,29 @@ void VolumeFileSystem::changed(Ino ino, const Attr& attr) {
   }
 }
 
+// A commit found the file as `before`, which was known already unless somebody else changed it.
+void VolumeFileSystem::found_before_commit(Ino ino, const Attr& before) {
+  const auto inode = handles_.inode(ino);
+  if (!inode) return;
+  const Attr known = inode->attr();
+  if (known.mtime != before.mtime || known.length != before.length) changed_by_others(ino);
+}
+
+void VolumeFileSystem::changed_by_others(Ino ino) {
+  data_.invalidate(ino);
+  kernel_.distrust(ino);
+  notify({.ino = outer(ino), .data = true});
+}
+
 void VolumeFileSystem::committed(const MetaCatalog::Committed& commit) {
   if (commit.result) {
+    found_before_commit(commit.ino, commit.result->before);
     changed(commit.ino, commit.result->attr);
-    kernel_.moved_by_write(commit.ino, commit.result->attr, commit.end);
-  } else if (commit.result.error().code == ENOSPC) {
+    kernel_.moved_by_write(commit.ino, commit.result->before, commit.result->attr);
+    return;
+  }
+  kernel_.distrust(commit.ino);  // its pages show what may be given up now
+  if (commit.result.error().code == ENOSPC) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     full_until_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
   }

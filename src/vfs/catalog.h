@@ -22,11 +22,10 @@ class MetaCatalog : public chunk::SliceCatalog {
   explicit MetaCatalog(meta::Meta& meta);
   ~MetaCatalog() override;
 
-  // Hears of every commit before commit() returns: the attributes after it, and how far the data reached; or
-  // its error. Set once, before the first commit.
+  // Hears of every commit before commit() returns: the attributes before and after it, or its error. Set
+  // once, before the first commit.
   struct Committed {
     Ino ino = 0;
-    uint64_t end = 0;
     const Result<meta::Written>& result;
   };
   void on_commit(std::function<void(const Committed&)> listener) { listener_ = std::move(listener); }

@@ -111,6 +111,12 @@ Result<Attr> VolumeFileSystem::attr_of_open_directory(Ino ino) const {
   return attr;
 }
 
+// A file in the trash has one link there. For who opened it before, its last name is gone.
+Attr VolumeFileSystem::as_by_handle(Ino ino, Attr attr) const {
+  if (attr.is_file() && attr.nlink == 1 && is_trash(attr.parent) && handles_.inode(ino)) attr.nlink = 0;
+  return attr;
+}
+
 Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optional<Handle>) {
   if (is_internal(ino)) {
     const InternalNode* node = internal_.find(ino);
@@ -128,7 +134,8 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optiona
       if (attr) return AttrReply{.ino = ino, .attr = *attr};
     }
     if (!attr) return fail(attr.error());
-    if (!changes_.since(at, moment) || tries == kTries) return attr_reply(at, *attr, moment, before);
+    if (!changes_.since(at, moment) || tries == kTries)
+      return attr_reply(at, as_by_handle(at, *attr), moment, before);
   }
 }
 
@@ -179,7 +186,7 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   }
   if (!after) return getattr(caller, ino, handle);
   const Pending pending = data_.pending(at);
-  return attr_reply(at, *after, changes_.now(), pending);
+  return attr_reply(at, as_by_handle(at, *after), changes_.now(), pending);
 }
 
 // Writing to a file takes its suid and sgid bits. The kernel asks for it with every write of an ordinary

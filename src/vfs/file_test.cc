@@ -133,6 +133,21 @@ TEST(File, AnUnlinkedOpenFileLives) {
   m.close(ino, h);
 }
 
+TEST(File, AnUnlinkedOpenFileHasNoLinksThoughItIsInTheTrash) {
+  meta::Volume setting;
+  setting.trash_days = 1;
+  SharedVolume volume(setting);
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "abc");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  EXPECT_EQ(m.stat(ino).nlink, 1u);
+  ASSERT_TRUE(m.fs.unlink(m.root, kRootIno, "a"));
+  EXPECT_EQ(m.stat(ino).nlink, 0u);
+  EXPECT_EQ(m.fs.setattr(m.root, ino, {.mode = 0600}, h).value().attr.nlink, 0u);
+  m.close(ino, h);
+  EXPECT_EQ(m.stat(ino).nlink, 1u);  // as one finds it in the trash
+}
+
 TEST(File, CopyTakesUncommittedDataOfTheSource) {
   SharedVolume volume;
   Mount m(volume);

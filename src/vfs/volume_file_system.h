@@ -158,6 +158,7 @@ class VolumeFileSystem : public FileSystem {
   // --- directories
   std::unique_ptr<DirStream> list_directory(Ino ino, Ino parent);
   Result<Attr> attr_of_open_directory(Ino ino) const;
+  Attr as_by_handle(Ino ino, Attr attr) const;
 
   // --- xattrs
   Status check_xattr(Ino ino, std::string_view name) const;

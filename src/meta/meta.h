@@ -113,6 +113,7 @@ struct ChunkSlice {
 
 struct Written {
   Attr attr;             // after the commit
+  Attr before;           // as the commit found the file: tells whether somebody else changed it
   uint32_t records = 0;  // in the longest of the chunks written
   uint32_t longest_chunk = 0;
 };

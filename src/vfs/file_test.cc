@@ -163,6 +163,21 @@ TEST(File, AnUnlinkedOpenFileLives) {
   m.close(ino, h);
 }
 
+TEST(File, AnUnlinkedOpenFileHasNoLinksThoughItIsInTheTrash) {
+  meta::Volume setting;
+  setting.trash_days = 1;
+  SharedVolume volume(setting);
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "abc");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  EXPECT_EQ(m.stat(ino).nlink, 1u);
+  ASSERT_TRUE(m.fs.unlink(m.root, kRootIno, "a"));
+  EXPECT_EQ(m.stat(ino).nlink, 0u);
+  EXPECT_EQ(m.fs.setattr(m.root, ino, {.mode = 0600}, h).value().attr.nlink, 0u);
+  m.close(ino, h);
+  EXPECT_EQ(m.stat(ino).nlink, 1u);  // as one finds it in the trash
+}
+
 TEST(File, CopyTakesUncommittedDataOfTheSource) {
   SharedVolume volume;
   Mount m(volume);
@@ -311,6 +326,41 @@ TEST(TwoClients, PagesAreKeptOnlyWhileNobodyElseWrites) {
   EXPECT_EQ(a.stat(ino).mtime, before.mtime);
   EXPECT_FALSE(opened(b).keep_cache);
   EXPECT_EQ(b.content(ino), "other");
+}
+
+// Another client's write of the same length, between an open here and a commit from here.
+TEST(TwoClients, ACommitThatFindsForeignChangesDropsPages) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  EXPECT_EQ(a.content(ino), "first");
+  const Handle ha = a.open(ino, O_RDWR).handle;
+  const auto write = [&](Mount& m, Handle h, uint64_t off, std::string_view text) {
+    ASSERT_TRUE(m.write(ino, h, off, text));
+    ASSERT_TRUE(m.fs.fsync(m.root, ino, h, false));
+  };
+  write(a, ha, 0, "A");
+  write(a, ha, 1, "A");
+  EXPECT_EQ(a.told_of(ino, true), 0u);
+  const Handle probe = a.open(ino, O_RDONLY).handle;
+  a.close(ino, probe);
+
+  const Handle hb = b.open(ino, O_RDWR).handle;
+  write(b, hb, 4, "B");
+  b.close(ino, hb);
+  write(a, ha, 0, "a");
+  EXPECT_EQ(a.told_of(ino, true), 1u);
+  const OpenReply after = a.open(ino, O_RDONLY);
+  EXPECT_FALSE(after.keep_cache);
+  EXPECT_EQ(a.read(ino, after.handle), "aArsB");
+  a.close(ino, after.handle);
+  write(a, ha, 1, "a");
+  EXPECT_EQ(a.told_of(ino, true), 1u);
+  const OpenReply own = a.open(ino, O_RDONLY);
+  EXPECT_TRUE(own.keep_cache);
+  a.close(ino, own.handle);
+  a.close(ino, ha);
 }
 
 TEST(TwoClients, AttributesThatTheKernelWasJustToldAreNotStale) {

@@ -133,6 +133,8 @@ class VolumeFileSystem : public FileSystem {
   void learn(Ino ino, const Attr& attr, uint64_t moment);
   // After this client's own change is committed.
   void changed(Ino ino, const Attr& attr);
+  void changed_by_others(Ino ino);
+  void found_before_commit(Ino ino, const Attr& before);
   void committed(const MetaCatalog::Committed& commit);
   Result<Attr> truncate(const Caller& caller, Ino ino, uint64_t size, bool by_handle, bool kill_suidgid);
   Status kill_suidgid(const Caller& caller, OpenInode& inode);
@@ -162,6 +164,7 @@ class VolumeFileSystem : public FileSystem {
   // --- directories
   std::unique_ptr<DirStream> list_directory(Ino ino, Ino parent);
   Result<Attr> attr_of_open_directory(Ino ino) const;
+  Attr as_by_handle(Ino ino, Attr attr) const;
 
   // --- xattrs
   Status check_xattr(Ino ino, std::string_view name) const;

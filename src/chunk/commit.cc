@@ -85,6 +85,7 @@ void Writer::commit(const FilePtr& file) {
         }
         mtime = std::max(mtime, entry.mtime);
       }
+      file->in_commit = batch;
       file->records_version++;
     }
     Status status = catalog_.commit(file->ino, slices, mtime);
@@ -108,6 +109,7 @@ void Writer::commit(const FilePtr& file) {
 void Writer::commit_succeeded(const FilePtr& file, size_t batch) {
   std::vector<uint32_t> crowded;
   UnsyncedSlices::Slices stored;
+  size_t upkeep;
   {
     std::lock_guard lock(file->mutex);
     for (size_t i = 0; i < batch; i++) {
@@ -115,8 +117,9 @@ void Writer::commit_succeeded(const FilePtr& file, size_t batch) {
       note_records(*file, file->log[i], crowded);
     }
     unsynced_.add(file->ino, std::move(stored));
-    pop_entries(*file, batch);
+    upkeep = pop_entries(*file, batch);
   }
+  pressure_.sub(upkeep);
   for (uint32_t index : crowded) catalog_.suggest_compaction(file->ino, index);
   sync_overflow();
 }
@@ -140,6 +143,7 @@ void Writer::note_records(FileState& file, const LogEntry& entry, std::vector<ui
 // The catalog refused the slices for good. Their data is given up.
 void Writer::commit_failed(const FilePtr& file, size_t batch, const Error& error) {
   std::vector<BlockStore::SliceRef> unwanted;
+  size_t upkeep;
   {
     std::lock_guard lock(file->mutex);
     if (batch > 1 && error.code != ENOENT && file->repeat == 0) {
@@ -160,19 +164,25 @@ void Writer::commit_failed(const FilePtr& file, size_t batch, const Error& error
       }
       if (!told && !file->untold_error) file->untold_error = error;
     }
-    pop_entries(*file, batch);
+    upkeep = pop_entries(*file, batch);
   }
+  pressure_.sub(upkeep);
   if (error.code != ENOENT) {
     log::error("inode " + std::to_string(file->ino) + ": written data is lost: " + error.to_string());
   }
   remove_objects(std::move(unwanted));
 }
 
-void Writer::pop_entries(FileState& file, size_t count) {
+// Answers the upkeep of the entries, to be given back without the lock.
+size_t Writer::pop_entries(FileState& file, size_t count) {
+  size_t upkeep = 0;
+  for (size_t i = 0; i < count; i++) upkeep += file.log[i].upkeep;
   file.log.erase(file.log.begin(), file.log.begin() + static_cast<std::ptrdiff_t>(count));
   file.repeat = 0;
+  file.in_commit = 0;
   file.last_used = Monotonic::now();
   file.changed.notify_all();
+  return upkeep;
 }
 
 void Writer::remove_objects(std::vector<BlockStore::SliceRef> slices) {

@@ -1,6 +1,8 @@
 // Wires the write side, the read side and their upkeep together.
 #include "chunk/data_path.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <mutex>
@@ -33,16 +35,21 @@ class DataPath::Impl {
         writer(store, slice_catalog, memory, pressure, timer, options) {}
 
   FilePtr file(Ino ino) {
+    used_since_upkeep.store(true, std::memory_order_relaxed);
     if (!upkeep_planned.exchange(true)) timer.after(kUpkeep, [this] { upkeep(); });
     return files.get(ino);
   }
 
-  // Gives back the memory of what is not in use any more. Sleeps when there is nothing.
+  // Gives back the memory of what is not in use any more. Sleeps when there is nothing. The heap keeps what
+  // is freed below something that is still in use, so after a burst of small writes it must be asked.
   void upkeep() {
     bool more = files.sweep(Monotonic::now());
     more |= fetcher.age();
     budget.slabs().trim();
     more |= budget.slabs().kept() > 0;
+    const bool used = used_since_upkeep.exchange(false);
+    if (!used) ::malloc_trim(0);
+    more |= used;
     upkeep_planned.store(more);
     if (more) timer.after(kUpkeep, [this] { upkeep(); });
   }
@@ -52,6 +59,7 @@ class DataPath::Impl {
   MemoryBudget& budget;
   FileTable files;
   std::atomic<bool> upkeep_planned{false};
+  std::atomic<bool> used_since_upkeep{false};
   std::mutex rewriting;  // one at a time: a rewrite has a block in memory
   Timer timer;
   Fetcher fetcher;
@@ -109,7 +117,12 @@ std::optional<Pending> DataPath::pending(Ino ino) const {
 }
 
 Status DataPath::ordered(Ino ino, std::stop_token stop, std::move_only_function<Status()> change) {
-  return impl_->writer.ordered(impl_->file(ino), std::move(stop), std::move(change));
+  return impl_->writer.ordered(impl_->file(ino), UINT64_MAX, std::move(stop), std::move(change));
+}
+
+Status DataPath::truncate(Ino ino, uint64_t length, std::stop_token stop,
+                          std::move_only_function<Status()> change) {
+  return impl_->writer.ordered(impl_->file(ino), length, std::move(stop), std::move(change));
 }
 
 void DataPath::invalidate(Ino ino) {
@@ -133,7 +146,9 @@ Status DataPath::flush_all(std::chrono::milliseconds deadline) {
   Status first;
   for (const auto& file : files) {
     Status status = impl_->writer.flush(file, {}, until);
-    if (!status && first) {
+    if (!status && impl_->writer.is_gone(file)) {
+      impl_->writer.discard(file);
+    } else if (!status && first) {
       first =
           fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
     }

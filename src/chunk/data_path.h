@@ -6,8 +6,16 @@
 // - the file's length is never committed before the data below it;
 // - flush() and fsync() return when what was written before is committed (fsync: and survives a power loss),
 // or with the error;
-// - data that could not be committed is kept and retried; an error is told once per waiting flush, then the
-// file works again;
+// - while the store fails or is full, data is kept and tried again until it is stored; a flush answers the
+// error
+//   (at once when the store is full, else after `flush_timeout`) and may be repeated. Once much waits for a
+//   full store, write() answers the error too and takes nothing. The data of a file that is gone is dropped
+//   silently;
+// - what metadata refuses for good (ENOSPC, EDQUOT ...) is dropped. That error is told once: to the flushes
+// that
+//   wait for the data, or else to the inode's next one. Reads then show what is committed, and the file works
+//   again: no error sticks;
+// - so data is safe once a flush has answered success, and only then;
 // - memory stays within the budget plus what callers are waiting with.
 //
 // Buffers that read() returned must be gone before the DataPath is.
@@ -79,6 +87,10 @@ class DataPath {
   // Runs `change` (a truncate, fallocate or copy_file_range in metadata) at its place in the inode's commit
   // order: after everything accepted before, with later commits held back until it returns.
   Status ordered(Ino ino, std::stop_token stop, std::move_only_function<Status()> change);
+
+  // As ordered, for a change that cuts the file to `length`: what was written beyond and is not yet on its
+  // way to the store is not stored any more. If the change fails, it is stored after all.
+  Status truncate(Ino ino, uint64_t length, std::stop_token stop, std::move_only_function<Status()> change);
 
   // Forgets cached slice lists and read-ahead of `ino`: after truncate, copy, compaction, or a change by
   // another client.

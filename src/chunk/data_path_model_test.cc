@@ -93,11 +93,14 @@ class Actor {
 
   void truncate() {
     size_t to = random_() % (model_.size() + 1000);
-    ASSERT_TRUE(h_.data.ordered(ino_, {}, [&]() -> Status {
+    const bool fails = random_() % 4 == 0;
+    Status cut = h_.data.truncate(ino_, base_ + to, {}, [&]() -> Status {
+      if (fails) return fail(EPERM);
       h_.catalog.truncate(ino_, base_ + to);
       return {};
-    }));
-    model_.resize(to, '\0');
+    });
+    ASSERT_EQ(code_of(cut), fails ? EPERM : 0);
+    if (!fails) model_.resize(to, '\0');
   }
 
   void read() {

@@ -25,7 +25,11 @@ uint64_t LogEntry::end() const {
 uint64_t FileState::pending_end() const {
   uint64_t end = 0;
   if (!open.empty()) end = open.rbegin()->first * kChunkSize + open.rbegin()->second.end();
-  for (const LogEntry& entry : log) end = std::max(end, entry.end());
+  for (const LogEntry& entry : log) {
+    end = std::max(end, entry.end());
+    if (entry.applying) continue;
+    for (const LogEntry& withheld : entry.withheld) end = std::max(end, withheld.end());
+  }
   return end;
 }
 

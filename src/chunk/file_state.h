@@ -29,6 +29,10 @@ struct LogEntry {
   std::vector<std::shared_ptr<PendingSlice>> slices;
   Time mtime;            // of the last write in it
   bool unclear = false;  // a commit was tried and may have happened: its objects must stay
+  size_t upkeep = 0;     // memory of the bookkeeping, which counts as unwritten data until the entry goes
+  // Of a truncate: what lies beyond its end, and would come before it otherwise (withhold.h).
+  std::vector<LogEntry> withheld;
+  bool applying = false;  // the change is being made
 
   bool ready() const;    // all blocks are in the store
   uint64_t end() const;  // in the file
@@ -60,6 +64,7 @@ struct FileState {
   uint64_t last_seq = 0;
   Time mtime;               // of the last accepted write
   bool committing = false;  // a commit of the log's head is under way or will be tried again
+  size_t in_commit = 0;     // entries at the log's head that the commit under way has taken
   size_t repeat = 0;        // that many entries were in a commit with unclear outcome; they go again together
   bool one_by_one = false;  // a joint commit met a limit: the entries alone may fit
   uint64_t failed_uploads = 0;  // ever
@@ -67,6 +72,7 @@ struct FileState {
   Error upload_error;  // the last one
   std::vector<FlushWaiter*> waiters;
   std::optional<Error> untold_error;  // data was lost while nobody waited; told to the next flush
+  Monotonic::time_point asked_if_gone{};
 
   // Reads.
   std::unordered_map<uint32_t, ChunkRecords> records;

@@ -1,6 +1,7 @@
 // Waiting for an inode's commit log: flush, fsync, and metadata changes that take their place in it.
 #include <algorithm>
 
+#include "chunk/withhold.h"
 #include "chunk/writer.h"
 
 namespace cider::chunk {
@@ -64,41 +65,110 @@ void Writer::flush_in_background(const FilePtr& file) {
   send_off(file, std::move(uploads));
 }
 
-Status Writer::ordered(const FilePtr& file, std::stop_token stop, std::move_only_function<Status()> change) {
+Status Writer::ordered(const FilePtr& file, uint64_t keep, std::stop_token stop,
+                       std::move_only_function<Status()> change) {
   Uploads uploads;
   uint64_t seq;
   {
     std::lock_guard lock(file->mutex);
     freeze_all(*file, uploads);
+    std::vector<LogEntry> withheld = withhold(*file, keep, blocks_.layout().block_size);
     LogEntry& entry = file->log.emplace_back();
     entry.seq = seq = ++file->last_seq;
     entry.is_change = true;
+    entry.withheld = std::move(withheld);
+    file->changed.notify_all();  // what is withheld is not waited for
   }
   send_off(file, std::move(uploads));
-  {
-    std::unique_lock lock(file->mutex);
-    FlushWaiter waiter{.target = seq - 1};
-    Status status = wait_for_log(*file, lock, waiter, std::move(stop), flush_deadline());
-    if (!status) {
-      auto own = std::find_if(file->log.begin(), file->log.end(),
-                              [&](const LogEntry& entry) { return entry.seq == seq; });
-      file->log.erase(own);
-      file->changed.notify_all();
-      lock.unlock();
-      advance(file);
-      return status;
-    }
-  }
-  Status status = change();
-  {
-    std::lock_guard lock(file->mutex);
+  std::unique_lock lock(file->mutex);
+  FlushWaiter waiter{.target = seq - 1};
+  Status status = wait_for_log(*file, lock, waiter, std::move(stop), flush_deadline());
+  const bool tried = !!status;
+  if (tried) {
+    file->log.front().applying = true;
+    lock.unlock();
+    status = change();
+    lock.lock();
     file->records.clear();
     file->records_version++;
     file->streams.clear();
-    pop_entries(*file, 1);
   }
-  advance(file);
+  auto own = std::find_if(file->log.begin(), file->log.end(),
+                          [&](const LogEntry& entry) { return entry.seq == seq; });
+  std::vector<LogEntry> withheld = std::move(own->withheld);
+  own = file->log.erase(own);
+  if (!status) put_back(*file, own, seq, withheld, uploads);
+  file->last_used = Monotonic::now();
+  file->changed.notify_all();
+  lock.unlock();
+  if (status) drop(file, std::move(withheld));
+  send_off(file, std::move(uploads));
   return status;
+}
+
+// A change has failed, so that what it would have made unwanted is wanted again: it takes the change's place.
+void Writer::put_back(FileState& file, std::deque<LogEntry>::iterator place, uint64_t seq,
+                      std::vector<LogEntry>& withheld, Uploads& uploads) {
+  uploads.clear();
+  for (LogEntry& entry : withheld) {
+    entry.seq = seq;
+    for (const auto& slice : entry.slices) {
+      slice->fate = PendingSlice::Fate::wanted;
+      for (uint32_t i = 0; i < slice->blocks.size(); i++) {
+        if (!slice->blocks[i].stored) uploads.push_back({slice, i});
+      }
+    }
+  }
+  file.log.insert(place, std::make_move_iterator(withheld.begin()), std::make_move_iterator(withheld.end()));
+}
+
+// Gives up entries that nobody wants any more.
+void Writer::drop(const FilePtr& file, std::vector<LogEntry> entries) {
+  size_t bytes = 0;
+  std::vector<BlockStore::SliceRef> unwanted;
+  std::vector<BufferChain> freed;
+  {
+    std::lock_guard lock(file->mutex);
+    for (const LogEntry& entry : entries) {
+      bytes += entry.upkeep;
+      for (const auto& slice : entry.slices) {
+        slice->fate = PendingSlice::Fate::dropped;
+        for (PendingSlice::Block& block : slice->blocks) {
+          if (block.stored || block.running) continue;
+          bytes += block.bytes;
+          freed.push_back(std::exchange(block.data, {}));
+        }
+        // Objects that an upload is just making are removed when it ends.
+        if (slice->id != 0 && slice->running == 0) unwanted.push_back({slice->id, slice->len});
+      }
+    }
+  }
+  freed.clear();
+  if (bytes > 0) pressure_.sub(bytes);
+  remove_objects(std::move(unwanted));
+}
+
+void Writer::discard(const FilePtr& file) {
+  Uploads none;
+  std::vector<LogEntry> unwanted;
+  {
+    std::lock_guard lock(file->mutex);
+    freeze_all(*file, none);
+    for (size_t i = file->log.size(); i-- > file->in_commit;) {
+      LogEntry& entry = file->log[i];
+      if (entry.unclear || entry.is_change) continue;
+      unwanted.push_back(std::move(entry));
+      file->log.erase(file->log.begin() + static_cast<std::ptrdiff_t>(i));
+    }
+    file->changed.notify_all();
+  }
+  drop(file, std::move(unwanted));
+  advance(file);
+}
+
+bool Writer::is_gone(const FilePtr& file) {
+  const Result<bool> there = catalog_.exists(file->ino);
+  return there && !*there;
 }
 
 }  // namespace cider::chunk

@@ -135,6 +135,37 @@ TEST(Memory, HeldCompletionsAreCalledOnceOnStopRequest) {
   EXPECT_EQ(called, 1);
 }
 
+// The bookkeeping of tiny writes is many times their size; it must not grow without bound while the store or
+// the catalog stalls.
+TEST(Memory, TinyWritesAreHeldBackToo) {
+  for (bool store_stalls : {true, false}) {
+    Harness h(HarnessOptions{.budget = 8 << 20});
+    std::promise<void> go_on;
+    if (store_stalls) {
+      h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::put}; });
+    } else {
+      h.catalog.set_rule([gone_on = go_on.get_future().share()](Ino, auto) {
+        gone_on.wait();
+        return MemoryCatalog::Verdict{};
+      });
+    }
+    std::atomic<int> answered{0};
+    int sent = 0;
+    while (sent < 60'000 && sent - answered < 1000) {
+      ASSERT_TRUE(h.write(5, static_cast<uint64_t>(sent) * 1000, "x"));
+      h.data.when_writable({}, [&] { answered++; });
+      sent++;
+    }
+    EXPECT_LT(sent, 60'000);
+    h.store.release();
+    go_on.set_value();
+    ASSERT_TRUE(h.data.flush(5, {}));
+    for (int i = 0; i < 2000 && answered != sent; i++) std::this_thread::sleep_for(5ms);
+    EXPECT_EQ(answered, sent);
+    h.catalog.set_rule(nullptr);
+  }
+}
+
 TEST(Memory, PressureSendsOffWhatIsStillGathered) {
   Harness h(HarnessOptions{.budget = 32 << 20, .block_size = 16 << 20});
   // 24 files of 1 MiB each: no block is full, and no time has passed, but half the budget is taken.

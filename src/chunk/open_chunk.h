@@ -21,14 +21,21 @@ struct PendingSlice {
   struct Block {
     BufferChain data;  // empty once it is in the store
     uint32_t bytes = 0;
+    bool begun = false;    // an upload of it was tried
+    bool running = false;  // one is under way
     bool stored = false;
   };
+  // A withheld slice lies beyond the end that a truncate is about to set: no upload of it begins until that
+  // has failed. What is dropped will never be committed.
+  enum class Fate { wanted, withheld, dropped };
 
   uint64_t id = 0;  // 0 until its first upload
   uint32_t pos = 0;
   uint32_t len = 0;
   std::vector<Block> blocks;  // all of block size, but for the last of a frozen slice
   int unstored = 0;
+  int running = 0;  // uploads under way
+  Fate fate = Fate::wanted;
 
   uint32_t end() const { return pos + len; }
 };

@@ -47,9 +47,13 @@ class Painter {
 void paint_pending(const FileState& file, uint32_t index, uint32_t block_size, uint32_t begin, uint32_t end,
                    IntervalMap<Source>& view) {
   Painter painter(block_size, begin, end, view);
-  for (const LogEntry& entry : file.log) {
-    if (entry.index != index) continue;
+  auto paint_entry = [&](const LogEntry& entry) {
+    if (entry.index != index) return;
     for (const auto& slice : entry.slices) painter.paint(*slice);
+  };
+  for (const LogEntry& entry : file.log) {
+    paint_entry(entry);
+    for (const LogEntry& withheld : entry.withheld) paint_entry(withheld);
   }
   auto open = file.open.find(index);
   if (open == file.open.end()) return;

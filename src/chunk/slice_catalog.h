@@ -36,6 +36,9 @@ class SliceCatalog {
   // catalog must then not append them twice.
   virtual Status commit(Ino ino, std::span<const NewSlice> slices, Time mtime) = 0;
 
+  // False if the inode is gone for good, so that nobody wants its data.
+  virtual Result<bool> exists(Ino ino) = 0;
+
   // Tells that the chunk has many records, so that somebody compacts it in the background.
   virtual void suggest_compaction(Ino ino, uint32_t index) = 0;
 };

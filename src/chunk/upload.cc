@@ -10,6 +10,7 @@ namespace {
 constexpr Millis kFirstPause{100};
 constexpr Millis kLongestPause{5000};
 constexpr int kFailuresToReport = 3;
+constexpr Millis kAskIfGone{1000};
 
 // The store answers, but does not take data: trying again helps only after somebody has made room.
 bool refuses_data(int code) {
@@ -29,28 +30,39 @@ void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_
 }
 
 void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure) {
-  Status status = store_block(file, block);
-  if (!status) {
-    if (stop_.stop_requested()) return;
-    note_failed_upload(file, status.error());
-    Millis pause = std::clamp(pause_after_failure * 2, kFirstPause, kLongestPause);
-    timer_.after(pause, [this, file, block, pause] { submit_upload(file, block, pause); });
-    return;
-  }
-  BufferChain done;  // given back before writers are told
-  uint32_t bytes;
-  bool slice_stored;
   {
     std::lock_guard lock(file->mutex);
-    PendingSlice::Block& stored = block.slice->blocks[block.index];
-    done.swap(stored.data);
+    if (!begin_upload(*file, block)) return;
+  }
+  Status status = store_block(file, block);
+  PendingSlice& slice = *block.slice;
+  BufferChain done;  // given back before writers are told
+  uint32_t bytes;
+  bool slice_stored = false;
+  bool dropped;
+  std::vector<BlockStore::SliceRef> unwanted;
+  {
+    std::lock_guard lock(file->mutex);
+    PendingSlice::Block& stored = slice.blocks[block.index];
+    stored.running = false;
+    slice.running--;
     bytes = stored.bytes;
-    stored.stored = true;
-    slice_stored = --block.slice->unstored == 0;
-    file->failed_in_row = 0;
+    dropped = slice.fate == PendingSlice::Fate::dropped;
+    if (status || dropped) done.swap(stored.data);
+    if (dropped && slice.running == 0 && slice.id != 0) unwanted.push_back({slice.id, slice.len});
+    if (status) {
+      stored.stored = true;
+      slice_stored = --slice.unstored == 0;
+      file->failed_in_row = 0;
+    }
   }
   done.clear();
-  if (full_store_.load() != 0) {
+  remove_objects(std::move(unwanted));
+  if (!status && !dropped) {
+    if (!stop_.stop_requested()) try_again(file, block, status.error(), pause_after_failure);
+    return;
+  }
+  if (status && full_store_.load() != 0) {
     full_store_.store(0);
     pressure_.set_open(false);
   }
@@ -63,6 +75,33 @@ void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_
     commit_now = start_commit(*file);
   }
   if (commit_now) commit(file);
+}
+
+// False if the block is not to be stored (any more), or is being stored already: it may have been submitted
+// twice.
+bool Writer::begin_upload(FileState&, const BlockUpload& block) {
+  PendingSlice& slice = *block.slice;
+  if (slice.fate != PendingSlice::Fate::wanted || block.index >= slice.blocks.size()) return false;
+  PendingSlice::Block& data = slice.blocks[block.index];
+  if (data.stored || data.running) return false;
+  data.begun = data.running = true;
+  slice.running++;
+  return true;
+}
+
+// A file that nobody can open any more will not be waited for, however long the store takes nothing.
+void Writer::try_again(const FilePtr& file, const BlockUpload& block, const Error& error, Millis pause) {
+  note_failed_upload(file, error);
+  pause = std::clamp(pause * 2, kFirstPause, kLongestPause);
+  bool ask;
+  {
+    std::lock_guard lock(file->mutex);
+    const auto now = Monotonic::now();
+    ask = pause >= kAskIfGone && now - file->asked_if_gone >= kAskIfGone;
+    if (ask) file->asked_if_gone = now;
+  }
+  if (ask && is_gone(file)) return discard(file);
+  timer_.after(pause, [this, file, block, pause] { submit_upload(file, block, pause); });
 }
 
 Status Writer::store_block(const FilePtr& file, const BlockUpload& block) {

@@ -10,6 +10,8 @@ constexpr auto kTick = std::chrono::milliseconds(250);
 constexpr auto kLongestOpen = std::chrono::seconds(5);
 constexpr auto kLongestIdle = std::chrono::seconds(1);
 constexpr int kMostCommits = 16;
+// What a slice takes in memory beside its data, about. Of many tiny writes it is the larger part.
+constexpr size_t kSliceUpkeep = 512;
 constexpr uint64_t kMaxFileSize = uint64_t{1} << 57;  // chunk numbers have 32 bits, with room to spare
 
 }  // namespace
@@ -74,6 +76,8 @@ void Writer::freeze_up_to(FileState& file, uint32_t index, Uploads& uploads) {
     entry.index = node.key();
     entry.slices = node.mapped().freeze(uploads);
     entry.mtime = file.mtime;
+    entry.upkeep = entry.slices.size() * kSliceUpkeep;
+    pressure_.add(entry.upkeep);
   }
   if (file.open.empty()) {
     std::lock_guard lock(dirty_mutex_);

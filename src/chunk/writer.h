@@ -42,7 +42,12 @@ class Writer {
   Status flush(const FilePtr& file, std::stop_token stop, Monotonic::time_point deadline);
   Status fsync(const FilePtr& file, std::stop_token stop);
   void flush_in_background(const FilePtr& file);
-  Status ordered(const FilePtr& file, std::stop_token stop, std::move_only_function<Status()> change);
+  // `keep`: what lies beyond that byte is dropped once `change` has succeeded.
+  Status ordered(const FilePtr& file, uint64_t keep, std::stop_token stop,
+                 std::move_only_function<Status()> change);
+  // Gives up what was written to a file that is gone.
+  void discard(const FilePtr& file);
+  bool is_gone(const FilePtr& file);
   Monotonic::time_point flush_deadline() const { return Monotonic::now() + options_.flush_timeout; }
 
   // Files whose buffered data is not all cut into slices yet.
@@ -64,7 +69,9 @@ class Writer {
   void submit_uploads(const FilePtr& file, Uploads uploads);
   void submit_upload(const FilePtr& file, BlockUpload upload, Millis pause_after_failure);
   void upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure);
+  bool begin_upload(FileState& file, const BlockUpload& block);
   Status store_block(const FilePtr& file, const BlockUpload& block);
+  void try_again(const FilePtr& file, const BlockUpload& block, const Error& error, Millis pause);
   void note_failed_upload(const FilePtr& file, const Error& error);
 
   // commit.cc
@@ -74,7 +81,7 @@ class Writer {
   size_t batch_size(const FileState& file) const;
   void commit_succeeded(const FilePtr& file, size_t batch);
   void commit_failed(const FilePtr& file, size_t batch, const Error& error);
-  void pop_entries(FileState& file, size_t count);
+  size_t pop_entries(FileState& file, size_t count);
   void note_records(FileState& file, const LogEntry& entry, std::vector<uint32_t>& crowded);
   void remove_objects(std::vector<BlockStore::SliceRef> slices);
   void sync_overflow();
@@ -82,6 +89,9 @@ class Writer {
   // flush.cc
   Status wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter,
                       std::stop_token stop, Monotonic::time_point deadline);
+  void put_back(FileState& file, std::deque<LogEntry>::iterator place, uint64_t seq,
+                std::vector<LogEntry>& withheld, Uploads& uploads);
+  void drop(const FilePtr& file, std::vector<LogEntry> entries);
 
   BlockStore& blocks_;
   SliceCatalog& catalog_;

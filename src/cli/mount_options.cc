@@ -294,7 +294,7 @@ Status plan_files(const Arguments& arguments, MountPlan* plan) {
   vfs.negative_ttl = arguments.duration("negative-entry-cache");
   vfs.readdir_cache = arguments.flag("readdir-cache");
   vfs.enable_xattr = arguments.flag("enable-xattr");
-  vfs.enable_cap = arguments.flag("enable-cap");
+  vfs.enable_cap = plan->meta.file_capabilities = arguments.flag("enable-cap");
   vfs.enable_selinux = arguments.flag("enable-selinux");
   vfs.enable_ioctl = arguments.flag("enable-ioctl");
   vfs.hide_internal = arguments.flag("hide-internal");

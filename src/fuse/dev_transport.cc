@@ -9,6 +9,7 @@
 #include <array>
 #include <chrono>
 #include <climits>
+#include <cstring>
 #include <new>
 #include <string>
 #include <system_error>
@@ -23,9 +24,18 @@ constexpr size_t kPage = 4096;
 constexpr size_t kFront = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 // What a receive buffer may keep in memory while nothing is to do.
 constexpr ssize_t kKeepResident = 64 << 10;
+// With so many at work they probably wait for something; a megabyte of receive buffer for each would be much.
+constexpr unsigned kFewHandlers = 16;
 
 bool is_forget(uint32_t opcode) {
   return opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
+}
+
+bool is_interrupt(std::string_view message) {
+  fuse_in_header header;
+  if (message.size() < sizeof header) return false;
+  std::memcpy(&header, message.data(), sizeof header);
+  return header.opcode == FUSE_INTERRUPT;
 }
 
 // The next message that wants an answer; -1 and errno when there will be none. FORGETs end here: an inode's
@@ -106,12 +116,27 @@ void DevTransport::add_receiver() {
   }
 }
 
-// Called by a thread that is done with a request. False: it shall end.
-bool DevTransport::become_receiver(Buffer& buffer) {
+// What a thread that is done with a request does next: what was set aside, or receiving, or nothing for a
+// while. False: it shall end.
+bool DevTransport::next_turn(Buffer& buffer) {
+  for (;;) {
+    while (receivers_ > 0 && run_set_aside()) {
+    }
+    if (!try_receiving()) return park(buffer);
+    if (set_aside_count_ == 0 || receivers_ == 1) return true;
+    receivers_.fetch_sub(1);  // another reads; and who set this aside may have seen nobody else free
+  }
+}
+
+bool DevTransport::try_receiving() {
   unsigned now = receivers_.load();
   while (now < options_.max_receivers) {
     if (receivers_.compare_exchange_weak(now, now + 1)) return true;
   }
+  return false;
+}
+
+bool DevTransport::park(Buffer& buffer) {
   std::unique_lock lock(mutex_);
   if (closed_ || parked_ >= options_.parked) return false;
   buffer = {};
@@ -120,6 +145,38 @@ bool DevTransport::become_receiver(Buffer& buffer) {
   --parked_;
   if (closed_) return false;
   --wakes_;
+  return true;
+}
+
+// As a receive buffer has it, so that a WRITE's data can be taken over.
+DevTransport::Message DevTransport::copy(std::string_view bytes) const {
+  Buffer buffer = Buffer::allocate(kPage - kFront + bytes.size(), options_.budget);
+  char* to = reinterpret_cast<char*>(buffer.mutable_data()) + kPage - kFront;
+  std::memcpy(to, bytes.data(), bytes.size());
+  return {std::move(buffer), {to, bytes.size()}};
+}
+
+void DevTransport::set_aside(std::string_view bytes) {
+  Message message = copy(bytes);
+  std::lock_guard lock(mutex_);
+  set_aside_.push_back(std::move(message));
+  set_aside_count_.store(static_cast<unsigned>(set_aside_.size()));
+}
+
+// False if there is nothing.
+bool DevTransport::run_set_aside() {
+  if (set_aside_count_ == 0) return false;
+  Message message;
+  {
+    std::lock_guard lock(mutex_);
+    if (set_aside_.empty()) return false;
+    message = std::move(set_aside_.front());
+    set_aside_.pop_front();
+    set_aside_count_.store(static_cast<unsigned>(set_aside_.size()));
+  }
+  handling_.fetch_add(1);
+  deliver(message.bytes, &message.buffer, options_.budget, *this, *handler_);
+  handling_.fetch_sub(1);
   return true;
 }
 
@@ -139,8 +196,12 @@ void DevTransport::run(Threads::iterator self) {
   Buffer buffer;
   do {
     if (!receive(buffer)) break;
-  } while (become_receiver(buffer));
+  } while (next_turn(buffer));
   buffer = {};
+  if (closed_) {
+    while (run_set_aside()) {
+    }
+  }
   std::lock_guard lock(mutex_);
   ended_.splice(ended_.end(), threads_, self);
   changed_.notify_all();
@@ -158,7 +219,19 @@ bool DevTransport::receive(Buffer& buffer) {
     return false;
   }
   if (left < options_.min_receivers) add_receiver();
-  deliver({message, static_cast<size_t>(length)}, &buffer, options_.budget, *this, *handler_);
+  const std::string_view bytes(message, static_cast<size_t>(length));
+  if (receivers_ == 0 && !is_interrupt(bytes)) {
+    set_aside(bytes);
+    return true;
+  }
+  if (handling_.fetch_add(1) >= kFewHandlers && length <= kKeepResident) {
+    Message small = copy(bytes);
+    buffer = {};
+    deliver(small.bytes, &small.buffer, options_.budget, *this, *handler_);
+  } else {
+    deliver(bytes, &buffer, options_.budget, *this, *handler_);
+  }
+  handling_.fetch_sub(1);
   if (length > kKeepResident && !buffer.empty()) {
     madvise(buffer.mutable_data(), kPage + options_.max_write, MADV_DONTNEED);
   }

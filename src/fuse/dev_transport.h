@@ -5,10 +5,14 @@
 // min_receivers are left, another is woken or started. A thread that is done goes back to read() unless
 // max_receivers are there already; then it parks without a buffer, or ends when `parked` others do. A few
 // receivers are as fast as many when handlers don't block, and each holds up to 1 MiB.
+//
+// However many handlers block, somebody reads on, so that INTERRUPTs get through: with all threads at work,
+// the last receiver only sets requests aside, for the next thread that is done.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -25,7 +29,7 @@ struct DevTransportOptions {
   unsigned min_receivers = 2;
   unsigned max_receivers = 4;
   unsigned parked = 16;  // threads kept though there is nothing to do
-  unsigned max_threads = 256;
+  unsigned max_threads = 512;
   MemoryBudget* budget = nullptr;  // charged with the receive buffers; may be null
 };
 
@@ -44,14 +48,24 @@ class DevTransport final : public Transport {
   Status notify(int code, std::span<const iovec> payload) override;
 
   bool closed() const { return closed_; }
+  unsigned set_aside() const { return set_aside_count_; }
   unsigned thread_count() const;
 
  private:
   using Threads = std::list<std::thread>;
+  struct Message {
+    Buffer buffer;
+    std::string_view bytes;  // in it
+  };
 
   void run(Threads::iterator self);
   bool receive(Buffer& buffer);
-  bool become_receiver(Buffer& buffer);
+  bool next_turn(Buffer& buffer);
+  bool try_receiving();
+  bool park(Buffer& buffer);
+  Message copy(std::string_view bytes) const;
+  void set_aside(std::string_view bytes);
+  bool run_set_aside();
   void add_receiver();
   Status start_thread(std::unique_lock<std::mutex>& lock);
   void close(int error);
@@ -61,6 +75,8 @@ class DevTransport final : public Transport {
   const DevTransportOptions options_;
   RequestHandler* handler_ = nullptr;
   std::atomic<unsigned> receivers_{0};  // threads in read(), or on the way there
+  std::atomic<unsigned> handling_{0};   // threads in a handler
+  std::atomic<unsigned> set_aside_count_{0};
   std::atomic<bool> closed_{false};
 
   mutable std::mutex mutex_;         // guards what follows
@@ -70,6 +86,7 @@ class DevTransport final : public Transport {
   Threads ended_;  // to be joined
   unsigned parked_ = 0;
   unsigned wakes_ = 0;  // parked threads that shall become receivers
+  std::deque<Message> set_aside_;
 };
 
 }  // namespace cider::fuse

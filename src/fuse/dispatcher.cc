@@ -158,7 +158,8 @@ void Dispatcher::run(Call& call) {
         break;
     }
   }
-  // The kernel remembers, does without (SYNCFS, POLL, BMAP) or answers for itself, and does not ask again.
+  // The kernel remembers, does without (POLL, BMAP) or answers for itself, and does not ask again. SYNCFS it
+  // sends to virtiofs and fuseblk mounts only, so syncfs(2) and sync(1) can't reach what is buffered here.
   call.reply.error(ENOSYS);
 }
 

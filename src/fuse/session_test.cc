@@ -69,6 +69,7 @@ class SessionTest : public ::testing::Test {
     SessionOptions all;
     all.mount = {.mountpoint = dir_, .source = "CiderFS:test", .flags = *parse_mount_words(words)};
     all.fuse = options;
+    all.transport = transport_;
     all.transport.budget = &budget_;
     auto started = Session::start(memory_, all);
     ASSERT_TRUE(started) << started.error().to_string();
@@ -91,6 +92,7 @@ class SessionTest : public ::testing::Test {
     return status;
   }
 
+  DevTransportOptions transport_;
   MemoryBudget budget_{100 << 20};
   MemoryFs memory_;
   fs::path dir_;
@@ -314,6 +316,75 @@ TEST_F(SessionTest, ManyBlockedReadsStopNobodyElse) {
   for (pid_t pid : readers) ::kill(pid, SIGKILL);
   for (pid_t pid : readers) EXPECT_TRUE(WIFSIGNALED(wait_exit(pid)));
   EXPECT_EQ(memory_.interrupted, 40);
+}
+
+// More waiting requests than threads: those beyond are set aside, INTERRUPTs get through, and all ends well.
+TEST_F(SessionTest, InterruptsAreServedThoughAllThreadsAreBlocked) {
+  constexpr int kThreads = 6;
+  constexpr int kReaders = 20;
+  transport_.max_threads = kThreads;
+  start();
+  std::ofstream(dir_ / "blocked") << "x";
+  std::vector<int> files;  // opened before, as an open would be set aside, too
+  for (int i = 0; i < kReaders; ++i)
+    files.push_back(::open((dir_ / "blocked").c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  std::vector<pid_t> readers;
+  for (int fd : files) {
+    pid_t pid = ::fork();
+    if (pid == 0) {
+      ::dup2(fd, 3);
+      ::close_range(4, ~0U, 0);
+      alignas(4096) static char block[4096];
+      ::_exit(::read(3, block, sizeof block) < 0 ? 0 : 1);
+    }
+    readers.push_back(pid);
+  }
+  ASSERT_TRUE(eventually([&] { return memory_.blocked_reads == kThreads - 1; })) << memory_.blocked_reads;
+  std::this_thread::sleep_for(milliseconds(200));  // nothing more happens
+  EXPECT_EQ(memory_.blocked_reads, kThreads - 1);
+  for (pid_t pid : readers) ::kill(pid, SIGKILL);
+  for (pid_t pid : readers) EXPECT_TRUE(WIFSIGNALED(wait_exit(pid)));
+  for (int fd : files) ::close(fd);
+  struct statx statx;
+  EXPECT_EQ(::statx(AT_FDCWD, (dir_ / "blocked").c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &statx), 0);
+  EXPECT_TRUE(eventually([&] { return memory_.open_handles == 0; })) << "each handle is released";
+}
+
+// Threads that wait for a lock are not the mount's threads.
+TEST_F(SessionTest, HundredsWaitForLocksAndGetThemAll) {
+  constexpr int kWaiters = 320;
+  transport_.max_threads = 20;
+  start();
+  int holder = ::open((dir_ / "l").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  struct flock range{.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 10, .l_pid = 0};
+  ASSERT_EQ(::flock(holder, LOCK_EX), 0);
+  ASSERT_EQ(::fcntl(holder, F_OFD_SETLK, &range), 0);
+  std::atomic<int> asked{0};
+  std::atomic<int> granted{0};
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < kWaiters; ++i) {
+    waiters.emplace_back([&, i] {
+      int fd = ::open((dir_ / "l").c_str(), O_RDWR | O_CLOEXEC);
+      struct flock mine = range;
+      ++asked;
+      int got = i % 2 ? ::flock(fd, LOCK_EX) : ::fcntl(fd, F_OFD_SETLKW, &mine);
+      if (got == 0) ++granted;
+      mine.l_type = F_UNLCK;
+      ::fcntl(fd, F_OFD_SETLK, &mine);  // the double does not give it up at the close
+      ::close(fd);
+    });
+  }
+  EXPECT_TRUE(eventually([&] { return asked == kWaiters; }));
+  std::this_thread::sleep_for(milliseconds(300));
+  EXPECT_EQ(granted, 0);
+  struct statx statx;
+  EXPECT_EQ(::statx(AT_FDCWD, dir_.c_str(), AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &statx), 0);
+  ASSERT_EQ(::flock(holder, LOCK_UN), 0);
+  range.l_type = F_UNLCK;
+  ASSERT_EQ(::fcntl(holder, F_OFD_SETLK, &range), 0);
+  for (std::thread& waiter : waiters) waiter.join();
+  EXPECT_EQ(granted, kWaiters);
+  ::close(holder);
 }
 
 TEST_F(SessionTest, InterruptEndsABlockedRead) {

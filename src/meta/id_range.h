@@ -15,14 +15,22 @@ class IdRange {
 
   // A number above 1 that no other client of the volume has been given.
   Result<uint64_t> next();
+  // After a number turned out to be in use: the engine's counter was rolled back (a backup was restored, a
+  // failover lost writes). Raises it above all numbers known here, and goes on from there.
+  Status skip_used();
+  // skip_used() if the counter stands below what this client was given.
+  Status check();
 
  private:
+  Status skip_used_locked();
+
   Store& store_;
   const Counter counter_;
   const int64_t batch_;
   std::mutex mutex_;
   uint64_t next_ = 0;
   uint64_t end_ = 0;
+  uint64_t highest_end_ = 0;  // of all ranges so far
 };
 
 }  // namespace cider::meta

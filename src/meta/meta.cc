@@ -21,6 +21,7 @@ Meta::Meta(std::unique_ptr<Store> store, Volume volume, MetaOptions options, con
       volume_(std::make_shared<const Volume>(std::move(volume))),
       inode_ids_(*store_, Counter::next_inode, kInodeBatch),
       slice_ids_(*store_, Counter::next_chunk, kSliceBatch),
+      session_(*store_, options_, clock_, open_files_),
       lock_waiters_(std::make_unique<LockWaiters>(*this)),
       jobs_(std::make_unique<Jobs>(*this)) {}
 
@@ -54,12 +55,14 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   constexpr int kMaxRounds = 20;  // each brings one missing input; more means that something is wrong
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, sid_, 0, {}, {}};
+  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, 0, 0, {}, {}};
   for (int round = 0; round < kMaxRounds; ++round) {
     if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
     Status done = store_->run(
-        [&](Transaction& tx) {
+        [&](Transaction& tx) -> Status {
           env.now = clock_.now();
+          env.sid = session_id();
+          if (session_.is_overdue()) return fail(kSessionGone);
           env.wanted_acl.reset();
           env.wanted_rule.reset();
           return operation(tx, env);
@@ -72,13 +75,23 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
     }
     TRY(provide(env, std::move(done).error()));
   }
-  return fail(EIO, "an operation kept asking for more ACL rules or trash folders");
+  return fail(EIO, "an operation kept asking for more: ACL rules, trash folders or sessions");
+}
+
+Status Meta::with_new_inode(FunctionRef<Status(Ino)> make) {
+  constexpr int kTries = 10;
+  for (int tries = 0; tries < kTries; ++tries) {
+    Status made = make(TRY(inode_ids_.next()));
+    if (made || made.error().code != kInodeTaken) return made;
+    TRY(inode_ids_.skip_used());
+  }
+  return fail(EIO, "every new inode number turns out to be in use");
 }
 
 Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, clock_.now(), sid_, 0, {}, {}};
+  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, clock_.now(), session_id(), 0, {}, {}};
   while (true) {
     Status done = check(env);
     if (done) return {};
@@ -87,6 +100,7 @@ Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
 }
 
 Status Meta::provide(const OpEnv& env, Error error) {
+  if (error.code == kSessionGone) return session_.recover(env.sid);
   if (error.code != kWantAcl) return fail(std::move(error));
   if (env.wanted_acl) {
     auto rule = TRY(store_->acl(*env.wanted_acl));
@@ -105,7 +119,7 @@ void Meta::settle(const Aftermath& after) {
     file_deleted(after.ino, after.length);
   } else if (after.kept_open && !open_files_.set_unlinked(after.ino)) {
     // The last handle was closed while the commit was under way.
-    if (auto gone = delete_sustained(sid_, after.ino, Keeper::closed); !gone) {
+    if (auto gone = delete_sustained(session_id(), after.ino, Keeper::closed); !gone) {
       log::warning("inode " + std::to_string(after.ino) +
                    " stays until the session ends: " + gone.error().to_string());
     }

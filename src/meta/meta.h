@@ -6,6 +6,8 @@
 // not decode.
 #pragma once
 
+#include <fcntl.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -32,6 +34,7 @@
 #include "meta/model/session.h"
 #include "meta/model/volume.h"
 #include "meta/open_files.h"
+#include "meta/own_session.h"
 #include "meta/store/store.h"
 
 namespace cider::meta {
@@ -50,6 +53,9 @@ struct MetaOptions {
   std::chrono::seconds heartbeat{12};
   bool background_jobs = true;  // the shared ones: trash, deleted files, stale sessions
   int max_deletes = 10;         // threads that delete objects; 0: never delete
+  // Files may have capabilities, the xattr security.capability: then a change of their data or owner takes
+  // it.
+  bool file_capabilities = false;
   SessionInfo session;
 };
 
@@ -107,6 +113,7 @@ struct ChunkSlice {
 
 struct Written {
   Attr attr;             // after the commit
+  Attr before;           // as the commit found the file: tells whether somebody else changed it
   uint32_t records = 0;  // in the longest of the chunks written
   uint32_t longest_chunk = 0;
 };
@@ -135,17 +142,19 @@ class Meta {
   Store& store() { return *store_; }
   const MetaOptions& options() const { return options_; }
   std::shared_ptr<const Volume> volume() const;
-  uint64_t session_id() const { return sid_; }
+  // Another one than before: others took this client for dead and cleaned up its session, with the locks and
+  // the unlinked open files it held. 0 without a session (read-only).
+  uint64_t session_id() const { return session_.id(); }
   // Called after a heartbeat found a changed setting.
   void on_volume_change(std::function<void(const Volume&)> callback);
 
   // --- names
   Result<Node> lookup(const Caller& caller, Ino parent, std::string_view name);
   Result<Node> mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node);
-  // As mknod of a file, but answers an existing file too unless `exclusive`; the inode counts as open.
+  // As mknod of a file, but opens an existing file with `flags` unless `exclusive`; the inode counts as open.
   // `created` tells.
   Result<Node> create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode, bool exclusive,
-                      bool* created);
+                      bool* created, int flags = O_RDWR);
   // A file without a name, open; link() may give it one.
   Result<Node> tmpfile(const Caller& caller, Ino parent, uint16_t mode);
   Result<Node> link(const Caller& caller, Ino ino, Ino parent, std::string_view name);
@@ -176,6 +185,9 @@ class Meta {
   Status setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
                   XattrMode mode);
   Status removexattr(const Caller& caller, Ino ino, std::string_view name);
+  // Before a write to a file that may have capabilities. Truncate, fallocate, copies and chown do it
+  // themselves.
+  Status remove_capability(Ino ino);
   Result<AclRule> get_acl(Ino ino, AclKind kind);  // ENODATA without one
   Status set_acl(const Caller& caller, Ino ino, AclKind kind, const AclRule& rule,
                  bool kill_sgid);  // empty rule: remove
@@ -207,6 +219,9 @@ class Meta {
   using Done = std::move_only_function<void(Status)>;
   void flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, bool wait, Done done);
   void setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange& range, bool wait, Done done);
+  // Whether a lock on this open file was lost with the session under which it was taken. Until its last close
+  // nothing more that was written to it is committed.
+  bool has_lost_locks(Ino ino) const { return open_files_.has_lost_locks(ino, session_id()); }
   Result<PlockRange> getlk(Ino ino, uint64_t owner, const PlockRange& range);
 
   // --- the volume
@@ -231,6 +246,8 @@ class Meta {
   // Runs an operation with fresh inputs per attempt; fetches ACL rules it lacks. See ops/env.h.
   Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation,
              Trash trash = Trash::unused);
+  // Runs `make` with a new inode number, and with another one where it turns out to be taken.
+  Status with_new_inode(FunctionRef<Status(Ino)> make);
   // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
   Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
   // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was
@@ -261,7 +278,7 @@ class Meta {
   IdRange inode_ids_;
   IdRange slice_ids_;
   OpenFiles open_files_;
-  uint64_t sid_ = 0;
+  OwnSession session_;
   std::mutex trash_mutex_;
   std::string trash_name_;
   Ino trash_ino_ = 0;

@@ -206,6 +206,27 @@ TEST_P(DataTest, CopyRacesWithCompaction) {
   }
 }
 
+TEST_P(DataTest, HolesAloneAreCompactedToo) {
+  make();
+  Ino file = mkfile("f");
+  write(file, 0, 4 * kUnit, 10);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(a().fallocate(Caller{}, file, kPunch, i * kUnit, kUnit));
+  ASSERT_EQ(a().chunk(file, 0)->size(), 5u);
+  ASSERT_TRUE(a().compact(file, 0, false));
+  EXPECT_EQ(a().chunk(file, 0)->size(), 1u);
+  EXPECT_TRUE(read(file).empty());
+  EXPECT_EQ(volume_->data().alive(), 0u) << "what the holes hide is given back";
+  write(file, kUnit, kUnit, 20);
+  EXPECT_EQ(read(file), (FakeData::Units{{1, 20}}));
+
+  Ino large = mkfile("large");
+  write(large, 0, 4 << 20, 1);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(a().truncate(Caller{}, large, (5 + i) << 20, true, false));
+  ASSERT_TRUE(a().compact(large, 0, false));
+  EXPECT_EQ(read(large).size(), (4u << 20) / kUnit);
+  EXPECT_LE(a().chunk(large, 0)->size(), 2u);
+}
+
 TEST_P(DataTest, SeekTellsHolesFromData) {
   make();
   Ino file = mkfile("f");

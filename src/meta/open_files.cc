@@ -17,6 +17,7 @@ bool OpenFiles::close(Ino ino) {
   if (--it->second.handles > 0) return false;
   bool unlinked = it->second.unlinked;
   it->second.unlinked = false;
+  it->second.locks.clear();
   if (it->second.removals == 0) inodes_.erase(it);
   return unlinked;
 }
@@ -42,6 +43,43 @@ std::vector<Ino> OpenFiles::open_inodes() const {
     if (state.handles > 0) out.push_back(ino);
   }
   return out;
+}
+
+void OpenFiles::note_lock(Ino ino, LockOwner owner, uint64_t sid) {
+  std::lock_guard lock(mutex_);
+  auto it = inodes_.find(ino);
+  if (it != inodes_.end() && it->second.handles > 0) it->second.locks.emplace(owner, sid);
+}
+
+void OpenFiles::forget_lock(Ino ino, LockOwner owner, uint64_t sid) {
+  std::lock_guard lock(mutex_);
+  auto it = inodes_.find(ino);
+  if (it == inodes_.end()) return;
+  auto noted = it->second.locks.find(owner);
+  if (noted != it->second.locks.end() && noted->second == sid) it->second.locks.erase(noted);
+}
+
+bool OpenFiles::has_locks(Ino ino) const {
+  std::lock_guard lock(mutex_);
+  auto it = inodes_.find(ino);
+  return it != inodes_.end() && !it->second.locks.empty();
+}
+
+std::vector<Ino> OpenFiles::locked_under(uint64_t sid) const {
+  std::lock_guard lock(mutex_);
+  std::vector<Ino> out;
+  for (const auto& [ino, state] : inodes_) {
+    bool held = std::ranges::any_of(state.locks, [&](const auto& noted) { return noted.second == sid; });
+    if (held) out.push_back(ino);
+  }
+  return out;
+}
+
+bool OpenFiles::has_lost_locks(Ino ino, uint64_t sid) const {
+  std::lock_guard lock(mutex_);
+  auto it = inodes_.find(ino);
+  if (it == inodes_.end()) return false;
+  return std::ranges::any_of(it->second.locks, [&](const auto& noted) { return noted.second != sid; });
 }
 
 OpenFiles::Removal::~Removal() {

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
@@ -28,6 +29,19 @@ class OpenFiles {
   bool set_unlinked(Ino ino);
   std::vector<Ino> open_inodes() const;
 
+  // A lock's owner on an inode that is open, and the session under which it got the lock. A lock of a session
+  // that is no more is lost; it stays noted until the inode's last close.
+  struct LockOwner {
+    bool is_flock = false;
+    uint64_t owner = 0;
+    auto operator<=>(const LockOwner&) const = default;
+  };
+  void note_lock(Ino ino, LockOwner owner, uint64_t sid);
+  void forget_lock(Ino ino, LockOwner owner, uint64_t sid);
+  bool has_locks(Ino ino) const;
+  std::vector<Ino> locked_under(uint64_t sid) const;
+  bool has_lost_locks(Ino ino, uint64_t sid) const;  // `sid`: the session now
+
   // The inodes that one operation may remove. Sampling marks an inode until the Removal is gone.
   class Removal {
    public:
@@ -47,6 +61,7 @@ class OpenFiles {
     uint32_t handles = 0;
     uint32_t removals = 0;
     bool unlinked = false;
+    std::map<LockOwner, uint64_t> locks;
   };
 
   mutable std::mutex mutex_;

@@ -57,14 +57,12 @@ void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
   if (!inode) return;
   const bool foreign = inode->update([&](Attr& known) {
     if (changes_.since(ino, moment)) return false;  // the answer may be older than what is known
+    if (known.ctime != attr.ctime) inode->may_have_capability = true;
     const bool differs = attr.is_file() && (known.mtime != attr.mtime || known.length != attr.length);
     known = attr;
     return differs;
   });
-  if (!foreign) return;
-  data_.invalidate(ino);
-  kernel_.distrust(ino);
-  notify({.ino = outer(ino), .data = true});
+  if (foreign) changed_by_others(ino);
 }
 
 void VolumeFileSystem::changed(Ino ino, const Attr& attr) {
@@ -78,11 +76,29 @@ void VolumeFileSystem::changed(Ino ino, const Attr& attr) {
   }
 }
 
+// A commit found the file as `before`, which was known already unless somebody else changed it.
+void VolumeFileSystem::found_before_commit(Ino ino, const Attr& before) {
+  const auto inode = handles_.inode(ino);
+  if (!inode) return;
+  const Attr known = inode->attr();
+  if (known.mtime != before.mtime || known.length != before.length) changed_by_others(ino);
+}
+
+void VolumeFileSystem::changed_by_others(Ino ino) {
+  data_.invalidate(ino);
+  kernel_.distrust(ino);
+  notify({.ino = outer(ino), .data = true});
+}
+
 void VolumeFileSystem::committed(const MetaCatalog::Committed& commit) {
   if (commit.result) {
+    found_before_commit(commit.ino, commit.result->before);
     changed(commit.ino, commit.result->attr);
-    kernel_.moved_by_write(commit.ino, commit.result->attr, commit.end);
-  } else if (commit.result.error().code == ENOSPC) {
+    kernel_.moved_by_write(commit.ino, commit.result->before, commit.result->attr);
+    return;
+  }
+  kernel_.distrust(commit.ino);  // its pages show what may be given up now
+  if (commit.result.error().code == ENOSPC) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     full_until_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
   }
@@ -93,6 +109,12 @@ Result<Attr> VolumeFileSystem::attr_of_open_directory(Ino ino) const {
   if (!inode || !inode->attr().is_dir()) return fail(ENOENT);
   Attr attr = inode->attr();
   attr.nlink = 0;
+  return attr;
+}
+
+// A file in the trash has one link there. For who opened it before, its last name is gone.
+Attr VolumeFileSystem::as_by_handle(Ino ino, Attr attr) const {
+  if (attr.is_file() && attr.nlink == 1 && is_trash(attr.parent) && handles_.inode(ino)) attr.nlink = 0;
   return attr;
 }
 
@@ -113,7 +135,8 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optiona
       if (attr) return AttrReply{.ino = ino, .attr = *attr};
     }
     if (!attr) return fail(attr.error());
-    if (!changes_.since(at, moment) || tries == kTries) return attr_reply(at, *attr, moment, before);
+    if (!changes_.since(at, moment) || tries == kTries)
+      return attr_reply(at, as_by_handle(at, *attr), moment, before);
   }
 }
 
@@ -121,7 +144,7 @@ Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t 
                                         bool kill_suidgid) {
   if (size > kMaxFileSize) return fail(EFBIG);
   Attr after;
-  TRY(data_.ordered(ino, caller.interrupt, [&]() -> Status {
+  TRY(data_.truncate(ino, size, caller.interrupt, [&]() -> Status {
     after = TRY(meta_.truncate(caller, ino, size, by_handle, kill_suidgid));
     changed(ino, after);
     kernel_.moved(ino, after);
@@ -137,7 +160,11 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   const Ino at = inner(ino);
   std::optional<Attr> after;
   if (set.size) {
-    if (handle && !TRY(find_file(*handle, at))->writable()) return fail(EINVAL);
+    if (handle) {
+      const auto file = TRY(find_file(*handle, at));
+      if (!file->writable()) return fail(EINVAL);
+      TRY(check_locks(*file));
+    }
     after = TRY(truncate(caller, at, *set.size, handle.has_value(), set.kill_suidgid));
   }
   const meta::AttrChange change{.mode = set.mode,
@@ -164,7 +191,7 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   }
   if (!after) return getattr(caller, ino, handle);
   const Pending pending = data_.pending(at);
-  return attr_reply(at, *after, changes_.now(), pending);
+  return attr_reply(at, as_by_handle(at, *after), changes_.now(), pending);
 }
 
 // Writing to a file takes its suid and sgid bits. The kernel asks for it with every write of an ordinary
@@ -180,6 +207,15 @@ Status VolumeFileSystem::kill_suidgid(const Caller& caller, OpenInode& inode) {
   kernel_.moved_ctime(inode.ino(), after);
   notify({.ino = outer(inode.ino())});
   return {};
+}
+
+// Capabilities go with any write, root's too; with HANDLE_KILLPRIV_V2 the kernel leaves that to us and has no
+// flag for it.
+Status VolumeFileSystem::kill_capability(OpenInode& inode) {
+  if (!inode.may_have_capability.exchange(false)) return {};
+  Status gone = meta_.remove_capability(inode.ino());
+  if (!gone) inode.may_have_capability = true;
+  return gone;
 }
 
 Result<StatFs> VolumeFileSystem::statfs(const Caller&, Ino) {

@@ -30,16 +30,21 @@ Result<std::vector<Slice>> MetaCatalog::slices(Ino ino, uint32_t index, bool) {
 Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) {
   std::vector<meta::ChunkSlice> records;
   records.reserve(slices.size());
-  uint64_t end = 0;
   for (const chunk::NewSlice& slice : slices) {
     records.push_back({slice.index, slice.at});
-    end = std::max(end, slice.index * kChunkSize + slice.at.pos + slice.at.len);
   }
   const Result<meta::Written> written = meta_.write(ino, records, mtime);
-  if (listener_) listener_({ino, end, written});
+  if (listener_) listener_({ino, written});
   if (!written) return fail(written.error());
   if (written->records >= kManyRecords) suggest_compaction(ino, written->longest_chunk);
   return {};
+}
+
+Result<bool> MetaCatalog::exists(Ino ino) {
+  const Result<meta::Attr> attr = meta_.getattr(ino);
+  if (attr) return true;
+  if (attr.error().code == ENOENT) return false;
+  return fail(attr.error());
 }
 
 void MetaCatalog::suggest_compaction(Ino ino, uint32_t index) {

@@ -22,11 +22,10 @@ class MetaCatalog : public chunk::SliceCatalog {
   explicit MetaCatalog(meta::Meta& meta);
   ~MetaCatalog() override;
 
-  // Hears of every commit before commit() returns: the attributes after it, and how far the data reached; or
-  // its error. Set once, before the first commit.
+  // Hears of every commit before commit() returns: the attributes before and after it, or its error. Set
+  // once, before the first commit.
   struct Committed {
     Ino ino = 0;
-    uint64_t end = 0;
     const Result<meta::Written>& result;
   };
   void on_commit(std::function<void(const Committed&)> listener) { listener_ = std::move(listener); }
@@ -34,6 +33,7 @@ class MetaCatalog : public chunk::SliceCatalog {
   Result<uint64_t> next_slice_id() override;
   Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh) override;
   Status commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) override;
+  Result<bool> exists(Ino ino) override;
   void suggest_compaction(Ino ino, uint32_t index) override;
 
   // Ends compaction. Before meta::Meta::stop().

@@ -27,6 +27,7 @@ Result<BufferChain> VolumeFileSystem::read(const Caller& caller, Ino ino, Handle
   }
   const auto file = TRY(find_file(handle, ino));
   if (!file->readable() && !options_.writeback_cache) return fail(EBADF);
+  TRY(check_locks(*file));
   const Pending pending = data_.pending(ino);  // first: what is committed after this shows in the attributes
   const Attr attr = file->inode->attr();
   const uint64_t length = std::max(attr.length, pending ? pending->length : 0);
@@ -59,9 +60,11 @@ void VolumeFileSystem::write(const Caller& caller, Ino ino, Handle handle, uint6
     }
     const auto file = TRY(find_file(handle, ino));
     if (!file->writable()) return fail(EBADF);
+    TRY(check_locks(*file));
     if (off >= kMaxFileSize || data.size() > kMaxFileSize - off) return fail(EFBIG);
     if (refuses_as_full(*file->inode, off + data.size())) return fail(ENOSPC);
     if (kill) TRY(kill_suidgid(caller, *file->inode));
+    if (options_.enable_cap) TRY(kill_capability(*file->inode));
     return data_.write(ino, off, std::move(data), clock_.now());
   };
   const auto size = static_cast<uint32_t>(data.size());
@@ -74,7 +77,7 @@ void VolumeFileSystem::write(const Caller& caller, Ino ino, Handle handle, uint6
 
 Status VolumeFileSystem::fsync(const Caller& caller, Ino ino, Handle handle, bool) {
   if (is_internal(ino)) return {};
-  TRY(find_file(handle, ino));
+  TRY(check_locks(*TRY(find_file(handle, ino))));
   TRY(data_.fsync(ino, caller.interrupt));
   return meta_.store().sync();
 }
@@ -86,6 +89,7 @@ Status VolumeFileSystem::fallocate(const Caller& caller, Ino ino, Handle handle,
   if (off >= kMaxFileSize || len > kMaxFileSize - off) return fail(EFBIG);
   const auto file = TRY(find_file(handle, ino));
   if (!file->writable()) return fail(EBADF);
+  TRY(check_locks(*file));
   TRY(data_.ordered(ino, caller.interrupt, [&]() -> Status {
     const Attr after = TRY(meta_.fallocate(caller, ino, mode, off, len));
     changed(ino, after);
@@ -101,8 +105,11 @@ Result<uint64_t> VolumeFileSystem::copy_file_range(const Caller& caller, Ino in,
                                                    uint64_t out_off, uint64_t len) {
   if (is_internal(in) || is_internal(out))
     return fail(EXDEV);  // the kernel then copies by reading and writing
-  if (!TRY(find_file(in_handle, in))->readable()) return fail(EBADF);
-  if (!TRY(find_file(out_handle, out))->writable()) return fail(EBADF);
+  const auto source = TRY(find_file(in_handle, in));
+  const auto target = TRY(find_file(out_handle, out));
+  if (!source->readable() || !target->writable()) return fail(EBADF);
+  TRY(check_locks(*source));
+  TRY(check_locks(*target));
   if (in_off >= kMaxFileSize || out_off >= kMaxFileSize) return fail(EFBIG);
   len = std::min({len, kMaxFileSize - in_off, kMaxFileSize - out_off});
   // Only the source's data so far must be in its slices; its later commits need not wait for the copy. So

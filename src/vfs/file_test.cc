@@ -90,6 +90,36 @@ TEST(File, CreateOfAnExistingNameOpensAndTruncates) {
   EXPECT_EQ(code_of(m.fs.create(m.root, kRootIno, "a", 0600, O_RDWR | O_EXCL)), EEXIST);
 }
 
+// Another client made the name since the kernel looked it up: the kernel asks nothing of what CREATE answers.
+TEST(File, CreateOfWhatAnotherMadeAsksAsOpenDoes) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "content");
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 04600, .uid = 7, .gid = 7}, {}));
+  const Caller owner{.uid = 7, .gid = 7, .pid = 1}, other{.uid = 8, .gid = 7, .pid = 1};
+  const auto create = [&](const Caller& who, const char* name, int flags) {
+    auto made = m.fs.create(who, kRootIno, name, 0666, flags);
+    if (made) m.close(made->entry.ino, made->open.handle);
+    return code_of(made);
+  };
+  EXPECT_EQ(create(other, "a", O_RDONLY), ESTALE) << "its groups are not known: the kernel shall look again";
+  EXPECT_EQ(m.stat(ino).length, 7u);
+  EXPECT_EQ(create(owner, "a", O_RDWR), 0);
+  EXPECT_EQ(create(owner, "a", O_WRONLY | O_TRUNC), 0);
+  EXPECT_EQ(m.stat(ino).length, 0u);
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 0400}, {}));
+  EXPECT_EQ(create(owner, "a", O_RDWR), EACCES);
+  EXPECT_EQ(create(owner, "a", O_RDONLY), 0);
+  EXPECT_EQ(create(m.root, "a", O_RDWR), 0);
+  m.mkdir(kRootIno, "dir");
+  ASSERT_TRUE(m.fs.symlink(m.root, kRootIno, "link", "a"));
+  ASSERT_TRUE(m.fs.mknod(m.root, kRootIno, "fifo", S_IFIFO | 0666, 0));
+  for (const char* name : {"dir", "link", "fifo"}) {
+    EXPECT_EQ(create(m.root, name, O_RDWR), ESTALE) << name;
+    EXPECT_EQ(create(m.root, name, O_RDWR | O_EXCL), EEXIST) << name;
+  }
+}
+
 TEST(File, TimesThatAreSetStayAfterBufferedWritesAreCommitted) {
   SharedVolume volume;
   Mount m(volume);
@@ -131,6 +161,21 @@ TEST(File, AnUnlinkedOpenFileLives) {
   EXPECT_EQ(m.read(ino, h), "abcdef");
   EXPECT_EQ(m.fs.getattr(m.root, ino, h).value().attr.length, 6u);
   m.close(ino, h);
+}
+
+TEST(File, AnUnlinkedOpenFileHasNoLinksThoughItIsInTheTrash) {
+  meta::Volume setting;
+  setting.trash_days = 1;
+  SharedVolume volume(setting);
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "a", "abc");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  EXPECT_EQ(m.stat(ino).nlink, 1u);
+  ASSERT_TRUE(m.fs.unlink(m.root, kRootIno, "a"));
+  EXPECT_EQ(m.stat(ino).nlink, 0u);
+  EXPECT_EQ(m.fs.setattr(m.root, ino, {.mode = 0600}, h).value().attr.nlink, 0u);
+  m.close(ino, h);
+  EXPECT_EQ(m.stat(ino).nlink, 1u);  // as one finds it in the trash
 }
 
 TEST(File, CopyTakesUncommittedDataOfTheSource) {
@@ -179,6 +224,49 @@ TEST(File, WritingTakesSuidWhenAsked) {
   ASSERT_TRUE(m.write(ino, h, 0, "y", {.uid = 7, .gid = 7, .pid = 9}, true));
   EXPECT_EQ(m.stat(ino).mode, 0755);
   m.close(ino, h);
+}
+
+TEST(File, ChangesTakeCapabilities) {
+  SharedVolume volume;
+  Mount m(volume, {.enable_cap = true}), b(volume, {.enable_cap = true});
+  const Ino ino = m.make(kRootIno, "a", "0123456789");
+  const auto set = [&](Mount& mount) {
+    ASSERT_TRUE(mount.fs.setxattr(mount.root, ino, "security.capability", "cap", {}));
+  };
+  const auto is_gone = [&] { return code_of(m.fs.getxattr(m.root, ino, "security.capability")) == ENODATA; };
+  const Handle handle = m.open(ino, O_RDWR).handle;
+  set(m);
+  ASSERT_TRUE(m.write(ino, handle, 0, "x"));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  ASSERT_TRUE(m.write(ino, handle, 0, "x"));
+  EXPECT_TRUE(is_gone()) << "set again after a write";
+  set(b);
+  m.stat(ino);
+  ASSERT_TRUE(m.write(ino, handle, 0, "x"));
+  EXPECT_TRUE(is_gone()) << "set by another client";
+  set(m);
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.mode = 0711}, {}));
+  m.content(ino);
+  EXPECT_FALSE(is_gone()) << "neither chmod nor reading is a reason";
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.uid = 5}, {}));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  ASSERT_TRUE(m.fs.setattr(m.root, ino, {.size = 5}, {}));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  m.close(ino, m.open(ino, O_RDWR | O_TRUNC).handle);
+  EXPECT_TRUE(is_gone());
+  set(m);
+  ASSERT_TRUE(m.fs.fallocate(m.root, ino, handle, 0, 0, 10));
+  EXPECT_TRUE(is_gone());
+  set(m);
+  const Ino from = m.make(kRootIno, "from", "data");
+  const Handle source = m.open(from, O_RDONLY).handle;
+  ASSERT_TRUE(m.fs.copy_file_range(m.root, from, source, 0, ino, handle, 0, 4));
+  EXPECT_TRUE(is_gone());
+  m.close(from, source);
+  m.close(ino, handle);
 }
 
 TEST(File, AFullVolumeIsToldAtCloseAndThenAtWrite) {
@@ -238,6 +326,41 @@ TEST(TwoClients, PagesAreKeptOnlyWhileNobodyElseWrites) {
   EXPECT_EQ(a.stat(ino).mtime, before.mtime);
   EXPECT_FALSE(opened(b).keep_cache);
   EXPECT_EQ(b.content(ino), "other");
+}
+
+// Another client's write of the same length, between an open here and a commit from here.
+TEST(TwoClients, ACommitThatFindsForeignChangesDropsPages) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  EXPECT_EQ(a.content(ino), "first");
+  const Handle ha = a.open(ino, O_RDWR).handle;
+  const auto write = [&](Mount& m, Handle h, uint64_t off, std::string_view text) {
+    ASSERT_TRUE(m.write(ino, h, off, text));
+    ASSERT_TRUE(m.fs.fsync(m.root, ino, h, false));
+  };
+  write(a, ha, 0, "A");
+  write(a, ha, 1, "A");
+  EXPECT_EQ(a.told_of(ino, true), 0u);
+  const Handle probe = a.open(ino, O_RDONLY).handle;
+  a.close(ino, probe);
+
+  const Handle hb = b.open(ino, O_RDWR).handle;
+  write(b, hb, 4, "B");
+  b.close(ino, hb);
+  write(a, ha, 0, "a");
+  EXPECT_EQ(a.told_of(ino, true), 1u);
+  const OpenReply after = a.open(ino, O_RDONLY);
+  EXPECT_FALSE(after.keep_cache);
+  EXPECT_EQ(a.read(ino, after.handle), "aArsB");
+  a.close(ino, after.handle);
+  write(a, ha, 1, "a");
+  EXPECT_EQ(a.told_of(ino, true), 1u);
+  const OpenReply own = a.open(ino, O_RDONLY);
+  EXPECT_TRUE(own.keep_cache);
+  a.close(ino, own.handle);
+  a.close(ino, ha);
 }
 
 TEST(TwoClients, AttributesThatTheKernelWasJustToldAreNotStale) {
@@ -315,6 +438,47 @@ TEST(Locks, CloseReleasesTheOwnersRecordLocksByWhateverHandle) {
   m.fs.release(m.root, ino, h1, {});
   EXPECT_EQ(holder(200), LockType::unlock);
   m.close(ino, h2);
+}
+
+// Somebody else cleans up the session of a mount that was paused for too long.
+TEST(File, AHandleThatLostItsLockAnswersErrors) {
+  SharedVolume shared;
+  Mount a(shared), b(shared);
+  const Ino ino = a.make(kRootIno, "f", "before");
+  const Handle locked = a.open(ino, O_RDWR).handle, other = a.open(ino, O_RDWR).handle;
+  const auto flock = [](Mount& mount, Ino file, Handle handle, LockType type) {
+    int answer = -1;
+    mount.fs.flock(mount.root, file, handle, handle, type, false,
+                   [&](Status status) { answer = code_of(status); });
+    return answer;
+  };
+  ASSERT_EQ(flock(a, ino, locked, LockType::write), 0);
+  ASSERT_TRUE(a.write(ino, locked, 0, "under the lock"));
+  const uint64_t session = a.meta.session_id();
+  ASSERT_TRUE(shared.engine.run(
+      [&](meta::Transaction& tx) -> Status {
+        tx.write(meta::DeleteSession{session});
+        return {};
+      },
+      {}));
+  const Handle theirs = b.open(ino, O_RDWR).handle;
+  ASSERT_EQ(flock(b, ino, theirs, LockType::write), 0) << "free";
+
+  EXPECT_EQ(code_of(a.fs.fsync(a.root, ino, locked, false)), ESTALE) << "what is pending must not land";
+  EXPECT_NE(a.meta.session_id(), session);
+  EXPECT_EQ(code_of(a.fs.read(a.root, ino, locked, 0, 10)), EIO);
+  EXPECT_EQ(code_of(a.write(ino, locked, 0, "x")), EIO);
+  EXPECT_EQ(code_of(a.fs.fallocate(a.root, ino, locked, 0, 0, 10)), EIO);
+  EXPECT_EQ(code_of(a.fs.setattr(a.root, ino, {.size = 0}, locked)), EIO);
+  EXPECT_EQ(flock(a, ino, locked, LockType::write), EIO);
+  EXPECT_EQ(flock(a, ino, locked, LockType::unlock), 0);
+  EXPECT_EQ(a.read(ino, other), "before") << "who held no lock relies on none";
+  EXPECT_EQ(b.read(ino, theirs), "before");
+  EXPECT_EQ(code_of(a.fs.flush(a.root, ino, locked, 0)), EIO);
+  a.fs.release(a.root, ino, locked, {});
+  a.close(ino, other);
+  b.close(ino, theirs);
+  EXPECT_EQ(a.content(ino), "before");
 }
 
 }  // namespace

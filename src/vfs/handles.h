@@ -40,6 +40,10 @@ class OpenInode {
     return update(attr_);
   }
 
+  // Whether the file may have capabilities (security.capability), which a write takes. True until somebody
+  // has looked, so that only the first write asks the engine.
+  std::atomic<bool> may_have_capability = true;
+
   // Owners of fcntl locks taken here, each with the handle it came by last. An owner is noted before it asks,
   // so it may turn out to hold nothing.
   void note_lock_owner(uint64_t owner, Handle handle);
@@ -62,6 +66,9 @@ struct OpenHandle {
   std::shared_ptr<OpenInode> inode;        // files and directories
   std::unique_ptr<DirStream> listing;      // directories
   std::unique_ptr<InternalFile> internal;  // internal files
+
+  // The session of this client under which the handle first got a lock; 0: never.
+  std::atomic<uint64_t> locked_under = 0;
 
   bool readable() const;
   bool writable() const;

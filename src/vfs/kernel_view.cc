@@ -62,11 +62,11 @@ void KernelView::moved(Ino ino, const meta::Attr& after) {
   if (known != nullptr) known->attr = known->pages = version_of(after);
 }
 
-void KernelView::moved_by_write(Ino ino, const meta::Attr& after, uint64_t end) {
+void KernelView::moved_by_write(Ino ino, const meta::Attr& before, const meta::Attr& after) {
   std::lock_guard lock(mutex_of(ino));
   Known* known = find(ino);
   if (known == nullptr) return;
-  if (known->has_pages && after.length != std::max(known->pages.length, end)) {
+  if (known->has_pages && known->pages != version_of(before)) {
     known->has_attr = known->has_pages = false;
     return;
   }

@@ -30,9 +30,9 @@ class KernelView {
 
   // This client changed the file and the kernel's pages followed; the file is `after` now.
   void moved(Ino ino, const meta::Attr& after);
-  // As moved, for a commit of data that reached to `end`. Where the length shows that somebody else changed
-  // the file too, the pages are not trusted any more.
-  void moved_by_write(Ino ino, const meta::Attr& after, uint64_t end);
+  // As moved, for a commit of data that found the file as `before`. If the pages show another version,
+  // somebody else changed the file in between, and they are not trusted any more.
+  void moved_by_write(Ino ino, const meta::Attr& before, const meta::Attr& after);
   // As moved, for a change that touches neither content nor mtime (chmod, rename): holds only if those are as
   // they were.
   void moved_ctime(Ino ino, const meta::Attr& after);

@@ -55,8 +55,9 @@ void VolumeFileSystem::setlk(const Caller& caller, Ino ino, Handle handle, uint6
     flush_before_unlock(caller, ino);
     return meta_.setlk(caller, ino, owner, range_of(lock), false, std::move(done));
   }
+  if (Status kept = check_locks(**file); !kept) return done(std::move(kept));
   (*file)->inode->note_lock_owner(owner, handle);
-  meta_.setlk(caller, ino, owner, range_of(lock), wait, std::move(done));
+  meta_.setlk(caller, ino, owner, range_of(lock), wait, noting_lock(*file, std::move(done)));
 }
 
 void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint64_t owner, LockType type,
@@ -64,8 +65,27 @@ void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint6
   if (is_internal(ino)) return done(fail(EBADF));
   const auto file = handles_.find(handle, inner(ino));
   if (!file) return done(fail(file.error()));
-  if (type == LockType::unlock) flush_before_unlock(caller, ino);
-  meta_.flock(caller, inner(ino), owner, kind_of(type), wait, std::move(done));
+  if (type == LockType::unlock) {
+    flush_before_unlock(caller, ino);
+    return meta_.flock(caller, inner(ino), owner, meta::LockKind::unlock, false, std::move(done));
+  }
+  if (Status kept = check_locks(**file); !kept) return done(std::move(kept));
+  meta_.flock(caller, inner(ino), owner, kind_of(type), wait, noting_lock(*file, std::move(done)));
+}
+
+Status VolumeFileSystem::check_locks(const OpenHandle& handle) const {
+  const uint64_t session = handle.locked_under.load(std::memory_order_relaxed);
+  if (session == 0 || session == meta_.session_id() || !meta_.has_lost_locks(handle.ino)) return {};
+  return fail(EIO, "the file's locks were lost");
+}
+
+Completion<void> VolumeFileSystem::noting_lock(std::shared_ptr<OpenHandle> handle, Completion<void> done) {
+  return [handle = std::move(handle), session = meta_.session_id(),
+          done = std::move(done)](Status got) mutable {
+    uint64_t never = 0;
+    if (got) handle->locked_under.compare_exchange_strong(never, session);
+    done(std::move(got));
+  };
 }
 
 // An error does not keep the lock: the data is kept and its next fsync or close tells.

@@ -46,14 +46,17 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
   const Ino dir = inner(parent);
   bool created = false;
   const uint64_t moment = changes_.now();
-  meta::Node node = TRY(meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created));
+  Result<meta::Node> answer =
+      meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created, flags);
+  const bool no_file = !answer && (answer.error().code == EISDIR || answer.error().code == EEXIST);
+  if (no_file && !(flags & O_EXCL)) return fail(ESTALE);  // see open_present()
+  meta::Node node = TRY(std::move(answer));
   if (created) {
     changes_.mark(dir);
     return CreateReply{.entry = fresh_entry(node), .open = opened(node.ino, node.attr, flags)};
   }
-  // Somebody else made it since the kernel looked: this is an open like any other. Meta counts it as open
-  // once already.
-  Result<OpenReply> reply = open(caller, node.ino, flags, false);
+  // Somebody else made it since the kernel looked. Meta counts it as open once already.
+  Result<OpenReply> reply = open_present(caller, node, flags);
   meta_.close(node.ino);
   if (!reply) return fail(std::move(reply).error());
   if (flags & O_TRUNC) {
@@ -62,6 +65,18 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
   }
   return CreateReply{.entry = entry_reply(dir, node.ino, node.attr, moment, data_.pending(node.ino)),
                      .open = *reply};
+}
+
+// The open part of a create. The kernel takes the answer for a new regular file and asks no permission, so we
+// do, as far as we can: it does not tell a caller's groups. ESTALE makes it look the name up again and then
+// open what it finds (follow the symlink, ask for permission ...), but only once: root and the owner, who
+// need no groups, don't get it, so that two who make and remove one name in turn don't meet it twice.
+Result<OpenReply> VolumeFileSystem::open_present(const Caller& caller, const meta::Node& node, int flags) {
+  const bool knows_class = caller.check_permission || caller.is_root() || caller.uid == node.attr.uid;
+  if (!knows_class) return fail(ESTALE);
+  Caller checked = caller;
+  checked.check_permission = true;
+  return open(checked, node.ino, flags, !caller.is_root());
 }
 
 Result<CreateReply> VolumeFileSystem::tmpfile(const Caller& caller, Ino parent, uint32_t mode, int flags) {
@@ -88,6 +103,7 @@ Status VolumeFileSystem::flush(const Caller& caller, Ino ino, Handle handle, uin
   Status flushed;
   if (file->writable() || data_.has_pending(ino)) flushed = data_.flush(ino, caller.interrupt);
   if (file->inode->forget_lock_owner(lock_owner)) unlock_all(caller, ino, lock_owner);
+  TRY(check_locks(*file));
   return flushed;
 }
 

@@ -133,9 +133,12 @@ class VolumeFileSystem : public FileSystem {
   void learn(Ino ino, const Attr& attr, uint64_t moment);
   // After this client's own change is committed.
   void changed(Ino ino, const Attr& attr);
+  void changed_by_others(Ino ino);
+  void found_before_commit(Ino ino, const Attr& before);
   void committed(const MetaCatalog::Committed& commit);
   Result<Attr> truncate(const Caller& caller, Ino ino, uint64_t size, bool by_handle, bool kill_suidgid);
   Status kill_suidgid(const Caller& caller, OpenInode& inode);
+  Status kill_capability(OpenInode& inode);
   void notify(Invalidation invalidation) {
     if (notifier_) notifier_(invalidation);
   }
@@ -148,14 +151,20 @@ class VolumeFileSystem : public FileSystem {
 
   // --- files
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino) const;
+  Result<OpenReply> open_present(const Caller& caller, const meta::Node& node, int flags);
   OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
+  // EIO through a handle whose locks were lost: others may have changed, or locked, what it relies on.
+  Status check_locks(const OpenHandle& handle) const;
+  // Notes in the handle that it has got a lock.
+  Completion<void> noting_lock(std::shared_ptr<OpenHandle> handle, Completion<void> done);
   void flush_before_unlock(const Caller& caller, Ino ino);
 
   // --- directories
   std::unique_ptr<DirStream> list_directory(Ino ino, Ino parent);
   Result<Attr> attr_of_open_directory(Ino ino) const;
+  Attr as_by_handle(Ino ino, Attr attr) const;
 
   // --- xattrs
   Status check_xattr(Ino ino, std::string_view name) const;

@@ -61,6 +61,7 @@ Status VolumeFileSystem::setxattr(const Caller& caller, Ino ino, std::string_vie
                       : flags.replace ? meta::XattrMode::replace
                                       : meta::XattrMode::set;
     TRY(meta_.setxattr(caller, at, name, value, mode));
+    if (const auto inode = handles_.inode(at)) inode->may_have_capability = true;
   }
   changes_.mark(at);
   return {};

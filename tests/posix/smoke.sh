@@ -31,8 +31,8 @@ check "same contents" same_tree
 check "same attributes" same_stat
 check "hard links stay linked" test "$(stat -c %i "$MNT/tree/random.bin")" = "$(stat -c %i "$MNT/tree/random.link")"
 check "links are counted" test "$(stat -c %h "$MNT/tree/random.bin")" = 2
-for name in special_files fallocate punch_hole truncate append rename_over unlinked_while_open flock fcntl_locks xattr sparse mmap \
-            directory_of_many long_names tmpfile o_excl readdir_while_removing; do
+for name in special_files fallocate punch_hole truncate append rename_over unlinked_while_open flock fcntl_locks ofd_locks \
+            nlink_of_unlinked xattr sparse mmap directory_of_many long_names tmpfile o_excl readdir_while_removing; do
   check "$name" python_check "$name"
 done
 check "unmount" unmount_volume
@@ -59,4 +59,21 @@ check "the directory was below" test -e "$MNT/below/here/private"
 check "writing is refused" python_check read_only
 check "nosuid and nodev by default" grep -q " $MNT [^ ]* [^ ]*nosuid,nodev" /proc/self/mounts
 check "unmount at the end" unmount_volume
+if [ "$(id -u)" = 0 ]; then
+  META=sqlite3://$W/small.db
+  BUCKET=$W/small
+  mkdir "$BUCKET"
+  mount -t tmpfs -o size=32M ciderfs-test "$BUCKET"
+  check "format on a small disk" format_volume
+  check "mount it" mount_volume
+  check "a full disk" python_check full_store
+  check "unmount the full one without loss" unmount_volume
+  umount "$BUCKET"
+  META=sqlite3://$W/trash.db
+  BUCKET=$W/trash
+  check "format with a trash" format_volume --trash-days 1
+  check "mount with a trash" mount_volume
+  check "an unlinked file in the trash has no links" python_check nlink_of_unlinked
+  check "unmount with a trash" unmount_volume
+fi
 finish

@@ -7,9 +7,12 @@ import mmap
 import os
 import socket
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 
 ROOT = sys.argv[1]
 PUNCH_HOLE, KEEP_SIZE, ZERO_RANGE = 2, 1, 16
@@ -164,6 +167,67 @@ print("got it", flush=True)
         assert waiter.communicate(timeout=30)[0].strip() == "got it"
 
 
+def ofd_locks():
+    """They belong to the open file, so two of one process exclude each other, and closing a third leaves them."""
+    def lock(fd, kind, command=37):  # F_OFD_SETLK
+        fcntl.fcntl(fd, command, struct.pack("hhqqi4x", kind, 0, 0, 10, 0))
+
+    write("ofd", b"0123456789")
+    first, second = os.open(path("ofd"), os.O_RDWR), os.open(path("ofd"), os.O_RDWR)
+    lock(first, fcntl.F_WRLCK)
+    expect(errno.EAGAIN, lock, second, fcntl.F_WRLCK)
+    os.close(os.open(path("ofd"), os.O_RDWR))
+    expect(errno.EAGAIN, lock, second, fcntl.F_RDLCK)
+    held = struct.unpack("hhqqi4x", fcntl.fcntl(second, 36, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)))
+    assert held[0] == fcntl.F_WRLCK and held[3] == 10, held
+    waiter = threading.Thread(target=lock, args=(second, fcntl.F_WRLCK, 38))  # F_OFD_SETLKW
+    waiter.start()
+    os.close(first)
+    waiter.join()
+    os.close(second)
+
+
+def nlink_of_unlinked():
+    write("gone", b"x")
+    with open(path("gone"), "r+b") as file:
+        os.unlink(path("gone"))
+        assert os.fstat(file.fileno()).st_nlink == 0
+        os.fchmod(file.fileno(), 0o600)
+        assert os.fstat(file.fileno()).st_nlink == 0
+
+
+def full_store():
+    """The store's disk is full: told to who writes, harms nobody else, and goes by when there is room."""
+    def fill():
+        with open(path("too-large"), "wb") as file:
+            for _ in range(80):
+                file.write(b"f" * (1 << 20))
+
+    def store(name, data):
+        with open(path(name), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    data = os.urandom(8 << 20)
+    store("kept", data)
+    expect(errno.ENOSPC, fill)
+    assert read("kept") == data
+    os.mkdir(path("still-works"))
+    expect(errno.ENOSPC, store, "one-more", data)
+    os.unlink(path("too-large"))
+    os.unlink(path("one-more"))
+    for attempt in range(60):
+        try:
+            store("later", data)
+            break
+        except OSError as error:
+            assert error.errno == errno.ENOSPC, error
+            os.unlink(path("later"))
+            time.sleep(0.5)
+    assert read("later") == data
+
+
 def xattr():
     write("xa", b"")
     os.setxattr(path("xa"), "user.one", b"1")
@@ -260,7 +324,8 @@ def read_only():
     expect(errno.EROFS, os.unlink, path("synced"))
 
 
-CASES = [special_files, fallocate, punch_hole, truncate, append, rename_over, unlinked_while_open, flock, fcntl_locks, xattr,
+CASES = [special_files, fallocate, punch_hole, truncate, append, rename_over, unlinked_while_open, flock, fcntl_locks,
+         ofd_locks, nlink_of_unlinked, full_store, xattr,
          xattr_stays, sparse, mmap_, directory_of_many, long_names, tmpfile, o_excl, readdir_while_removing, write_synced,
          read_synced, read_only]
 next(case for case in CASES if case.__name__.rstrip("_") == sys.argv[2])()

@@ -96,6 +96,11 @@ class MemoryCatalog final : public SliceCatalog {
     return {};
   }
 
+  Result<bool> exists(Ino ino) override {
+    std::lock_guard lock(mutex_);
+    return !gone_.contains(ino);
+  }
+
   void suggest_compaction(Ino ino, uint32_t index) override {
     std::lock_guard lock(mutex_);
     suggested_.emplace_back(ino, index);

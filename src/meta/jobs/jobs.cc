@@ -20,22 +20,15 @@ constexpr std::chrono::seconds kDrain{10};
 
 }  // namespace
 
-// Others may take a client for dead after five missed heartbeats, as JuiceFS does.
-int64_t Jobs::lease() const {
-  return meta_.options_.heartbeat.count() * 5;
-}
-
-Status Jobs::put_session() {
-  std::string info = encode_session_info(meta_.options_.session);
-  return meta_.store_->put_session({meta_.sid_, meta_.clock_.now().sec + lease(), std::move(info)});
-}
-
 Status Jobs::start() {
   auto setting = TRY(meta_.store_->load_setting());
   setting_ = setting.value_or("");
-  if (!meta_.options_.read_only) {
-    meta_.sid_ = static_cast<uint64_t>(TRY(meta_.store_->add_counter(Counter::next_session, 1)));
-    TRY(put_session());
+  if (!meta_.options_.read_only) TRY(meta_.session_.begin());
+  if (TRY(meta_.store_->has_quotas())) {
+    log::warning(
+        "the volume has quotas of directories, users or groups: this client neither enforces them nor counts "
+        "what it writes against them. Only the limits of the whole volume hold here; after writing run "
+        "`juicefs quota check --repair` to correct the quotas' usage");
   }
   std::lock_guard lock(mutex_);
   started_ = true;
@@ -60,17 +53,18 @@ void Jobs::stop() {
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
-  if (meta_.sid_ != 0) remove_session();
+  if (meta_.session_id() != 0) remove_session();
 }
 
 void Jobs::remove_session() {
-  auto sustained = meta_.store_->sustained_inodes(meta_.sid_);
+  const uint64_t sid = meta_.session_id();
+  auto sustained = meta_.store_->sustained_inodes(sid);
   if (sustained) {
-    for (Ino ino : *sustained) (void)meta_.delete_sustained(meta_.sid_, ino, Meta::Keeper::leaving);
+    for (Ino ino : *sustained) (void)meta_.delete_sustained(sid, ino, Meta::Keeper::leaving);
   }
   Status gone = meta_.store_->run(
       [&](Transaction& tx) -> Status {
-        tx.write(DeleteSession{meta_.sid_});
+        tx.write(DeleteSession{sid});
         return {};
       },
       {});
@@ -92,17 +86,14 @@ void Jobs::run_heartbeats() {
 }
 
 void Jobs::beat() {
-  if (meta_.sid_ != 0) {
-    Status alive = meta_.store_->refresh_session(meta_.sid_, meta_.clock_.now().sec + lease());
-    if (!alive && alive.error().code == ENOENT) {
-      log::error(
-          "this client was taken for dead: its locks are lost and its unlinked open files may be gone");
-      alive = put_session();
+  const bool has_session = meta_.session_id() != 0;
+  if (has_session) {
+    for (const Status& done : {meta_.session_.renew(), meta_.inode_ids_.check(), meta_.slice_ids_.check()}) {
+      if (!done) log::warning("heartbeat: " + done.error().to_string());
     }
-    if (!alive) log::warning("heartbeat: " + alive.error().to_string());
   }
   reload_volume();
-  if (meta_.sid_ != 0 && meta_.options_.background_jobs) {
+  if (has_session && meta_.options_.background_jobs) {
     take_turn(Counter::last_cleanup_sessions, meta_.options_.heartbeat.count(), "clean up of dead sessions",
               [&] { return meta_.clean_stale_sessions(); });
   }

@@ -40,8 +40,6 @@ class Jobs {
   void take_turn(Counter counter, int64_t period, const char* what, const std::function<Status()>& job);
   // Waits; false when stopping.
   bool pause(Monotonic::duration time);
-  int64_t lease() const;
-  Status put_session();
   void remove_session();
 
   Meta& meta_;

@@ -18,7 +18,7 @@ Result<bool> is_expired(Transaction& tx, uint64_t sid, int64_t now) {
 Status Meta::clean_stale_sessions() {
   int64_t now = clock_.now().sec;
   for (const SessionRecord& session : TRY(store_->list_sessions())) {
-    if (session.expire >= now || session.sid == sid_) continue;
+    if (session.expire >= now || session.sid == session_id()) continue;
     log::info("cleaning up the dead session " + std::to_string(session.sid));
     for (Ino ino : TRY(store_->sustained_inodes(session.sid))) {
       TRY(delete_sustained(session.sid, ino, Keeper::dead));

@@ -24,7 +24,7 @@ struct Plan {
   std::vector<Slice> replaced;  // the others
   std::vector<Slice> parts;     // what is seen of them, gaps as holes
   uint32_t pos = 0;
-  uint32_t size = 0;
+  uint32_t size = 0;  // 0: only holes are seen, and no new slice is needed
 };
 
 void set_range(Plan* plan) {
@@ -84,12 +84,16 @@ Status commit_op(Transaction& tx, OpEnv& env, Ino ino, uint32_t index, const Pla
   auto& inode = tx.attr(ino, field::type);
   TRY(tx.fetch());
   if (!inode.value || !chunk.records.starts_with(plan.old_records)) return fail(ESTALE);
-  Slice record = made;
-  record.pos = plan.pos;
   std::string records = plan.kept;
-  append_slice(&records, record);
+  if (plan.size > 0) {
+    Slice record = made;
+    record.pos = plan.pos;
+    append_slice(&records, record);
+    tx.write(InsertSliceRef{made.id, made.size, 1});
+  } else if (records.empty()) {
+    append_slice(&records, Slice{0, 0, 0, 0, kChunkSize});  // a list is never empty
+  }
   tx.write(ReplaceSlices{ino, index, plan.old_records, std::move(records)});
-  tx.write(InsertSliceRef{made.id, made.size, 1});
   std::vector<DelayedSlice> old = slices_of(plan.replaced);
   if (env.volume.trash_days > 0) {
     if (!old.empty()) tx.write(PutDelayedSlices{made.id, env.now.sec, encode_delayed_slices(old)});
@@ -108,13 +112,19 @@ Status Meta::compact(Ino ino, uint32_t index, bool force) {
   std::vector<Slice> records = TRY(chunk(ino, index));
   if (records.size() < 2) return {};
   Plan plan = make_plan(records, force);
-  if (plan.replaced.size() < 2 || plan.size == 0) return {};
-  Slice made = TRY(data_.rewrite(plan.parts));
+  if (plan.replaced.size() < 2) return {};
+  Slice made;
+  if (plan.size > 0) {
+    made = TRY(data_.rewrite(plan.parts));
+  } else {
+    made.id = TRY(next_slice_id());  // names the record of delayed slices
+  }
   Status done =
       run(Caller{}, [&](Transaction& tx, OpEnv& env) { return commit_op(tx, env, ino, index, plan, made); });
   if (!done) {
     // Only a commit that is known not to have happened frees the new slice's objects.
-    if (done.error().code == ESTALE && data_.delete_slice) (void)data_.delete_slice(made.id, made.size);
+    if (done.error().code == ESTALE && plan.size > 0 && data_.delete_slice)
+      (void)data_.delete_slice(made.id, made.size);
     return done.error().code == ESTALE ? Status{} : done;
   }
   if (data_.chunk_changed) data_.chunk_changed(ino, index);

@@ -82,6 +82,7 @@ Status check_alive(Transaction& tx, const std::vector<Part>& parts) {
 Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* copied) {
   auto& in = tx.attr(asked.in, kSourceFields);
   auto& out = tx.attr(asked.out, kTargetFields, field::all);
+  XattrRead* capability = ask_capability(tx, env, asked.out);
   uint64_t last = (asked.in_off + asked.len - 1) / kChunkSize;
   auto& chunks = tx.ask(ChunkRangeRead{
       asked.in, static_cast<uint32_t>(asked.in_off / kChunkSize), static_cast<uint32_t>(last), {}});
@@ -123,6 +124,7 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
   patch.values = after;
   patch.touch = env.now;
   tx.write(std::move(patch));
+  drop_capability(tx, capability);
   *copied = {len, after};
   return {};
 }

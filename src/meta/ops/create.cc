@@ -107,42 +107,47 @@ Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name
   TRY(check_new_name(parent, name));
   TRY(check_node(node));
   Node made;
-  made.ino = TRY(inode_ids_.next());
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    LookupRead* existing;
-    made.attr = TRY(create_op(tx, env, NewInode{made.ino, parent, node}, name, &existing));
-    return {};
+  TRY(with_new_inode([&](Ino ino) {
+    made.ino = ino;
+    return run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+      LookupRead* existing;
+      made.attr = TRY(create_op(tx, env, NewInode{ino, parent, node}, name, &existing));
+      return {};
+    });
   }));
   return made;
 }
 
 Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode,
-                          bool exclusive, bool* created) {
+                          bool exclusive, bool* created, int flags) {
   TRY(check_writable());
   TRY(check_new_name(parent, name));
   NewNode node{FileType::file, mode, 0, {}};
-  Ino ino = TRY(inode_ids_.next());
-  // Counts as open before anybody can see it, so that no unlink takes it for closed.
-  open_files_.open(ino);
   std::optional<Node> present;
-  Attr attr;
-  Status made = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    present.reset();
-    LookupRead* existing;
-    auto answer = create_op(tx, env, NewInode{ino, parent, node}, name, &existing);
-    if (existing && !exclusive && existing->attr) present = Node{existing->value->ino, *existing->attr};
-    attr = TRY(std::move(answer));
-    return {};
+  Node fresh;
+  Status made = with_new_inode([&](Ino ino) {
+    fresh.ino = ino;
+    // Counts as open before anybody can see it, so that no unlink takes it for closed.
+    open_files_.open(ino);
+    Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+      present.reset();
+      LookupRead* existing;
+      auto answer = create_op(tx, env, NewInode{ino, parent, node}, name, &existing);
+      if (existing && !exclusive && existing->attr) present = Node{existing->value->ino, *existing->attr};
+      fresh.attr = TRY(std::move(answer));
+      return {};
+    });
+    if (!done) open_files_.close(ino);
+    return done;
   });
   if (made) {
     *created = true;
-    return Node{ino, attr};
+    return fresh;
   }
-  open_files_.close(ino);
   if (made.error().code != EEXIST || !present) return fail(std::move(made).error());
   *created = false;
   if (!present->attr.is_file()) return fail(present->attr.is_dir() ? EISDIR : EEXIST);
-  present->attr = TRY(open(caller, present->ino, O_RDWR));
+  present->attr = TRY(open(caller, present->ino, flags));
   return *present;
 }
 
@@ -151,25 +156,27 @@ Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {
   if (is_trash(parent)) return fail(EPERM);
   NewNode node{FileType::file, mode, 0, {}};
   Node made;
-  made.ino = TRY(inode_ids_.next());
-  open_files_.open(made.ino);
-  Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    auto& dir = tx.attr(parent, kParentFields);
-    TRY(tx.fetch());
-    TRY(check_search(env, dir.value));
-    TRY(check_dir(env, *dir.value, DirUse::add));
-    TRY(check_room(tx, env, 4096, 1));
-    made.attr = TRY(new_attr(env, NewInode{made.ino, parent, node}, *dir.value));
-    made.attr.nlink = 0;
-    tx.write(InsertNode{made.ino, made.attr});
-    tx.write(PutSustained{env.sid, made.ino});
-    tx.write(AddUsage{4096, 1});
-    return {};
-  });
-  if (!done) {
-    open_files_.close(made.ino);
-    return fail(std::move(done).error());
-  }
+  TRY(with_new_inode([&](Ino ino) {
+    made.ino = ino;
+    open_files_.open(ino);
+    Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+      auto& dir = tx.attr(parent, kParentFields);
+      SessionRead* session = ask_own_session(tx, env);
+      TRY(tx.fetch());
+      TRY(check_own_session(session));
+      TRY(check_search(env, dir.value));
+      TRY(check_dir(env, *dir.value, DirUse::add));
+      TRY(check_room(tx, env, 4096, 1));
+      made.attr = TRY(new_attr(env, NewInode{ino, parent, node}, *dir.value));
+      made.attr.nlink = 0;
+      tx.write(InsertNode{ino, made.attr});
+      tx.write(PutSustained{env.sid, ino});
+      tx.write(AddUsage{4096, 1});
+      return {};
+    });
+    if (!done) open_files_.close(ino);
+    return done;
+  }));
   (void)open_files_.set_unlinked(made.ino);
   return made;
 }

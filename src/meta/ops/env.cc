@@ -82,7 +82,7 @@ SessionRead* ask_own_session(Transaction& tx, const OpEnv& env) {
 }
 
 Status check_own_session(const SessionRead* session) {
-  if (session && !session->expire) return fail(EIO, "this client's session was cleaned up");
+  if (session && !session->expire) return fail(kSessionGone);
   return {};
 }
 
@@ -125,6 +125,14 @@ void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int
   patch.nlink_delta = nlink_delta;
   patch.touch = env.now;
   tx.write(std::move(patch));
+}
+
+XattrRead* ask_capability(Transaction& tx, const OpEnv& env, Ino ino) {
+  return env.options.file_capabilities ? &tx.ask(XattrRead{ino, std::string(kCapability), {}}) : nullptr;
+}
+
+void drop_capability(Transaction& tx, const XattrRead* capability) {
+  if (capability && capability->value) tx.write(RemoveXattr{capability->ino, capability->name});
 }
 
 uint16_t without_suidgid(uint16_t mode) {

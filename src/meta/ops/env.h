@@ -41,6 +41,7 @@ struct OpEnv {
 // Codes by which an operation asks Meta::run to be run again with another input. They never leave meta/.
 inline constexpr int kWantAcl = -1;
 inline constexpr int kStaleTrash = -2;
+inline constexpr int kSessionGone = -3;  // or overdue
 
 // rwx bits of access(2).
 inline constexpr int kRead = 4;
@@ -69,8 +70,8 @@ Status check_not_trashed(const OpEnv& env, Ino ino, const Attr& attr);
 Status check_room(Transaction& tx, const OpEnv& env, int64_t space, int64_t inodes);
 
 // Whether our session is still registered, as a predicate of the commit: what a dead session holds (locks,
-// files without a name) is cleaned up by others and must not grow. Null without a session. check: EIO where
-// it was cleaned up.
+// files without a name) is cleaned up by others and must not grow. Null without a session. check:
+// kSessionGone where it was cleaned up; the operation is run again under a new session.
 SessionRead* ask_own_session(Transaction& tx, const OpEnv& env);
 Status check_own_session(const SessionRead* session);
 
@@ -83,6 +84,12 @@ Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before
 
 // Moves the times of a directory whose entries changed, and its nlink.
 void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int nlink_delta);
+
+// File capabilities go with a change of the data or the owner, whoever makes it, as in Linux. Null where the
+// mount has none (then nothing is asked).
+inline constexpr std::string_view kCapability = "security.capability";
+XattrRead* ask_capability(Transaction& tx, const OpEnv& env, Ino ino);
+void drop_capability(Transaction& tx, const XattrRead* capability);
 
 // Mode without suid, and without sgid where the group may execute.
 uint16_t without_suidgid(uint16_t mode);

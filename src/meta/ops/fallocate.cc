@@ -27,6 +27,7 @@ Status check_mode(int mode) {
 
 Result<Attr> fallocate_op(Transaction& tx, OpEnv& env, Ino ino, int mode, uint64_t off, uint64_t len) {
   auto& inode = tx.attr(ino, kFields, field::all);
+  XattrRead* capability = ask_capability(tx, env, ino);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;
@@ -55,6 +56,7 @@ Result<Attr> fallocate_op(Transaction& tx, OpEnv& env, Ino ino, int mode, uint64
   patch.values = after;
   patch.touch = env.now;
   tx.write(std::move(patch));
+  drop_capability(tx, capability);
   return after;
 }
 

@@ -28,26 +28,35 @@ Status flock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, Lock
 }  // namespace
 
 void Meta::flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, bool wait, Done done) {
-  auto attempt = [this, ino, owner, kind] {
-    return run(Caller{}, [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, kind); });
+  auto attempt = [this, ino, owner](LockKind wanted) -> Status {
+    uint64_t sid = 0;
+    TRY(run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+      sid = env.sid;
+      return flock_op(tx, env, ino, owner, wanted);
+    }));
+    if (wanted == LockKind::unlock)
+      open_files_.forget_lock(ino, {true, owner}, sid);
+    else
+      open_files_.note_lock(ino, {true, owner}, sid);
+    return {};
   };
   if (options_.read_only) return done(fail(EROFS));
   if (kind == LockKind::unlock) {
-    Status released = attempt();
+    Status released = attempt(LockKind::unlock);
     lock_waiters_->wake(ino);
     return done(std::move(released));
   }
   // Converting a lock gives the old one up first, as Linux does; only then may it wait.
   bool queue_first = wait && lock_waiters_->has_waiters(ino);
-  Status got = queue_first ? Status(fail(EAGAIN)) : attempt();
+  Status got = queue_first ? Status(fail(EAGAIN)) : attempt(kind);
   if (got) lock_waiters_->wake(ino);  // an exclusive lock that became a shared one lets others in
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
-  (void)run(Caller{},
-            [&](Transaction& tx, OpEnv& env) { return flock_op(tx, env, ino, owner, LockKind::unlock); });
+  (void)attempt(LockKind::unlock);
   lock_waiters_->wake(ino);
   auto order =
       kind == LockKind::write ? LockWaiters::Order::exclusive_flock : LockWaiters::Order::shared_flock;
-  lock_waiters_->wait(ino, order, caller.interrupt, attempt, [] {}, std::move(done));
+  lock_waiters_->wait(
+      ino, order, caller.interrupt, [attempt, kind] { return attempt(kind); }, [] {}, std::move(done));
 }
 
 }  // namespace cider::meta

@@ -70,6 +70,9 @@ Result<Aftermath> lose_name(Transaction& tx, OpEnv& env, const LostName& lost, I
       delete_inode(tx, env, lost, &after);
       return after;
     }
+    SessionRead* session = ask_own_session(tx, env);
+    TRY(tx.fetch());
+    TRY(check_own_session(session));
     tx.write(PutSustained{env.sid, lost.entry.ino});
     after.kept_open = true;
   }

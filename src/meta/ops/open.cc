@@ -51,7 +51,7 @@ Result<Attr> Meta::open(const Caller& caller, Ino ino, int flags) {
 void Meta::close(Ino ino) {
   if (!open_files_.close(ino)) return;
   // Best effort: what fails here is done when the session ends.
-  (void)delete_sustained(sid_, ino, Keeper::closed);
+  (void)delete_sustained(session_id(), ino, Keeper::closed);
 }
 
 Status Meta::delete_sustained(uint64_t sid, Ino ino, Keeper keeper) {

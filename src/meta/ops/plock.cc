@@ -22,17 +22,21 @@ std::vector<PlockRange> ranges_of(const std::vector<Plock>& table, const LockHol
   return {};
 }
 
-void set_range(Transaction& tx, Ino ino, const std::vector<Plock>& table, const LockHolder& me,
+// Whether the holder has anything locked then.
+bool set_range(Transaction& tx, Ino ino, const std::vector<Plock>& table, const LockHolder& me,
                const PlockRange& range) {
   std::vector<PlockRange> before = ranges_of(table, me);
   std::vector<PlockRange> after = update_plock_ranges(before, range);
+  bool locks = !after.empty();
   if (after != before) tx.write(PutPlock{ino, Plock{me, std::move(after)}});
+  return locks;
 }
 
-Status unlock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range) {
+Status unlock_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const PlockRange& range,
+                 bool* left) {
   auto& locks = tx.ask(PlocksRead{ino, {}});
   TRY(tx.fetch());
-  set_range(tx, ino, locks.table, LockHolder{env.sid, owner}, range);
+  *left = set_range(tx, ino, locks.table, LockHolder{env.sid, owner}, range);
   return {};
 }
 
@@ -138,10 +142,10 @@ Result<PlockRange> Meta::getlk(Ino ino, uint64_t owner, const PlockRange& range)
     auto& locks = tx.ask(PlocksRead{ino, {}});
     TRY(tx.fetch());
     LockHolder other;
-    const PlockRange* conflict = find_conflict(locks.table, LockHolder{sid_, owner}, range, &other);
+    const PlockRange* conflict = find_conflict(locks.table, LockHolder{session_id(), owner}, range, &other);
     if (!conflict) return {};
     answer = *conflict;
-    if (other.sid != sid_) answer.pid = 0;  // another machine's process number says nothing here
+    if (other.sid != session_id()) answer.pid = 0;  // another machine's process number says nothing here
     return {};
   }));
   return answer;
@@ -151,22 +155,36 @@ void Meta::setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange
                  Done done) {
   if (options_.read_only) return done(fail(EROFS));
   if (range.kind == LockKind::unlock) {
-    Status released =
-        run(Caller{}, [&](Transaction& tx, OpEnv& env) { return unlock_op(tx, env, ino, owner, range); });
+    bool left = false;
+    uint64_t sid = 0;
+    Status released = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+      sid = env.sid;
+      return unlock_op(tx, env, ino, owner, range, &left);
+    });
+    if (released && !left) open_files_.forget_lock(ino, {false, owner}, sid);
     lock_waiters_->wake(ino);
     return done(std::move(released));
   }
-  Status got =
-      run(Caller{}, [&](Transaction& tx, OpEnv& env) { return lock_op(tx, env, ino, owner, range); });
+  uint64_t got_under = 0;
+  Status got = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+    got_under = env.sid;
+    return lock_op(tx, env, ino, owner, range);
+  });
+  if (got) open_files_.note_lock(ino, {false, owner}, got_under);
   // A write lock that became a read lock lets others in.
   if (got) lock_waiters_->wake(ino);
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
 
   auto attempt = [this, ino, owner, range]() -> Status {
     bool granted = false;
-    TRY(run(Caller{},
-            [&](Transaction& tx, OpEnv& env) { return wait_op(tx, env, ino, owner, range, &granted); }));
-    return granted ? Status{} : Status(fail(EAGAIN));
+    uint64_t sid = 0;
+    TRY(run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+      sid = env.sid;
+      return wait_op(tx, env, ino, owner, range, &granted);
+    }));
+    if (!granted) return fail(EAGAIN);
+    open_files_.note_lock(ino, {false, owner}, sid);
+    return {};
   };
   auto cleanup = [this, owner] {
     (void)run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {

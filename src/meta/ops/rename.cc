@@ -212,40 +212,41 @@ Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view 
   Place from{parent, name};
   Place to{new_parent, new_name};
   TRY(check_arguments(caller, from, to, flags));
-  Ino whiteout = 0;
-  if (flags & kRenameWhiteout) whiteout = TRY(inode_ids_.next());
   Renamed renamed;
   Aftermath after;
-  TRY(run(
-      caller,
-      [&](Transaction& tx, OpEnv& env) -> Status {
-        renamed = Renamed{};
-        after = Aftermath{};
-        Ino trash = env.trash(new_parent);
-        Sides s{from,
-                to,
-                &tx.attr(from.dir, field::access),
-                &tx.attr(to.dir, field::access),
-                &tx.lookup(from.dir, from.name, kMovedFields, field::all),
-                &tx.lookup(to.dir, to.name, kVictimFields)};
-        AttrRead* folder = ask_trash(tx, trash);
-        TRY(tx.fetch());
-        TRY(check_names(tx, env, s, flags));
-        renamed.moved = Node{s.moved->value->ino, *s.moved->attr};
-        bool same_inode = s.target->value && s.target->value->ino == s.moved->value->ino;
-        if (same_inode) return {};
-        TRY(check_source(env, s));
-        TRY(check_target(tx, env, s, flags));
-        TRY(check_trash(folder));
-        if (s.target->value) renamed.replaced = s.target->value->ino;
-        if (flags & kRenameExchange) {
-          exchange(tx, env, s, &renamed);
-        } else {
-          after = TRY(move(tx, env, s, trash, whiteout, &renamed));
-        }
-        return {};
-      },
-      Trash::needed));
+  const auto rename_with = [&](Ino whiteout) {
+    return run(
+        caller,
+        [&](Transaction& tx, OpEnv& env) -> Status {
+          renamed = Renamed{};
+          after = Aftermath{};
+          Ino trash = env.trash(new_parent);
+          Sides s{from,
+                  to,
+                  &tx.attr(from.dir, field::access),
+                  &tx.attr(to.dir, field::access),
+                  &tx.lookup(from.dir, from.name, kMovedFields, field::all),
+                  &tx.lookup(to.dir, to.name, kVictimFields)};
+          AttrRead* folder = ask_trash(tx, trash);
+          TRY(tx.fetch());
+          TRY(check_names(tx, env, s, flags));
+          renamed.moved = Node{s.moved->value->ino, *s.moved->attr};
+          bool same_inode = s.target->value && s.target->value->ino == s.moved->value->ino;
+          if (same_inode) return {};
+          TRY(check_source(env, s));
+          TRY(check_target(tx, env, s, flags));
+          TRY(check_trash(folder));
+          if (s.target->value) renamed.replaced = s.target->value->ino;
+          if (flags & kRenameExchange) {
+            exchange(tx, env, s, &renamed);
+          } else {
+            after = TRY(move(tx, env, s, trash, whiteout, &renamed));
+          }
+          return {};
+        },
+        Trash::needed);
+  };
+  TRY(flags & kRenameWhiteout ? with_new_inode(rename_with) : rename_with(0));
   settle(after);
   return renamed;
 }

@@ -63,6 +63,7 @@ void apply_times(const OpEnv& env, const AttrChange& change, Attr* attr) {
 
 Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& change) {
   auto& inode = tx.attr(ino, field::access | field::atime | field::mtime, field::all);
+  XattrRead* capability = changes_owner(change) ? ask_capability(tx, env, ino) : nullptr;
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   const Attr before = *inode.value;
@@ -90,6 +91,7 @@ Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& 
   }
   patch.touch_ctime = after.ctime;
   tx.write(std::move(patch));
+  if (!before.is_dir()) drop_capability(tx, capability);
   return after;
 }
 

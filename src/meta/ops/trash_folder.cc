@@ -32,38 +32,47 @@ Result<Ino> Meta::make_trash_folder(const std::string& name) {
   }));
   if (present) return *present;
 
-  int64_t number = TRY(store_->add_counter(Counter::next_trash, 1));
-  Ino ino = kTrashIno + static_cast<uint64_t>(number);
-  TRY(store_->run(
-      [&](Transaction& tx) -> Status {
-        present.reset();
-        auto& root = tx.attr(kTrashIno, field::type);
-        auto& entry = tx.entry(kTrashIno, name);
-        TRY(tx.fetch());
-        if (entry.value) {
-          present = entry.value->ino;
+  // Where a number is in use the counter was rolled back: ever larger steps bring it forward.
+  Ino ino = 0;
+  const auto make = [&](int64_t step) -> Status {
+    ino = kTrashIno + static_cast<uint64_t>(TRY(store_->add_counter(Counter::next_trash, step)));
+    return store_->run(
+        [&](Transaction& tx) -> Status {
+          present.reset();
+          auto& root = tx.attr(kTrashIno, field::type);
+          auto& entry = tx.entry(kTrashIno, name);
+          TRY(tx.fetch());
+          if (entry.value) {
+            present = entry.value->ino;
+            return {};
+          }
+          Time now = clock_.now();
+          Attr attr;
+          attr.type = FileType::directory;
+          attr.mode = 0555;
+          attr.nlink = 2;
+          attr.length = kDirectoryLength;
+          attr.parent = kTrashIno;
+          attr.atime = attr.mtime = attr.ctime = now;
+          if (!root.value) {  // the volume was made without a trash
+            Attr trash = attr;
+            trash.parent = kRootIno;
+            tx.write(InsertNode{kTrashIno, trash});
+          }
+          tx.write(InsertNode{ino, attr});
+          tx.write(InsertEntry{kTrashIno, name, Entry{ino, FileType::directory}});
+          tx.write(CreateDirStat{ino});
+          tx.write(AddUsage{4096, 1});
           return {};
-        }
-        Time now = clock_.now();
-        Attr attr;
-        attr.type = FileType::directory;
-        attr.mode = 0555;
-        attr.nlink = 2;
-        attr.length = kDirectoryLength;
-        attr.parent = kTrashIno;
-        attr.atime = attr.mtime = attr.ctime = now;
-        if (!root.value) {  // the volume was made without a trash
-          Attr trash = attr;
-          trash.parent = kRootIno;
-          tx.write(InsertNode{kTrashIno, trash});
-        }
-        tx.write(InsertNode{ino, attr});
-        tx.write(InsertEntry{kTrashIno, name, Entry{ino, FileType::directory}});
-        tx.write(CreateDirStat{ino});
-        tx.write(AddUsage{4096, 1});
-        return {};
-      },
-      {}));
+        },
+        {});
+  };
+  constexpr int64_t kLargestStep = 1 << 20;
+  Status made = fail(kInodeTaken);
+  for (int64_t step = 1; !made && made.error().code == kInodeTaken && step < kLargestStep; step *= 2)
+    made = make(step);
+  if (!made && made.error().code == kInodeTaken) return fail(EIO, "no number is free for a trash folder");
+  TRY(std::move(made));
   return present ? *present : ino;
 }
 

@@ -15,6 +15,7 @@ constexpr Fields kTruncatedFields = field::access | field::length | field::nlink
 Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, bool by_handle,
                          bool kill_suidgid) {
   auto& inode = tx.attr(ino, kTruncatedFields, field::all);
+  XattrRead* capability = ask_capability(tx, env, ino);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
   Attr after = *inode.value;
@@ -40,6 +41,7 @@ Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, 
   patch.values = after;
   patch.touch = env.now;
   tx.write(std::move(patch));
+  drop_capability(tx, capability);
   return after;
 }
 

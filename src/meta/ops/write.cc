@@ -14,7 +14,9 @@
 namespace cider::meta {
 namespace {
 
-constexpr Fields kWrittenFields = field::type | field::length | field::parent | field::nlink;
+// The times only so that Written::before is what the commit found.
+constexpr Fields kWrittenFields =
+    field::type | field::length | field::parent | field::nlink | field::mtime | field::ctime;
 
 uint64_t end_of(const ChunkSlice& s) {
   return s.index * kChunkSize + s.slice.pos + s.slice.len;
@@ -29,12 +31,23 @@ Status check_slice(const ChunkSlice& s) {
   return {};
 }
 
-Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
-                      std::vector<uint32_t>* counts) {
+// What was written under a lock that is lost must not land: somebody else may have the lock now.
+Status check_locks(Transaction& tx, const OpEnv& env, Ino ino) {
+  if (!env.open_files.has_locks(ino)) return {};
+  if (env.open_files.has_lost_locks(ino, env.sid)) return fail(ESTALE, "the locks on the file were lost");
+  SessionRead* session = ask_own_session(tx, env);
+  TRY(tx.fetch());
+  return check_own_session(session);
+}
+
+Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
+                Written* written, std::vector<uint32_t>* counts) {
   auto& inode = tx.attr(ino, kWrittenFields, field::all);
+  TRY(check_locks(tx, env, ino));
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);
-  Attr after = *inode.value;
+  written->before = *inode.value;
+  Attr after = written->before;
   if (!after.is_file()) return fail(EPERM);
   if (after.nlink == 0) {  // belongs to the sessions that keep it open
     SessionRead* session = ask_own_session(tx, env);
@@ -61,7 +74,8 @@ Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const Chun
   patch.touch_ctime = env.now;
   patch.values = after;
   tx.write(std::move(patch));
-  return after;
+  written->attr = after;
+  return {};
 }
 
 }  // namespace
@@ -87,17 +101,19 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
   for (const ChunkSlice& s : slices) TRY(check_slice(s));
   Written written;
   std::vector<uint32_t> counts(slices.size());
-  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {
-    written.attr = TRY(write_op(tx, env, ino, slices, mtime, &counts));
-    return {};
+  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+    return write_op(tx, env, ino, slices, mtime, &written, &counts);
   });
   if (!done && done.error().code == EEXIST && !slices.empty()) {
     // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the
     // id.
     std::vector<Slice> present = TRY(chunk(ino, slices[0].index));
-    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end())
+    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end()) {
+      TRY(slice_ids_.skip_used());
       return fail(std::move(done).error());
+    }
     written.attr = TRY(getattr(ino));
+    written.before = {};  // not known: as if somebody else had changed the file
     return written;
   }
   TRY(std::move(done));

@@ -85,4 +85,12 @@ Status Meta::removexattr(const Caller& caller, Ino ino, std::string_view name) {
   });
 }
 
+Status Meta::remove_capability(Ino ino) {
+  Status present = [&]() -> Status {
+    TRY(getxattr(Caller{}, ino, kCapability));
+    return removexattr(Caller{}, ino, kCapability);
+  }();
+  return !present && present.error().code == ENODATA ? Status{} : present;
+}
+
 }  // namespace cider::meta

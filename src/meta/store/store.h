@@ -100,6 +100,9 @@ class Store {
   // Removes the volume and everything that we ever kept in the database.
   virtual Status destroy_volume() = 0;
 
+  // Whether JuiceFS has set quotas of directories, users or groups.
+  virtual Result<bool> has_quotas() { return false; }
+
   // --- transactions
   // Runs `operation` until its writes are committed while its read set holds, or it answers an error that its
   // read set bears out. Writes nothing when it answers an error. EINTR if `stop` is requested before it was
@@ -115,6 +118,9 @@ class Store {
   // Adds and answers the new value, for next_inode and next_chunk as "first free id": a client owns
   // [answer-delta, answer).
   virtual Result<int64_t> add_counter(Counter counter, int64_t delta) = 0;
+  // The highest number in use that the counter (next_inode or next_chunk) gives out, where that is cheap to
+  // tell; else 0.
+  virtual Result<uint64_t> highest_id(Counter) { return 0; }
   // Sets the counter to `value` if it is below value-diff; whether it was: "who does the job this period".
   virtual Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) = 0;
 

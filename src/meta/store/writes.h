@@ -13,7 +13,10 @@
 
 namespace cider::meta {
 
-// A new inode, written only where nothing is: the commit fails with EEXIST (an id was given twice) otherwise.
+// The commit's answer where an inode has a number that was given twice. Never leaves meta/.
+inline constexpr int kInodeTaken = -4;
+
+// A new inode, written only where nothing is: the commit fails with kInodeTaken otherwise.
 struct InsertNode {
   Ino ino = 0;
   Attr attr;

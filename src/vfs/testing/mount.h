@@ -40,7 +40,8 @@ struct SharedVolume {
 class Mount {
  public:
   explicit Mount(SharedVolume& shared, VfsOptions options = {})
-      : meta(meta::memory_store_view(shared.engine), shared.volume, {}),
+      : meta(meta::memory_store_view(shared.engine), shared.volume,
+             {.file_capabilities = options.enable_cap, .session = {}}),
         blocks(*shared.objects, {.block_size = 64 << 10}),
         catalog(meta),
         data(blocks, catalog, budget, {}),

@@ -137,6 +137,16 @@ Result<int64_t> MemoryStore::add_counter(Counter counter, int64_t delta) {
   return tables_->counters[std::string(counter_name(counter))] += delta;
 }
 
+Result<uint64_t> MemoryStore::highest_id(Counter counter) {
+  std::lock_guard lock(mutex_);
+  if (counter == Counter::next_chunk) return tables_->refs.empty() ? 0 : tables_->refs.rbegin()->first.first;
+  uint64_t highest = 0;
+  for (const auto& [ino, attr] : tables_->nodes) {
+    if (!is_trash(ino)) highest = std::max(highest, ino);
+  }
+  return highest;
+}
+
 Result<bool> MemoryStore::set_if_small(Counter counter, int64_t value, int64_t diff) {
   std::lock_guard lock(mutex_);
   int64_t& current = tables_->counters[std::string(counter_name(counter))];
@@ -285,11 +295,13 @@ class View final : public Store {
   }
   Status save_setting(std::string_view setting) override { return s_.save_setting(setting); }
   Status destroy_volume() override { return s_.destroy_volume(); }
+  Result<bool> has_quotas() override { return s_.has_quotas(); }
   Status run(Operation operation, std::stop_token stop) override { return s_.run(operation, stop); }
   Status read(Operation operation) override { return s_.read(operation); }
   Status sync() override { return s_.sync(); }
   Result<int64_t> counter(Counter c) override { return s_.counter(c); }
   Result<int64_t> add_counter(Counter c, int64_t delta) override { return s_.add_counter(c, delta); }
+  Result<uint64_t> highest_id(Counter c) override { return s_.highest_id(c); }
   Result<bool> set_if_small(Counter c, int64_t v, int64_t d) override { return s_.set_if_small(c, v, d); }
   Result<std::optional<AclRule>> acl(uint32_t id) override { return s_.acl(id); }
   Result<uint32_t> intern_acl(const AclRule& rule) override { return s_.intern_acl(rule); }

@@ -48,6 +48,7 @@ class MemoryStore final : public Store {
   Status sync() override { return {}; }
   Result<int64_t> counter(Counter counter) override;
   Result<int64_t> add_counter(Counter counter, int64_t delta) override;
+  Result<uint64_t> highest_id(Counter counter) override;
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override;
   Result<std::optional<AclRule>> acl(uint32_t id) override;
   Result<uint32_t> intern_acl(const AclRule& rule) override;

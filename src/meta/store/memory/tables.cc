@@ -123,7 +123,7 @@ Status MemoryStore::Tables::check(const WriteItem& item) const {
       },
       item);
   if (ok) return {};
-  if (std::holds_alternative<InsertNode>(item)) return fail(EEXIST, "inode number given twice");
+  if (std::holds_alternative<InsertNode>(item)) return fail(kInodeTaken, "inode number given twice");
   if (std::holds_alternative<InsertSliceRef>(item)) return fail(EEXIST, "slice id used before");
   return fail(EIO, "a write does not match its read set");
 }

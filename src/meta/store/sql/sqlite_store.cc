@@ -86,6 +86,8 @@ class SqliteStore final : public Store {
     return change([&](Turn& turn) { return sqlite::drop_schema(turn.db); });
   }
 
+  Result<bool> has_quotas() override { return sqlite::has_quotas(*TRY(readers_.acquire())); }
+
   Status run(Operation operation, std::stop_token stop) override {
     if (!writer_) return read_only();
     return writer_->run(
@@ -118,6 +120,9 @@ class SqliteStore final : public Store {
   Result<int64_t> add_counter(Counter counter, int64_t delta) override {
     return change_and_answer<int64_t>(
         [&](Turn& turn) { return sqlite::add_counter(turn.db, counter, delta); });
+  }
+  Result<uint64_t> highest_id(Counter counter) override {
+    return sqlite::highest_id(*TRY(readers_.acquire()), counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
     return change_and_answer<bool>(

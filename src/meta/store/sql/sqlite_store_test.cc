@@ -29,6 +29,18 @@ TEST(SqliteStore, makes_a_volume_once) {
   EXPECT_EQ(volume.store->describe(), "sqlite3://" + volume.path);
 }
 
+TEST(SqliteStore, tells_of_quotas_that_juicefs_set) {
+  for (const char* row : {"INSERT INTO jfs_dir_quota (inode,max_space,max_inodes,used_space,used_inodes) "
+                          "VALUES (5,1,-1,0,0)",
+                          "INSERT INTO jfs_user_group_quota "
+                          "(qtype,qkey,max_space,max_inodes,used_space,used_inodes) VALUES (1,7,1,-1,0,0)"}) {
+    TestVolume volume;
+    EXPECT_FALSE(*volume.store->has_quotas());
+    alter(volume.path, row);
+    EXPECT_TRUE(*volume.store->has_quotas());
+  }
+}
+
 TEST(SqliteStore, destroys_all_it_ever_made) {
   TestVolume volume;
   ASSERT_TRUE(write(*volume.store, PutLockWait{{{1, 2}, 3, {LockKind::read, 4, 5, 6}}}));

@@ -36,9 +36,22 @@ Status save_setting(Connection& db, std::string_view setting) {
   return {};
 }
 
+Result<bool> has_quotas(Connection& db) {
+  Query row = TRY(
+      db.query("SELECT EXISTS(SELECT 1 FROM jfs_dir_quota) OR EXISTS(SELECT 1 FROM jfs_user_group_quota)"));
+  return TRY(row.next()) && row.integer(0) != 0;
+}
+
 Result<int64_t> counter(Connection& db, Counter counter) {
   Query row = TRY(db.query("SELECT value FROM jfs_counter WHERE name=?", Text{counter_name(counter)}));
   return TRY(row.next()) ? row.integer(0) : 0;
+}
+
+Result<uint64_t> highest_id(Connection& db, Counter counter) {
+  Query row = counter == Counter::next_chunk
+                  ? TRY(db.query("SELECT max(chunkid) FROM jfs_chunk_ref"))
+                  : TRY(db.query("SELECT max(inode) FROM jfs_node WHERE inode<?", kTrashIno));
+  return TRY(row.next()) ? static_cast<uint64_t>(row.integer(0)) : 0;
 }
 
 Result<int64_t> add_counter(Connection& db, Counter counter, int64_t delta) {

@@ -16,7 +16,9 @@ namespace cider::meta::sqlite {
 
 // nullopt where there is no table jfs_setting, or no setting in it.
 Result<std::optional<std::string>> load_setting(Connection& db);
+Result<bool> has_quotas(Connection& db);
 Result<int64_t> counter(Connection& db, Counter counter);
+Result<uint64_t> highest_id(Connection& db, Counter counter);
 Result<std::optional<AclRule>> acl(Connection& db, uint32_t id);
 
 // The following within a transaction of the caller's.

@@ -74,11 +74,14 @@ void Changes::complete_answer(ReadItem* item) const {
 Status Changes::write(const InsertNode& item) {
   const Attr& a = item.attr;
   SqlTime atime = to_sql_time(a.atime), mtime = to_sql_time(a.mtime), ctime = to_sql_time(a.ctime);
-  return done(db_.execute("INSERT INTO jfs_node (inode," CIDER_NODE_COLUMNS(
+  auto made = db_.execute("INSERT INTO jfs_node (inode," CIDER_NODE_COLUMNS(
                               "") ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                           item.ino, static_cast<uint8_t>(a.type), a.flags, a.mode, a.uid, a.gid, atime.micros,
                           mtime.micros, ctime.micros, atime.nanos, mtime.nanos, ctime.nanos, a.nlink,
-                          a.length, a.rdev, a.parent, a.access_acl, a.default_acl, a.tier));
+                          a.length, a.rdev, a.parent, a.access_acl, a.default_acl, a.tier);
+  if (!made && made.error().code == EEXIST)
+    return fail(kInodeTaken, "inode number " + std::to_string(item.ino) + " given twice");
+  return done(made);
 }
 
 namespace {

@@ -2,7 +2,7 @@
 //
 // Reads:  the inode (type, length, parent, nlink, owner), for growth of a file with several links its parent
 // map, for a file without
-//         a name whether our session lives. One flight, or none with hints.
+//         a name, or with locks of ours, whether our session lives. One flight, or none with hints.
 // Checks: it is a file; the volume has room for the growth.
 // Writes: the records at the end of their chunks, one reference per slice, length, mtime, ctime, usage,
 // statistics. One commit.
@@ -14,9 +14,7 @@
 namespace cider::meta {
 namespace {
 
-// The times only so that Written::before is what the commit found.
-constexpr Fields kWrittenFields =
-    field::type | field::length | field::parent | field::nlink | field::mtime | field::ctime;
+constexpr Fields kWrittenFields = field::type | field::length | field::parent | field::nlink;
 
 uint64_t end_of(const ChunkSlice& s) {
   return s.index * kChunkSize + s.slice.pos + s.slice.len;
@@ -31,26 +29,19 @@ Status check_slice(const ChunkSlice& s) {
   return {};
 }
 
-// What was written under a lock that is lost must not land: somebody else may have the lock now.
-Status check_locks(Transaction& tx, const OpEnv& env, Ino ino) {
-  if (!env.open_files.has_locks(ino)) return {};
+Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
+                      std::vector<uint32_t>* counts) {
+  // What was written under a lock that is lost must not land: somebody else may have the lock now.
   if (env.open_files.has_lost_locks(ino, env.sid)) return fail(ESTALE, "the locks on the file were lost");
-  SessionRead* session = ask_own_session(tx, env);
-  TRY(tx.fetch());
-  return check_own_session(session);
-}
-
-Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
-                Written* written, std::vector<uint32_t>* counts) {
   auto& inode = tx.attr(ino, kWrittenFields, field::all);
-  TRY(check_locks(tx, env, ino));
+  SessionRead* session = env.open_files.has_locks(ino) ? ask_own_session(tx, env) : nullptr;
   TRY(tx.fetch());
+  TRY(check_own_session(session));
   if (!inode.value) return fail(ENOENT);
-  written->before = *inode.value;
-  Attr after = written->before;
+  Attr after = *inode.value;
   if (!after.is_file()) return fail(EPERM);
   if (after.nlink == 0) {  // belongs to the sessions that keep it open
-    SessionRead* session = ask_own_session(tx, env);
+    session = ask_own_session(tx, env);
     TRY(tx.fetch());
     TRY(check_own_session(session));
   }
@@ -74,8 +65,7 @@ Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice
   patch.touch_ctime = env.now;
   patch.values = after;
   tx.write(std::move(patch));
-  written->attr = after;
-  return {};
+  return after;
 }
 
 }  // namespace
@@ -101,8 +91,9 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
   for (const ChunkSlice& s : slices) TRY(check_slice(s));
   Written written;
   std::vector<uint32_t> counts(slices.size());
-  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
-    return write_op(tx, env, ino, slices, mtime, &written, &counts);
+  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {
+    written.attr = TRY(write_op(tx, env, ino, slices, mtime, &counts));
+    return {};
   });
   if (!done && done.error().code == EEXIST && !slices.empty()) {
     // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the
@@ -113,7 +104,6 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
       return fail(std::move(done).error());
     }
     written.attr = TRY(getattr(ino));
-    written.before = {};  // not known: as if somebody else had changed the file
     return written;
   }
   TRY(std::move(done));

@@ -122,6 +122,11 @@ class RedisStore final : public Store {
     return reply.integer() == 1;
   }
 
+  Result<bool> has_quotas() override {
+    Reply reply = TRY(ask("EXISTS", "dirQuota", "userQuota", "groupQuota"));
+    return reply.integer() > 0;
+  }
+
   Result<std::optional<AclRule>> acl(uint32_t id) override {
     Reply reply = TRY(ask("HGET", redis::kAcls, id));
     if (reply.is_nil()) return std::optional<AclRule>{};

@@ -3,6 +3,7 @@
 #include <condition_variable>
 
 #include "base/log.h"
+#include "meta/store/redis/dial.h"
 
 namespace cider::meta::redis {
 namespace {
@@ -39,10 +40,15 @@ const Reply* busy_reply(const std::vector<Reply>& replies) {
   return nullptr;
 }
 
+// The server is no master (any more): its address may lead to another one now.
+bool is_no_master(const Reply& reply) {
+  return reply.text().starts_with("READONLY") || reply.text().starts_with("MASTERDOWN");
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Connection>> Client::connect() {
-  auto connection = std::make_shared<Connection>(TRY(dial(url_)));
+  auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder_.find()))));
   Commands greeting;
   if (!url_.user.empty()) {
     greeting.add("AUTH", url_.user, url_.password);
@@ -54,6 +60,7 @@ Result<std::shared_ptr<Connection>> Client::connect() {
   for (const Reply& reply : TRY(connection->call(greeting))) {
     if (reply.is_error()) return fail(error_of(reply));
   }
+  TRY(finder_.check(*connection));
   return connection;
 }
 
@@ -98,7 +105,7 @@ Status Client::open() {
 
 Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop) {
   const auto end = steady_clock::now() + kPatience;
-  milliseconds pause{5};
+  milliseconds pause = url_.min_retry_backoff;
   Error last;
   for (bool first = true;; first = false) {
     auto connection = acquire();
@@ -108,6 +115,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
         const Reply* busy = busy_reply(*replies);
         if (busy == nullptr) return replies;
         last = error_of(*busy);
+        if (is_no_master(*busy)) (*connection)->close();
       } else {
         last = replies.error();
       }
@@ -119,7 +127,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
       return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());
     if (first) log::warning(url_.describe() + ": " + last.to_string() + "; trying again");
     if (!sleep_for(pause, stop)) return fail(EINTR);
-    pause = std::min(pause * 2, milliseconds(1000));
+    pause = std::min(pause * 2, url_.max_retry_backoff);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "meta/store/redis/connection.h"
 #include "meta/store/redis/redis_url.h"
+#include "meta/store/redis/server_finder.h"
 
 namespace cider::meta::redis {
 
@@ -20,7 +21,9 @@ class Client {
   // How long a call goes on trying while the server is away.
   static constexpr std::chrono::seconds kPatience{300};
 
-  explicit Client(RedisUrl url) : url_(std::move(url)) {}
+  // With `read_only`, a replica will do where the URL allows.
+  explicit Client(RedisUrl url, bool read_only = false)
+      : url_(std::move(url)), finder_(url_, read_only && url_.read_replica) {}
 
   const RedisUrl& url() const { return url_; }
   // Makes the first connection, so that a wrong address or password shows at once.
@@ -51,6 +54,7 @@ class Client {
   Result<std::shared_ptr<Connection>> acquire(Slot& slot);
 
   const RedisUrl url_;
+  ServerFinder finder_;
   std::array<Slot, kConnections> slots_;
 };
 

@@ -12,6 +12,11 @@ bool Connection::broken() {
   return error_.has_value();
 }
 
+void Connection::close() {
+  std::lock_guard lock(mutex_);
+  break_down({ECONNRESET, "the connection was given up"});
+}
+
 size_t Connection::load() {
   std::lock_guard lock(mutex_);
   return outbox_.size() + waiting_.size();

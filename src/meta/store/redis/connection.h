@@ -25,6 +25,8 @@ class Connection {
   // connection is of no use any more; whether the commands ran is unknown.
   Result<std::vector<Reply>> call(const Commands& commands);
   bool broken();
+  // Ends it: calls under way fail.
+  void close();
   size_t load();  // requests under way
 
  private:

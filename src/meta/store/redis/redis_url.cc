@@ -1,11 +1,16 @@
 #include "meta/store/redis/redis_url.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
 
+#include "base/units.h"
+
 namespace cider::meta::redis {
 namespace {
+
+using std::chrono::milliseconds;
 
 std::unexpected<Error> wrong(const std::string& what) {
   return fail(EINVAL, "META URL: " + what + "; expected redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]");
@@ -22,7 +27,7 @@ Result<std::string> percent_decoded(std::string_view text) {
     std::string_view digits = text.substr(i + 1, 2);
     auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
     if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2) {
-      return wrong("'%' in user or password must be followed by two hexadecimal digits");
+      return wrong("'%' must be followed by two hexadecimal digits");
     }
     out += static_cast<char>(value);
     i += 2;
@@ -39,42 +44,80 @@ Result<int> number(std::string_view text, const std::string& what, int limit) {
   return value;
 }
 
-// "30s", "500ms", "2m"; a bare number is seconds.
-Result<std::chrono::milliseconds> duration(std::string_view text, const std::string& what) {
-  double value = 0;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  std::string_view unit(end, text.data() + text.size());
-  double factor = unit == "ms" ? 1 : unit == "s" || unit.empty() ? 1000 : unit == "m" ? 60'000 : 0;
-  if (error != std::errc{} || factor == 0 || value <= 0 || value > 86'400'000) {
-    return wrong(what + " '" + std::string(text) + "' is no time like 30s or 500ms");
-  }
-  return std::chrono::milliseconds(static_cast<int64_t>(value * factor));
+// "30s", "500ms", "1m30s"; a bare number is seconds.
+Result<milliseconds> time_limit(std::string_view text, const std::string& what) {
+  auto value = parse_duration(text);
+  if (!value || *value < milliseconds(1) || *value > std::chrono::hours(24))
+    return wrong(what + " '" + std::string(text) + "' is no time like 30s or 500ms, up to a day");
+  return std::chrono::duration_cast<milliseconds>(*value);
 }
 
-Status take_option(RedisUrl* url, std::string_view name, std::string_view value) {
-  const std::string what = "option " + std::string(name);
-  if (name == "db") {
-    url->db = TRY(number(value, what, 65535));
-  } else if (name == "dial-timeout") {
-    url->dial_timeout = TRY(duration(value, what));
-  } else if (name == "read-timeout") {
-    url->read_timeout = TRY(duration(value, what));
-  } else if (name == "write-timeout") {
-    url->write_timeout = TRY(duration(value, what));
+struct Option {
+  std::string name;
+  std::string value;
+};
+
+bool take_tls_option(TlsOptions* tls, const Option& option) {
+  if (option.name == "insecure-skip-verify") {
+    tls->skip_verify = !option.value.empty();
+  } else if (option.name == "tls-cert-file") {
+    tls->cert_file = option.value;
+  } else if (option.name == "tls-key-file") {
+    tls->key_file = option.value;
+  } else if (option.name == "tls-ca-cert-file") {
+    tls->ca_file = option.value;
+  } else if (option.name == "tls-server-name") {
+    tls->server_name = option.value;
   } else {
-    return wrong(what + " is not supported (db, dial-timeout, read-timeout and write-timeout are)");
+    return false;
   }
+  return true;
+}
+
+milliseconds* time_option(RedisUrl* url, std::string_view name) {
+  if (name == "dial-timeout") return &url->dial_timeout;
+  if (name == "read-timeout") return &url->read_timeout;
+  if (name == "write-timeout") return &url->write_timeout;
+  if (name == "min-retry-backoff") return &url->min_retry_backoff;
+  if (name == "max-retry-backoff") return &url->max_retry_backoff;
+  return nullptr;
+}
+
+Status take_option(RedisUrl* url, const Option& option) {
+  const std::string what = "option " + option.name;
+  if (milliseconds* limit = time_option(url, option.name)) {
+    *limit = TRY(time_limit(option.value, what));
+    return {};
+  }
+  if (option.name == "db") {
+    url->db = TRY(number(option.value, what, 65535));
+    return {};
+  }
+  if (option.name == "route-read") {
+    if (option.value != "replica" && !option.value.empty())
+      return wrong(what + "=" + option.value + " is not supported (replica is, with Sentinels)");
+    url->read_replica = option.value == "replica";
+    return {};
+  }
+  if (!url->tls) return wrong(what + " is unknown, or goes with rediss:// only");
+  if (!take_tls_option(&*url->tls, option)) return wrong(what + " is not supported");
   return {};
 }
 
 Status take_options(RedisUrl* url, std::string_view query) {
   while (!query.empty()) {
-    std::string_view option = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), option.size() + 1));
-    size_t equals = option.find('=');
-    std::string_view value = equals == option.npos ? std::string_view{} : option.substr(equals + 1);
-    TRY(take_option(url, option.substr(0, equals), value));
+    std::string_view text = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), text.size() + 1));
+    size_t equals = text.find('=');
+    Option option{std::string(text.substr(0, equals)), {}};
+    std::ranges::replace(option.name, '_', '-');
+    if (equals != text.npos) option.value = TRY(percent_decoded(text.substr(equals + 1)));
+    TRY(take_option(url, option));
   }
+  if (url->tls && url->tls->cert_file.empty() != url->tls->key_file.empty())
+    return wrong("tls-cert-file and tls-key-file go together");
+  if (url->min_retry_backoff > url->max_retry_backoff)
+    return wrong("min-retry-backoff is longer than max-retry-backoff");
   return {};
 }
 
@@ -86,9 +129,12 @@ Status take_credentials(RedisUrl* url, std::string_view credentials) {
 }
 
 Result<std::string> password_from_environment() {
-  if (const char* password = std::getenv("META_PASSWORD")) return std::string(password);
+  for (const char* name : {"REDIS_PASSWORD", "META_PASSWORD"}) {
+    const char* password = std::getenv(name);
+    if (password != nullptr && *password != 0) return std::string(password);
+  }
   const char* path = std::getenv("META_PASSWORD_FILE");
-  if (path == nullptr) return std::string{};
+  if (path == nullptr || *path == 0) return std::string{};
   std::ifstream file(path);
   std::string line;
   if (!std::getline(file, line))
@@ -96,56 +142,92 @@ Result<std::string> password_from_environment() {
   return line;
 }
 
-Status take_address(RedisUrl* url, std::string_view address) {
-  size_t slash = address.find('/');
-  if (slash != address.npos) {
-    std::string_view db = address.substr(slash + 1);
-    if (!db.empty()) url->db = TRY(number(db, "database", 65535));
-    address = address.substr(0, slash);
+// HOST[:PORT], [V6][:PORT]; the port may lack.
+Result<Address> parse_address(std::string_view text) {
+  size_t colon = text.rfind(':');
+  bool has_port = colon != text.npos && text.find(']', colon) == text.npos;
+  Address address{std::string(text.substr(0, has_port ? colon : text.npos)), {}};
+  if (has_port) address.port = std::to_string(TRY(number(text.substr(colon + 1), "port", 65535)));
+  if (address.host.starts_with('[') && address.host.ends_with(']'))
+    address.host = address.host.substr(1, address.host.size() - 2);
+  if (address.host.empty()) return wrong("there is no host");
+  return address;
+}
+
+// "MASTER,HOST1,HOST2:PORT": a name without a port comes first. The last port holds for all without one.
+Status take_addresses(RedisUrl* url, std::string_view text) {
+  size_t comma = text.find(',');
+  const char* port = "6379";
+  if (comma != text.npos) {
+    if (text.find(':') < comma) return wrong("several servers (Redis Cluster) are not supported");
+    url->master = text.substr(0, comma);
+    text.remove_prefix(comma + 1);
+    port = "26379";
   }
-  if (address.find(',') != address.npos) {
-    return wrong("several addresses (Sentinel, Cluster) are not supported yet");
+  while (true) {
+    size_t end = text.find(',');
+    url->addresses.push_back(TRY(parse_address(text.substr(0, end))));
+    if (end == text.npos) break;
+    text.remove_prefix(end + 1);
   }
-  size_t colon = address.rfind(':');
-  bool has_port = colon != address.npos && address.find(']', colon) == address.npos;
-  if (has_port) url->port = std::to_string(TRY(number(address.substr(colon + 1), "port", 65535)));
-  url->host = address.substr(0, has_port ? colon : address.npos);
-  if (url->host.starts_with('[') && url->host.ends_with(']'))
-    url->host = url->host.substr(1, url->host.size() - 2);
-  if (url->host.empty()) return wrong("there is no host");
+  const std::string last = url->addresses.back().port;
+  for (Address& address : url->addresses) {
+    if (address.port.empty()) address.port = last.empty() ? port : last;
+  }
+  if (url->read_replica && url->master.empty())
+    return wrong("route-read needs Sentinels, which know the replicas");
   return {};
+}
+
+Status take_server(RedisUrl* url, std::string_view text) {
+  size_t slash = text.find('/');
+  if (slash != text.npos) {
+    std::string_view db = text.substr(slash + 1);
+    if (!db.empty()) url->db = TRY(number(db, "database", 65535));
+    text = text.substr(0, slash);
+  }
+  return take_addresses(url, text);
 }
 
 }  // namespace
 
+std::string Address::to_string() const {
+  if (is_unix()) return host;
+  return (host.find(':') != host.npos ? "[" + host + "]" : host) + ":" + port;
+}
+
 std::string RedisUrl::describe() const {
-  if (host.empty()) return "unix://" + path + "?db=" + std::to_string(db);
-  bool bracket = host.find(':') != host.npos;
-  return "redis://" + (bracket ? "[" + host + "]" : host) + ":" + port + "/" + std::to_string(db);
+  if (addresses.front().is_unix()) return "unix://" + addresses.front().host + "?db=" + std::to_string(db);
+  std::string out = tls ? "rediss://" : "redis://";
+  if (!master.empty()) out += master + ",";
+  for (size_t i = 0; i < addresses.size(); ++i) out += (i == 0 ? "" : ",") + addresses[i].to_string();
+  return out + "/" + std::to_string(db);
 }
 
 Result<RedisUrl> parse_redis_url(std::string_view text) {
   RedisUrl url;
-  size_t question = text.find('?');
-  if (question != text.npos) TRY(take_options(&url, text.substr(question + 1)));
-  text = text.substr(0, question);
-  bool is_unix = text.starts_with("unix://");
-  if (!is_unix && !text.starts_with("redis://")) {
-    return wrong("scheme '" + std::string(text.substr(0, text.find(':'))) + "' is not supported yet");
-  }
-  text.remove_prefix(is_unix ? 7 : 8);
-  size_t at = text.rfind('@');
+  size_t colon = text.find("://");
+  std::string_view scheme = text.substr(0, colon);
+  if (scheme != "redis" && scheme != "rediss" && scheme != "unix")
+    return wrong("scheme '" + std::string(scheme) + "' is none of Redis");
+  text.remove_prefix(colon + 3);
+  if (scheme == "rediss") url.tls.emplace();
+  size_t at = text.substr(0, text.find('?')).rfind('@');
   if (at != text.npos) {
     TRY(take_credentials(&url, text.substr(0, at)));
     text.remove_prefix(at + 1);
   }
+  size_t question = text.find('?');
+  if (question != text.npos) TRY(take_options(&url, text.substr(question + 1)));
+  text = text.substr(0, question);
   if (url.password.empty()) url.password = TRY(password_from_environment());
-  if (!is_unix) {
-    TRY(take_address(&url, text));
+  if (const char* password = std::getenv("SENTINEL_PASSWORD")) url.sentinel_password = password;
+  if (scheme != "unix") {
+    TRY(take_server(&url, text));
     return url;
   }
   if (!text.starts_with('/')) return wrong("the path of a unix socket must be absolute");
-  url.path = text;
+  url.addresses.push_back({std::string(text), {}});
   return url;
 }
 

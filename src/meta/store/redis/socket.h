@@ -1,12 +1,14 @@
-// A connected byte stream to the server: TCP or a unix socket.
+// Connected byte streams: plain (TCP, unix) and TLS.
 #pragma once
 
 #include <chrono>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "meta/store/redis/redis_url.h"
 
 namespace cider::meta::redis {
@@ -15,14 +17,27 @@ namespace cider::meta::redis {
 class Socket {
  public:
   virtual ~Socket() = default;
-  // All of it. ETIMEDOUT after the URL's write-timeout without progress.
+  // All of it. ETIMEDOUT after the write timeout without progress.
   virtual Status send(std::string_view bytes) = 0;
-  // At least one byte; ECONNRESET at the stream's end, ETIMEDOUT after the URL's read-timeout.
+  // At least one byte; ECONNRESET at the stream's end, ETIMEDOUT after the read timeout.
   virtual Result<size_t> receive(std::span<char> out) = 0;
   // Makes sends and receives under way fail. Any thread.
   virtual void shut_down() = 0;
 };
 
-Result<std::unique_ptr<Socket>> dial(const RedisUrl& url);
+struct Timeouts {
+  std::chrono::milliseconds read;
+  std::chrono::milliseconds write;
+};
+
+// Over a connected descriptor that does not block.
+std::unique_ptr<Socket> plain_socket(UniqueFd fd, Timeouts timeouts);
+// Shakes hands within `limit`. EACCES where the server's certificate does not hold, EINVAL for a file of the
+// options that cannot be used. `host` is what the certificate must name unless the options say otherwise.
+Result<std::unique_ptr<Socket>> tls_socket(UniqueFd fd, Timeouts timeouts, const TlsOptions& options,
+                                           const std::string& host, std::chrono::milliseconds limit);
+
+// Until the descriptor is ready for POLLIN or POLLOUT; ETIMEDOUT after `limit`.
+Status wait_ready(int fd, short events, std::chrono::milliseconds limit);
 
 }  // namespace cider::meta::redis

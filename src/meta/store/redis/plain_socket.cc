@@ -1,0 +1,66 @@
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "meta/store/redis/socket.h"
+
+namespace cider::meta::redis {
+namespace {
+
+using std::chrono::milliseconds;
+
+class PlainSocket final : public Socket {
+ public:
+  PlainSocket(UniqueFd fd, Timeouts timeouts) : fd_(std::move(fd)), timeouts_(timeouts) {}
+
+  Status send(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n >= 0) {
+        bytes.remove_prefix(static_cast<size_t>(n));
+      } else if (errno == EAGAIN) {
+        TRY(wait_ready(fd_.get(), POLLOUT, timeouts_.write));
+      } else if (errno != EINTR) {
+        return fail_errno("send to Redis");
+      }
+    }
+    return {};
+  }
+
+  // Waits in poll(), so that the time limit holds; the usual short wait costs one call more than a blocking
+  // recv().
+  Result<size_t> receive(std::span<char> out) override {
+    while (true) {
+      TRY(wait_ready(fd_.get(), POLLIN, timeouts_.read));
+      ssize_t n = ::recv(fd_.get(), out.data(), out.size(), MSG_DONTWAIT);
+      if (n > 0) return static_cast<size_t>(n);
+      if (n == 0) return fail(ECONNRESET, "Redis closed the connection");
+      if (errno != EINTR && errno != EAGAIN) return fail_errno("receive from Redis");
+    }
+  }
+
+  void shut_down() override { ::shutdown(fd_.get(), SHUT_RDWR); }
+
+ private:
+  const UniqueFd fd_;
+  const Timeouts timeouts_;
+};
+
+}  // namespace
+
+std::unique_ptr<Socket> plain_socket(UniqueFd fd, Timeouts timeouts) {
+  return std::make_unique<PlainSocket>(std::move(fd), timeouts);
+}
+
+Status wait_ready(int fd, short events, milliseconds limit) {
+  auto end = std::chrono::steady_clock::now() + limit;
+  while (true) {
+    auto left = std::chrono::duration_cast<milliseconds>(end - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return fail(ETIMEDOUT, "Redis did not answer in time");
+    pollfd p{fd, events, 0};
+    int n = ::poll(&p, 1, static_cast<int>(left.count()));
+    if (n > 0) return {};
+    if (n < 0 && errno != EINTR) return fail_errno("poll");
+  }
+}
+
+}  // namespace cider::meta::redis

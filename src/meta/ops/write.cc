@@ -2,7 +2,7 @@
 //
 // Reads:  the inode (type, length, parent, nlink, owner), for growth of a file with several links its parent
 // map, for a file without
-//         a name whether our session lives. One flight, or none with hints.
+//         a name, or with locks of ours, whether our session lives. One flight, or none with hints.
 // Checks: it is a file; the volume has room for the growth.
 // Writes: the records at the end of their chunks, one reference per slice, length, mtime, ctime, usage,
 // statistics. One commit.
@@ -31,26 +31,20 @@ Status check_slice(const ChunkSlice& s) {
   return {};
 }
 
-// What was written under a lock that is lost must not land: somebody else may have the lock now.
-Status check_locks(Transaction& tx, const OpEnv& env, Ino ino) {
-  if (!env.open_files.has_locks(ino)) return {};
-  if (env.open_files.has_lost_locks(ino, env.sid)) return fail(ESTALE, "the locks on the file were lost");
-  SessionRead* session = ask_own_session(tx, env);
-  TRY(tx.fetch());
-  return check_own_session(session);
-}
-
 Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
                 Written* written, std::vector<uint32_t>* counts) {
+  // What was written under a lock that is lost must not land: somebody else may have the lock now.
+  if (env.open_files.has_lost_locks(ino, env.sid)) return fail(ESTALE, "the locks on the file were lost");
   auto& inode = tx.attr(ino, kWrittenFields);
-  TRY(check_locks(tx, env, ino));
+  SessionRead* session = env.open_files.has_locks(ino) ? ask_own_session(tx, env) : nullptr;
   TRY(tx.fetch());
+  TRY(check_own_session(session));
   if (!inode.value) return fail(ENOENT);
   written->before = *inode.value;
   Attr after = written->before;
   if (!after.is_file()) return fail(EPERM);
   if (after.nlink == 0) {  // belongs to the sessions that keep it open
-    SessionRead* session = ask_own_session(tx, env);
+    session = ask_own_session(tx, env);
     TRY(tx.fetch());
     TRY(check_own_session(session));
   }

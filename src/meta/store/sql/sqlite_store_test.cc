@@ -190,7 +190,7 @@ TEST(SqliteStore, inodes) {
   attr.mode = 07777;
   ASSERT_TRUE(write(store, InsertNode{20, attr}));
   EXPECT_EQ(ask(store, AttrRead{20, field::all, {}}).value, attr);
-  EXPECT_EQ(code_of(write(store, InsertNode{20, attr})), EEXIST);
+  EXPECT_EQ(code_of(write(store, InsertNode{20, attr})), kInodeTaken);
   EXPECT_EQ(code_of(write(store, PatchNode{21, field::mode, attr, 0, {}, {}})), EIO);
   ASSERT_TRUE(write(store, SetSymlink{20, "t"}, SetXattr{20, "user.a", "1"}, DeleteNode{20}));
   EXPECT_FALSE(ask(store, AttrRead{20, field::all, {}}).value);
@@ -416,7 +416,7 @@ TEST(SqliteStore, an_error_leaves_nothing_behind) {
   EXPECT_EQ(code_of(store.run(failed, {})), EPERM);
   // The third write fails when two are applied.
   EXPECT_EQ(code_of(write(store, InsertEntry{1, "a", kFile}, AddUsage{5, 5}, InsertNode{1, file_attr(1)})),
-            EEXIST);
+            kInodeTaken);
   EXPECT_FALSE(ask(store, EntryRead{1, "a", {}}).value);
   EXPECT_EQ(ask(store, UsageRead{}).space, 0);
   std::stop_source stopped;

@@ -187,30 +187,30 @@ TEST_P(VolumeTest, CountersThatWereRolledBackHarmNobody) {
   unique(b().mknod(Caller{}, kRootIno, "b0", NewNode{}));
   for (int i = 1; i < 5; ++i) unique(b().mknod(Caller{}, kRootIno, "b" + std::to_string(i), NewNode{}));
   bool created = false;
-  unique(a().create(Caller{}, kRootIno, "a5", 0644, true, &created));
+  auto file = a().create(Caller{}, kRootIno, "a5", 0644, true, &created);
+  unique(file);
   EXPECT_TRUE(created);
-  a().close(*inodes.rbegin());
+  a().close(file->ino);
   roll_back(Counter::next_inode, 2);
   Meta& c = volume_->add_client({.background_jobs = false, .max_deletes = 1});
   auto tmp = c.tmpfile(Caller{}, kRootIno, 0600);
   unique(tmp);
-  c.close(tmp->ino);
   roll_back(Counter::next_inode, 2);
   Meta& d = volume_->add_client({.background_jobs = false, .max_deletes = 1});
   ASSERT_TRUE(d.rename(Caller{}, kRootIno, "a1", kRootIno, "renamed", kRenameWhiteout));
   unique(d.lookup(Caller{}, kRootIno, "a1"));
+  c.close(tmp->ino);  // a number that is free again may be given out again
 
   roll_back(Counter::next_trash, 0);
   clock().advance(7200);
   ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "a2"));
   EXPECT_EQ(list(kTrashIno).size(), 2u);
 
-  Ino file = mkfile("f");
-  write(file, 0, testing::kUnit, 1);
-  uint64_t used = a().chunk(file, 0)->front().id;
+  write(file->ino, 0, testing::kUnit, 1);
+  uint64_t used = a().chunk(file->ino, 0)->front().id;
   ChunkSlice twice{0, {testing::kUnit, used, testing::kUnit, 0, testing::kUnit}};
   roll_back(Counter::next_chunk, 1);
-  EXPECT_EQ(code_of(b().write(file, std::span(&twice, 1), clock().now())), EEXIST);
+  EXPECT_EQ(code_of(b().write(file->ino, std::span(&twice, 1), clock().now())), EEXIST);
   EXPECT_GT(b().next_slice_id().value(), used);
 }
 

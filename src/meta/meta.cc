@@ -5,6 +5,7 @@
 #include "meta/ops/env.h"
 #include "meta/ops/lock_waiters.h"
 #include "meta/ops/lost_name.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -57,8 +58,10 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, sid_, 0, {}, {}};
   for (int round = 0; round < kMaxRounds; ++round) {
     if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
+    TransactionTimer timer;
     Status done = store_->run(
         [&](Transaction& tx) {
+          timer.attempt();
           env.now = clock_.now();
           env.wanted_acl.reset();
           env.wanted_rule.reset();

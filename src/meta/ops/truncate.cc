@@ -6,6 +6,7 @@
 
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -49,6 +50,7 @@ Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, 
 
 Result<Attr> Meta::truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle,
                             bool kill_suidgid) {
+  const OpTimer<"Truncate"> timer;
   TRY(check_writable());
   if (length > kMaxFileLength) return fail(EFBIG);
   Attr after;

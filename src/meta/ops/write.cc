@@ -10,6 +10,7 @@
 
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -75,6 +76,7 @@ Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice
 }  // namespace
 
 Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
+  const OpTimer<"Read"> timer;
   std::string records;
   TRY(store_->read([&](Transaction& tx) -> Status {
     auto& chunk = tx.ask(ChunkRead{ino, index, false, {}});
@@ -91,6 +93,7 @@ Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
 }
 
 Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mtime) {
+  const OpTimer<"Write"> timer;
   TRY(check_writable());
   for (const ChunkSlice& s : slices) TRY(check_slice(s));
   Written written;

@@ -69,6 +69,7 @@ TEST(SqliteStore, says_what_is_wrong_with_a_file) {
   auto foreign = open_store(folder / "foreign", true);
   alter(folder / "foreign", "CREATE TABLE other (x)");
   EXPECT_EQ(foreign->load_setting().value(), std::nullopt);
+  std::ofstream(folder / "theirs") << "";
   alter(folder / "theirs", "CREATE TABLE other (x)");
   auto content = [&] {
     std::ifstream file(folder / "theirs", std::ios::binary);

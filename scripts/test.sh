@@ -13,8 +13,8 @@ PJDFSTEST_VERSION=0.2.2
 FSX_VERSION=0.3.2
 FSX_OPS=${FSX_OPS:-10000}
 CRASH_ROUNDS=${CRASH_ROUNDS:-5}
-# What runs threads against each other and is known to be clean; meta_test and vfs_test follow.
-TSAN_TARGETS=${TSAN_TARGETS:-"object_test chunk_test"}
+# What runs threads against each other.
+TSAN_TARGETS=${TSAN_TARGETS:-"base_test object_test chunk_test meta_test"}
 mkdir -p "$OUT"
 
 passed=0

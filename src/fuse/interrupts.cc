@@ -171,7 +171,7 @@ void InterruptTable::close() {
       std::lock_guard lock(shard.mutex);
       for (Entry* entry = shard.first; entry; entry = entry->next_) sources.push_back(entry->stop_);
     }
-    for (std::stop_source& source : sources) source.request_stop();
+    for (const std::stop_source& source : sources) source.request_stop();
   }
 }
 

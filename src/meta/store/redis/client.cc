@@ -54,6 +54,7 @@ Result<std::shared_ptr<Connection>> Client::connect() {
   for (const Reply& reply : TRY(connection->call(greeting))) {
     if (reply.is_error()) return fail(error_of(reply));
   }
+  if (greet_) TRY(greet_(*connection));
   return connection;
 }
 
@@ -96,8 +97,8 @@ Status Client::open() {
   return {};
 }
 
-Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop) {
-  const auto end = steady_clock::now() + kPatience;
+Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop, bool* maybe_ran) {
+  const auto end = steady_clock::now() + patience_;
   milliseconds pause{5};
   Error last;
   for (bool first = true;; first = false) {
@@ -110,6 +111,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
         last = error_of(*busy);
       } else {
         last = replies.error();
+        if (maybe_ran) *maybe_ran = true;
       }
     } else {
       last = connection.error();

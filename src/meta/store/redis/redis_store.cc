@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "meta/store/redis/client.h"
+#include "meta/store/redis/given_numbers.h"
 #include "meta/store/redis/keys.h"
 #include "meta/store/redis/scans.h"
 #include "meta/store/redis/transactions.h"
@@ -60,7 +62,8 @@ constexpr std::string_view kNames[] = {"setting",
                                        "lastCleanupTrash",
                                        "lastCleanupChangelog",
                                        "nextCleanupSlices",
-                                       "owaits"};
+                                       "owaits",
+                                       "otruncated"};
 constexpr std::string_view kNumbered[] = {"i", "d",     "p",     "c",       "s",     "x",
                                           "k", "lockf", "lockp", "session", "locked"};
 
@@ -77,7 +80,10 @@ class RedisStore final : public Store {
   RedisStore(redis::RedisUrl url, bool read_only)
       : client_(std::move(url)), transactions_(client_), read_only_(read_only) {}
 
-  Status open() { return client_.open(); }
+  Status open() {
+    client_.on_connect([this](redis::Connection& connection) { return greet(connection); });
+    return client_.open();
+  }
 
   std::string name() const override { return "redis"; }
   std::string describe() const override { return client_.url().describe(); }
@@ -114,6 +120,7 @@ class RedisStore final : public Store {
   Result<int64_t> add_counter(Counter counter, int64_t delta) override {
     TRY(check_writable());
     Reply reply = TRY(ask("INCRBY", redis::counter_key(counter), delta));
+    given_.note(counter, reply.integer());
     return reply.integer() + shift(counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
@@ -185,6 +192,7 @@ class RedisStore final : public Store {
   }
 
  private:
+  Status greet(redis::Connection& connection);
   static int64_t shift(Counter counter) {
     return counter == Counter::next_inode || counter == Counter::next_chunk ? 1 : 0;
   }
@@ -207,8 +215,21 @@ class RedisStore final : public Store {
 
   Client client_;
   redis::Transactions transactions_;
+  redis::GivenNumbers given_;
   const bool read_only_;
 };
+
+// A server that was away may have lost what it had acknowledged: nothing seen on it counts any more, and no
+// number that this client was given may be given again.
+Status RedisStore::greet(redis::Connection& connection) {
+  transactions_.forget_hints();
+  if (TRY(given_.raise(connection))) {
+    log::error(describe() +
+               " has lost writes that it had acknowledged; counters were raised above what this " +
+               "client was given");
+  }
+  return {};
+}
 
 // The setting comes last: without it there is no volume, and another attempt finds nothing in its way.
 Status RedisStore::create_volume(std::string_view setting, const Attr& root,

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace cider::fuse {
+namespace cider {
 
 class UniqueFd {
  public:
@@ -16,16 +16,16 @@ class UniqueFd {
     std::swap(fd_, other.fd_);
     return *this;
   }
-  ~UniqueFd() { reset(); }
+  ~UniqueFd() { close(); }
 
-  int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
-  void reset() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+  // What close(2) answers; 0 where nothing is open.
+  int close() { return fd_ < 0 ? 0 : ::close(std::exchange(fd_, -1)); }
 
  private:
   int fd_ = -1;
 };
 
-}  // namespace cider::fuse
+}  // namespace cider

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <span>
 #include <unordered_set>
 
 #include "meta/model/slices.h"
@@ -49,11 +50,11 @@ Status scan_page(Client& client, Ino dir, Listing* listing) {
   return {};
 }
 
-Status add_attrs(Client& client, std::vector<ListedEntry>* entries) {
-  for (size_t at = 0; at < entries->size(); at += kPage) {
-    size_t n = std::min(kPage, entries->size() - at);
+Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
+  for (size_t at = 0; at < entries.size(); at += kPage) {
+    size_t n = std::min(kPage, entries.size() - at);
     std::vector<std::string> keys;
-    for (size_t i = 0; i < n; ++i) keys.push_back(inode_key((*entries)[at + i].entry.ino));
+    for (size_t i = 0; i < n; ++i) keys.push_back(inode_key(entries[at + i]->entry.ino));
     Commands commands;
     commands.add_list({"MGET"}, keys);
     Reply records = TRY(client.call(commands)).front();
@@ -62,9 +63,34 @@ Status add_attrs(Client& client, std::vector<ListedEntry>* entries) {
       if (records[i].is_nil()) continue;
       auto attr = decode_attr(records[i].text());
       if (!attr) return fail(EIO, keys[i] + ": " + attr.error().message);
-      (*entries)[at + i].attr = *std::move(attr);
+      entries[at + i]->attr = *std::move(attr);
     }
   }
+  return {};
+}
+
+// Names whose inode is gone were removed since they were listed, or stand for another one now.
+Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
+  std::vector<ListedEntry*> stale;
+  Commands commands;
+  for (ListedEntry& entry : *entries) {
+    if (entry.attr) continue;
+    stale.push_back(&entry);
+    commands.add("HGET", dir_key(dir), entry.name);
+  }
+  if (stale.empty()) return {};
+  std::vector<Reply> records = TRY(client.call(commands));
+  for (size_t i = 0; i < stale.size(); ++i) {
+    if (records[i].is_error()) return fail(error_of(records[i]));
+    if (records[i].is_nil()) {
+      stale[i]->entry.ino = 0;
+    } else {
+      *stale[i] = TRY(entry_of(dir, stale[i]->name, records[i].text()));
+    }
+  }
+  std::erase_if(stale, [](const ListedEntry* entry) { return entry->entry.ino == 0; });
+  TRY(add_attrs(client, stale));
+  std::erase_if(*entries, [](const ListedEntry& entry) { return entry.entry.ino == 0; });
   return {};
 }
 
@@ -102,7 +128,11 @@ Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cu
   }
   cursor->at_end = listing.scanned && listing.ready.empty();
   if (!out.empty()) cursor->position = out.back().name;
-  if (with_attrs) TRY(add_attrs(client, &out));
+  if (!with_attrs) return out;
+  std::vector<ListedEntry*> all;
+  for (ListedEntry& entry : out) all.push_back(&entry);
+  TRY(add_attrs(client, all));
+  TRY(look_again(client, dir, &out));
   return out;
 }
 

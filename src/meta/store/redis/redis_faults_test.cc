@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "meta/store/redis/keys.h"
-#include "meta/store/redis/redis_testing.h"
 #include "meta/store/redis/transactions.h"
+#include "meta/testing/redis_clients.h"
 
 namespace cider::meta {
 namespace {

@@ -2,7 +2,7 @@
 // on the wire is counted; two in one flight would count as two.
 #include <gtest/gtest.h>
 
-#include "meta/store/redis/redis_testing.h"
+#include "meta/testing/redis_clients.h"
 
 namespace cider::meta {
 namespace {

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what CiderFS needs from Debian 12 packages. Quiet, and quick when everything is there.
-# usage: install-packages.sh [GROUP...]     groups: build (the default), test, lint
+# usage: install-packages.sh [GROUP...]     groups: build (the default), test, lint, fuzz, coverage
 set -eu
 
 build=(cmake ninja-build g++ pkg-config python3 libspdlog-dev nlohmann-json3-dev libssl-dev libsqlite3-dev libhiredis-dev fuse3)
@@ -8,6 +8,8 @@ test=(libgtest-dev libcli11-dev sqlite3 redis-server attr acl libacl1-dev procps
 # pjdfstest needs Rust 1.85; Debian's newer Rust has the suffix -web, after what it is packaged for.
 command -v cargo >/dev/null || test+=(cargo-web rustc-web)
 lint=(clang-format-19 clang-tidy-19)
+fuzz=(clang-19 libclang-rt-19-dev)
+coverage=(gcovr)
 
 wanted=()
 for group in "${@:-build}"; do
@@ -15,7 +17,9 @@ for group in "${@:-build}"; do
     build) wanted+=("${build[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     lint) wanted+=("${lint[@]}") ;;
-    *) echo "install-packages.sh: there is no group \"$group\"; there are build, test, lint" >&2; exit 2 ;;
+    fuzz) wanted+=("${fuzz[@]}") ;;
+    coverage) wanted+=("${coverage[@]}") ;;
+    *) echo "install-packages.sh: there is no group \"$group\"; there are build, test, lint, fuzz, coverage" >&2; exit 2 ;;
   esac
 done
 

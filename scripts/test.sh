@@ -1,11 +1,11 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
-# usage: test.sh [STEP...]     steps: layers unit tsan smoke interop fsx posix crash; default all
+# usage: test.sh [STEP...]     steps: layers unit tsan smoke badinput fstab interop fsx posix crash; default all
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers unit tsan smoke interop fsx posix crash}
+STEPS=${*:-layers unit tsan smoke badinput fstab interop fsx posix crash}
 OUT=build/test-logs
 # With ccache, clones in different places share what they compile.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -13,8 +13,8 @@ PJDFSTEST_VERSION=0.2.2
 FSX_VERSION=0.3.2
 FSX_OPS=${FSX_OPS:-10000}
 CRASH_ROUNDS=${CRASH_ROUNDS:-5}
-# What runs threads against each other and is known to be clean; meta_test and vfs_test follow.
-TSAN_TARGETS=${TSAN_TARGETS:-"object_test chunk_test"}
+# What runs threads against each other.
+TSAN_TARGETS=${TSAN_TARGETS:-"base_test object_test chunk_test meta_test vfs_test fuse_test"}
 mkdir -p "$OUT"
 
 passed=0
@@ -78,6 +78,11 @@ step_tsan() {
   done
 }
 step_smoke() { release && suite smoke tests/posix/smoke.sh; }
+step_badinput() { release && suite badinput tests/posix/bad_input.py build/release/ciderfs; }
+step_fstab() {
+  release || return
+  if [ "$(id -u)" = 0 ]; then suite fstab tests/posix/fstab.sh; else echo "fstab: skipped, it needs root"; fi
+}
 step_posix() {
   release || return
   if [ "$(id -u)" != 0 ]; then

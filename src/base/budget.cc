@@ -26,7 +26,7 @@ Status MemoryBudget::wait_until(const std::function<bool()>& ready, std::stop_to
   if (ready()) return {};
   std::unique_lock lock(mutex_);
   waiters_.fetch_add(1);
-  bool room = room_.wait(lock, stop, ready);
+  bool room = room_.wait(lock, std::move(stop), ready);
   waiters_.fetch_sub(1);
   if (!room) return fail(EINTR);
   return {};

@@ -5,6 +5,7 @@
 #include <spdlog/sinks/syslog_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -33,7 +34,7 @@ std::shared_ptr<spdlog::logger> make_logger(const Options& options) {
     if (!options.file.empty())
       sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
   } catch (const spdlog::spdlog_ex&) {
-    // A log that cannot be opened must not keep a volume from being mounted; standard error takes its place.
+    sinks.clear();  // a log that cannot be opened must not keep a volume from being mounted
   }
   if (sinks.empty()) sinks.push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
   if (options.syslog) {
@@ -42,28 +43,40 @@ std::shared_ptr<spdlog::logger> make_logger(const Options& options) {
   auto logger = std::make_shared<spdlog::logger>("ciderfs", sinks.begin(), sinks.end());
   logger->set_pattern("%Y/%m/%d %H:%M:%S.%f %n[%P] <%l>: %v");
   logger->set_level(to_spdlog(options.level));
-  logger->flush_on(spdlog::level::info);
+  logger->flush_on(to_spdlog(options.level));  // every line whole, for whoever follows or copies the file
   return logger;
 }
 
-std::shared_ptr<spdlog::logger>& current() {
-  static std::shared_ptr<spdlog::logger> logger = make_logger({});
+// Lines are written while the log is reopened.
+std::atomic<std::shared_ptr<spdlog::logger>>& current() {
+  static std::atomic<std::shared_ptr<spdlog::logger>> logger = make_logger({});
   return logger;
+}
+
+Options& configured() {
+  static Options options;
+  return options;
 }
 
 }  // namespace
 
 void configure(const Options& options) {
+  configured() = options;
   current() = make_logger(options);
 }
+void reopen() {
+  current() = make_logger(configured());
+}
 void set_level(Level level) {
-  current()->set_level(to_spdlog(level));
+  configured().level = level;
+  current().load()->set_level(to_spdlog(level));
 }
 bool enabled(Level level) {
-  return current()->should_log(to_spdlog(level));
+  return current().load()->should_log(to_spdlog(level));
 }
 void write(Level level, std::string_view line) {
-  current()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
+  while (line.ends_with('\n')) line.remove_suffix(1);
+  current().load()->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 }  // namespace cider::log

@@ -1,4 +1,6 @@
-// Log lines to standard error, a file or syslog. Thread-safe. The library behind it stays out of this header.
+// Log lines to standard error, a file or syslog. Writing is thread-safe; configure(), reopen() and
+// set_level() one at a time. Files are opened for appending, so that they may be truncated (logrotate's
+// copytruncate). The library behind it stays out of this header.
 #pragma once
 
 #include <string>
@@ -15,8 +17,11 @@ struct Options {
 };
 
 void configure(const Options& options);
+// Opens the log file by its name again, after it was renamed away.
+void reopen();
 void set_level(Level level);
 bool enabled(Level level);
+// Ends with one newline, whatever `line` ends with.
 void write(Level level, std::string_view line);
 
 inline void debug(std::string_view line) {

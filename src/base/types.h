@@ -11,7 +11,7 @@ using Ino = uint64_t;
 inline constexpr Ino kRootIno = 1;
 inline constexpr Ino kTrashIno = 0x7FFFFFFF10000000;  // `.trash`; its hour folders have numbers above it
 
-inline constexpr bool is_trash(Ino ino) {
+constexpr bool is_trash(Ino ino) {
   return ino >= kTrashIno;
 }
 

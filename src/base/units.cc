@@ -18,8 +18,8 @@ std::unexpected<Error> not_a(std::string_view what, std::string_view text, std::
 
 // Takes a number off the front of `text`; nullopt where there is none. No sign, no exponent, no "inf".
 std::optional<double> take_number(std::string_view* text) {
-  if (text->empty() || !((text->front() >= '0' && text->front() <= '9') || text->front() == '.'))
-    return std::nullopt;
+  const auto starts_number = [](char c) { return (c >= '0' && c <= '9') || c == '.'; };
+  if (text->empty() || !starts_number(text->front())) return std::nullopt;
   double value = 0;
   auto [end, error] =
       std::from_chars(text->data(), text->data() + text->size(), value, std::chars_format::fixed);

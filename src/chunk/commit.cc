@@ -151,7 +151,7 @@ void Writer::commit_failed(const FilePtr& file, size_t batch, const Error& error
       return;
     }
     for (size_t i = 0; i < batch; i++) {
-      LogEntry& entry = file->log[i];
+      const LogEntry& entry = file->log[i];
       if (!entry.unclear) {
         for (const auto& slice : entry.slices) unwanted.push_back({slice->id, slice->len});
       }

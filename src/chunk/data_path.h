@@ -7,14 +7,12 @@
 // - flush() and fsync() return when what was written before is committed (fsync: and survives a power loss),
 // or with the error;
 // - while the store fails or is full, data is kept and tried again until it is stored; a flush answers the
-// error
-//   (at once when the store is full, else after `flush_timeout`) and may be repeated. Once much waits for a
-//   full store, write() answers the error too and takes nothing. The data of a file that is gone is dropped
-//   silently;
+//   error (at once when the store is full, else after `flush_timeout`) and may be repeated. Once much waits
+//   for a full store, write() answers the error too and takes nothing. The data of a file that is gone is
+//   dropped silently;
 // - what metadata refuses for good (ENOSPC, EDQUOT ...) is dropped. That error is told once: to the flushes
-// that
-//   wait for the data, or else to the inode's next one. Reads then show what is committed, and the file works
-//   again: no error sticks;
+//   that wait for the data, or else to the inode's next one. Reads then show what is committed, and the file
+//   works again: no error sticks;
 // - so data is safe once a flush has answered success, and only then;
 // - memory stays within the budget plus what callers are waiting with.
 //

@@ -97,19 +97,19 @@ Status Writer::ordered(const FilePtr& file, uint64_t keep, std::stop_token stop,
                           [&](const LogEntry& entry) { return entry.seq == seq; });
   std::vector<LogEntry> withheld = std::move(own->withheld);
   own = file->log.erase(own);
-  if (!status) put_back(*file, own, seq, withheld, uploads);
+  Uploads wanted_again;
+  if (!status) put_back(*file, own, seq, withheld, wanted_again);
   file->last_used = Monotonic::now();
   file->changed.notify_all();
   lock.unlock();
-  if (status) drop(file, std::move(withheld));
-  send_off(file, std::move(uploads));
+  if (status) drop(file, withheld);
+  send_off(file, std::move(wanted_again));
   return status;
 }
 
 // A change has failed, so that what it would have made unwanted is wanted again: it takes the change's place.
 void Writer::put_back(FileState& file, std::deque<LogEntry>::iterator place, uint64_t seq,
                       std::vector<LogEntry>& withheld, Uploads& uploads) {
-  uploads.clear();
   for (LogEntry& entry : withheld) {
     entry.seq = seq;
     for (const auto& slice : entry.slices) {
@@ -123,7 +123,7 @@ void Writer::put_back(FileState& file, std::deque<LogEntry>::iterator place, uin
 }
 
 // Gives up entries that nobody wants any more.
-void Writer::drop(const FilePtr& file, std::vector<LogEntry> entries) {
+void Writer::drop(const FilePtr& file, const std::vector<LogEntry>& entries) {
   size_t bytes = 0;
   std::vector<BlockStore::SliceRef> unwanted;
   std::vector<BufferChain> freed;
@@ -162,7 +162,7 @@ void Writer::discard(const FilePtr& file) {
     }
     file->changed.notify_all();
   }
-  drop(file, std::move(unwanted));
+  drop(file, unwanted);
   advance(file);
 }
 

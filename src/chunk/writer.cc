@@ -11,7 +11,7 @@ constexpr auto kLongestOpen = std::chrono::seconds(5);
 constexpr auto kLongestIdle = std::chrono::seconds(1);
 constexpr int kMostCommits = 16;
 // What a slice takes in memory beside its data, about. Of many tiny writes it is the larger part.
-constexpr size_t kSliceUpkeep = 512;
+constexpr size_t kSliceUpkeep = 1024;
 constexpr uint64_t kMaxFileSize = uint64_t{1} << 57;  // chunk numbers have 32 bits, with room to spare
 
 }  // namespace

@@ -91,7 +91,7 @@ class Writer {
                       std::stop_token stop, Monotonic::time_point deadline);
   void put_back(FileState& file, std::deque<LogEntry>::iterator place, uint64_t seq,
                 std::vector<LogEntry>& withheld, Uploads& uploads);
-  void drop(const FilePtr& file, std::vector<LogEntry> entries);
+  void drop(const FilePtr& file, const std::vector<LogEntry>& entries);
 
   BlockStore& blocks_;
   SliceCatalog& catalog_;

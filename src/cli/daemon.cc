@@ -29,6 +29,12 @@ Result<int> open_log(const std::string& path) {
                         "; choose another with --log");
 }
 
+void use_as_output(int fd) {
+  ::dup2(fd, STDOUT_FILENO);
+  ::dup2(fd, STDERR_FILENO);
+  ::close(fd);
+}
+
 // What the child sent until it closed the wire; nullopt when the time is over.
 std::optional<std::string> receive(int fd) {
   const auto end = std::chrono::steady_clock::now() + kStartLimit;
@@ -89,6 +95,11 @@ void StartReport::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
+Status redirect_output(const std::string& path) {
+  use_as_output(TRY(open_log(path)));
+  return {};
+}
+
 Status run_in_background(const std::string& log_file, const std::function<int(StartReport&)>& body) {
   int log = TRY(open_log(log_file));
   int wire[2];
@@ -99,9 +110,7 @@ Status run_in_background(const std::string& log_file, const std::function<int(St
     ::close(wire[0]);
     ::setsid();
     ::signal(SIGPIPE, SIG_IGN);
-    ::dup2(log, STDOUT_FILENO);
-    ::dup2(log, STDERR_FILENO);
-    ::close(log);
+    use_as_output(log);
     int code = 1;
     {
       StartReport report(wire[1]);

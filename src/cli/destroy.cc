@@ -68,6 +68,7 @@ Result<uint64_t> remove_objects(object::ObjectStore& objects) {
     after = batch.back().key;
   }
   log::info("Deleted " + std::to_string(removed) + " objects");
+  if (Status done = objects.remove_empty_folders(""); !done) warn(done.error().to_string());
   return failed;
 }
 

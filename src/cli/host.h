@@ -14,8 +14,7 @@ std::vector<std::string> ip_addresses();
 
 // For a process that serves a file system; call before threads start. As many open files as allowed; few
 // malloc arenas, for a small resident size; memory reclaim that never waits for a file system, which might be
-// this one; standard input closed;
-// "/" as directory, so that no other file system is kept busy.
+// this one; standard input closed; "/" as directory, so that no other file system is kept busy.
 void prepare_mount_process();
 void disable_huge_pages();
 

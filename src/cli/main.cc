@@ -68,7 +68,7 @@ int run_program(std::vector<std::string> words) {
 
 // Becomes `ciderfs mount ...`, so that the process is listed under that name whoever started it.
 int run_mount_helper(const std::vector<std::string>& words) {
-  Result<std::vector<std::string>> translated = translate_helper_words(words);
+  Result<std::vector<std::string>> translated = translate_helper_words(words, ::geteuid() == 0);
   if (!translated) {
     complain("", "mount.ciderfs: " + translated.error().to_string());
     return kWrongUsage;

@@ -39,15 +39,15 @@ void on_signal(MountedVolume& volume, int count) {
   ::_exit(flushed ? 0 : 1);
 }
 
-// Serves until the end. Answers the exit code; `ready` hears of the start.
+// Serves until the end. Answers the exit code; `ready` hears of the start. on_hangup: see StopSignals::watch.
 template <class Ready>
-int serve(MountPlan plan, Ready&& ready) {
+int serve(MountPlan plan, std::function<void()> on_hangup, Ready&& ready) {
   StopSignals signals;
   Result<std::unique_ptr<MountedVolume>> started = MountedVolume::start(std::move(plan));
   ready(started);
   if (!started) return 1;
   MountedVolume& volume = **started;
-  signals.watch([&](int count) { on_signal(volume, count); });
+  signals.watch([&](int count) { on_signal(volume, count); }, std::move(on_hangup));
   volume.wait();
   Status stopped = volume.stop();
   if (!stopped) log::error("Data could not be stored: " + stopped.error().to_string());
@@ -76,7 +76,12 @@ Result<int> mount_in_background(const Arguments& arguments, const std::string& l
   const std::string mount_point = plan.mount_point;
   TRY(run_in_background(log_file, [&](StartReport& report) {
     log::configure({log_level(arguments), log_file, !arguments.flag("no-syslog")});
-    return serve(std::move(plan), [&](const auto& started) {
+    // logrotate has moved the file away.
+    auto reopen_log = [&] {
+      log::reopen();
+      if (Status done = redirect_output(log_file); !done) log::warning(done.error().to_string());
+    };
+    return serve(std::move(plan), reopen_log, [&](const auto& started) {
       if (started) return report.ready();
       log::error("Mount failed: " + started.error().to_string());
       report.failed(started.error().to_string());
@@ -90,7 +95,7 @@ Result<int> mount_in_background(const Arguments& arguments, const std::string& l
 Result<int> mount_in_foreground(MountPlan plan) {
   const std::string mount_point = plan.mount_point;
   Status failure;
-  int code = serve(std::move(plan), [&](const auto& started) {
+  int code = serve(std::move(plan), nullptr, [&](const auto& started) {
     if (started) {
       log::info("OK, " + (*started)->name() + " is mounted on " + mount_point);
     } else {
@@ -133,7 +138,7 @@ const Command kMountCommand = {
         R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted.
 With -d the command returns when the mount answers, or tells why it doesn't.
 
-SIGTERM and SIGINT unmount. The exit code is 1 if data could not be stored.
+SIGTERM and SIGINT unmount. In the background SIGHUP opens the log file anew, for logrotate. The exit code is 1 if data could not be stored.
 
 Examples:
   ciderfs mount sqlite3:///var/lib/ciderfs/photos.db /mnt/photos -d

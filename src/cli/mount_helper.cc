@@ -37,10 +37,10 @@ bool is_mount_helper(const std::string& program) {
   return name == "mount.ciderfs";
 }
 
-Result<std::vector<std::string>> translate_helper_words(const std::vector<std::string>& words) {
+Result<std::vector<std::string>> translate_helper_words(const std::vector<std::string>& words, bool as_root) {
   std::vector<std::string> positional;
   std::vector<std::string> ours;
-  std::string others;
+  std::string others = as_root ? "suid,dev" : "";
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
     if (word == "-o" || word == "-t" || word == "-N") {

@@ -15,6 +15,9 @@ bool is_mount_helper(const std::string& program);
 // The words of `ciderfs` that do the same: words of -o that are options of ours become such, the others stay
 // in -o. "mount -d META-URL MOUNTPOINT --buffer-size=500M -o nodev". Empty for a fake mount (-f), which does
 // nothing.
-Result<std::vector<std::string>> translate_helper_words(const std::vector<std::string>& words);
+//
+// mount(8) leaves suid and dev out of -o, because they are its default: for root (`as_root`) they hold unless
+// it says nosuid and nodev, as with every type of file system.
+Result<std::vector<std::string>> translate_helper_words(const std::vector<std::string>& words, bool as_root);
 
 }  // namespace cider::cli

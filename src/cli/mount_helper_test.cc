@@ -7,6 +7,10 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+Result<Words> translate(const Words& words) {
+  return translate_helper_words(words, /*as_root=*/false);
+}
+
 TEST(MountHelper, KnowsItsName) {
   EXPECT_TRUE(is_mount_helper("/sbin/mount.ciderfs"));
   EXPECT_TRUE(is_mount_helper("mount.ciderfs"));
@@ -14,30 +18,31 @@ TEST(MountHelper, KnowsItsName) {
 }
 
 TEST(MountHelper, SortsTheWordsOfMount8) {
-  EXPECT_EQ(*translate_helper_words(
-                {"sqlite3:///m.db", "/mnt", "-o", "rw,_netdev,buffer-size=500M,read-only,suid"}),
+  EXPECT_EQ(*translate({"sqlite3:///m.db", "/mnt", "-o", "rw,_netdev,buffer-size=500M,read-only,suid"}),
             (Words{"mount", "-d", "sqlite3:///m.db", "/mnt", "--buffer-size=500M", "--read-only", "-o",
                    "rw,_netdev,suid"}));
-  EXPECT_EQ(*translate_helper_words({"-n", "-s", "-r", "u", "/m"}),
-            (Words{"mount", "-d", "u", "/m", "--read-only"}));
-  EXPECT_EQ(*translate_helper_words({"u", "/m", "-t", "ciderfs", "-v"}),
-            (Words{"mount", "-d", "u", "/m", "--verbose"}));
+  EXPECT_EQ(*translate({"-n", "-s", "-r", "u", "/m"}), (Words{"mount", "-d", "u", "/m", "--read-only"}));
+  EXPECT_EQ(*translate({"u", "/m", "-t", "ciderfs", "-v"}), (Words{"mount", "-d", "u", "/m", "--verbose"}));
+}
+
+TEST(MountHelper, RootsDefaultsAreThoseOfMount8) {
+  EXPECT_EQ(translate_helper_words({"u", "/m", "-o", "rw,nodev"}, true)->back(), "suid,dev,rw,nodev");
 }
 
 // So that the command refuses it and says why.
 TEST(MountHelper, PassesOnOptionsThatAreNotSupported) {
-  EXPECT_EQ(*translate_helper_words({"u", "/m", "-o", "cache-dir=/c"}),
+  EXPECT_EQ(*translate({"u", "/m", "-o", "cache-dir=/c"}),
             (Words{"mount", "-d", "u", "/m", "--cache-dir=/c"}));
 }
 
 TEST(MountHelper, DoesNothingForAFakeMount) {
-  EXPECT_TRUE(translate_helper_words({"-f", "u", "/m"})->empty());
+  EXPECT_TRUE(translate({"-f", "u", "/m"})->empty());
 }
 
 TEST(MountHelper, RefusesWhatItDoesNotKnow) {
-  EXPECT_EQ(code_of(translate_helper_words({"u", "/m", "--wrong"})), EINVAL);
-  EXPECT_EQ(code_of(translate_helper_words({"u"})), EINVAL);
-  EXPECT_EQ(code_of(translate_helper_words({"u", "/m", "-o"})), EINVAL);
+  EXPECT_EQ(code_of(translate({"u", "/m", "--wrong"})), EINVAL);
+  EXPECT_EQ(code_of(translate({"u"})), EINVAL);
+  EXPECT_EQ(code_of(translate({"u", "/m", "-o"})), EINVAL);
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& 
   if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
   auto objects = TRY(open_objects(where));
   if (plan.check_storage) TRY(test_objects(*objects));
-  return objects;
+  return object::with_metrics(std::move(objects));
 }
 
 // The directory of --subdir; made where it isn't there, as JuiceFS does.
@@ -45,6 +45,7 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
     std::string_view name = path.substr(0, slash);
     path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     if (name.empty() || name == ".") continue;
+    if (name == "..") return fail(EINVAL, "--subdir: must lie in the volume, without \"..\"");
     Result<meta::Node> found = meta.lookup(root, dir, name);
     if (!found && found.error().code == ENOENT && !read_only) {
       meta::NewNode folder;

@@ -26,7 +26,7 @@ class Setter {
                [](const std::string& text) { return text.empty() ? "\"\"" : text; });
   }
   bool set(std::string_view option, bool* field, bool value) {
-    return set(option, field, bool(value), [](bool on) { return std::string(on ? "true" : "false"); });
+    return set(option, field, value, [](bool on) { return std::string(on ? "true" : "false"); });
   }
 
  private:

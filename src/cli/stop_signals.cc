@@ -21,14 +21,20 @@ StopSignals::~StopSignals() {
   ::pthread_kill(watcher_.native_handle(), kWakeUp);
 }
 
-void StopSignals::watch(std::function<void(int count)> on_signal) {
-  watcher_ = std::jthread([this, on_signal = std::move(on_signal)](std::stop_token stop) {
-    int count = 0;
-    int signal = 0;
-    while (::sigwait(&signals_, &signal) == 0 && !stop.stop_requested()) {
-      if (signal != kWakeUp) on_signal(++count);
-    }
-  });
+void StopSignals::watch(std::function<void(int count)> on_stop, std::function<void()> on_hangup) {
+  watcher_ = std::jthread(
+      [this, on_stop = std::move(on_stop), on_hangup = std::move(on_hangup)](const std::stop_token& stop) {
+        int count = 0;
+        int signal = 0;
+        while (::sigwait(&signals_, &signal) == 0 && !stop.stop_requested()) {
+          if (signal == kWakeUp) continue;
+          if (signal == SIGHUP && on_hangup) {
+            on_hangup();
+          } else {
+            on_stop(++count);
+          }
+        }
+      });
 }
 
 }  // namespace cider::cli

@@ -1,4 +1,4 @@
-// SIGTERM, SIGINT and SIGHUP as calls on a thread of their own.
+// SIGTERM and SIGINT, and SIGHUP, as calls on a thread of their own.
 #pragma once
 
 #include <csignal>
@@ -13,8 +13,9 @@ class StopSignals {
   StopSignals();
   ~StopSignals();
 
-  // Calls on_signal(1), on_signal(2) ... for the first, the second ... signal. Once.
-  void watch(std::function<void(int count)> on_signal);
+  // Calls on_stop(1), on_stop(2) ... for the first, the second ... SIGTERM or SIGINT, and on_hangup for each
+  // SIGHUP. Without on_hangup a SIGHUP stops as well. Once.
+  void watch(std::function<void(int count)> on_stop, std::function<void()> on_hangup);
 
  private:
   sigset_t signals_;

@@ -19,8 +19,8 @@
 #include <thread>
 
 #include "base/buffer.h"
+#include "base/unique_fd.h"
 #include "fuse/transport.h"
-#include "fuse/unique_fd.h"
 
 namespace cider::fuse {
 

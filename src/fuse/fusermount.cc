@@ -11,8 +11,6 @@
 #include <cstring>
 #include <vector>
 
-extern char** environ;
-
 namespace cider::fuse {
 namespace {
 
@@ -69,7 +67,7 @@ Result<Outcome> run_helper(std::vector<std::string> arguments, const UniqueFd* s
     return fail(code, std::string("can't run ") + kHelper + ": " + Error{code, {}}.to_string() +
                           "; install the package fuse3, or mount as root");
   }
-  write_end.reset();
+  write_end.close();
   Outcome outcome;
   outcome.said = read_all(read_end.get());
   int status = 0;
@@ -118,7 +116,7 @@ Result<UniqueFd> fusermount(const std::string& mountpoint, const std::string& op
   UniqueFd theirs(fds[1]);
   Outcome outcome = TRY(run_helper({"-o", options, "--", mountpoint}, &theirs));
   if (!outcome.ok) return fail(EPERM, "can't mount on " + mountpoint + ": " + outcome.said);
-  theirs.reset();
+  theirs.close();
   return receive_descriptor(ours.get());
 }
 

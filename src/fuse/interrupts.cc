@@ -119,7 +119,7 @@ void InterruptTable::interrupt(uint64_t unique) {
   if (stop) apply(*stop, unique, opcode, pid);
 }
 
-void InterruptTable::apply(std::stop_source stop, uint64_t unique, uint32_t opcode, uint32_t pid) {
+void InterruptTable::apply(const std::stop_source& stop, uint64_t unique, uint32_t opcode, uint32_t pid) {
   const auto wait = patience(opcode);
   if (wait.count() == 0 || is_being_killed(pid)) {
     stop.request_stop();
@@ -171,7 +171,7 @@ void InterruptTable::close() {
       std::lock_guard lock(shard.mutex);
       for (Entry* entry = shard.first; entry; entry = entry->next_) sources.push_back(entry->stop_);
     }
-    for (std::stop_source& source : sources) source.request_stop();
+    for (const std::stop_source& source : sources) source.request_stop();
   }
 }
 

@@ -73,7 +73,7 @@ class InterruptTable {
 
   Shard& shard_of(uint64_t unique) { return shards_[(unique >> 1) % shards_.size()]; }
   std::stop_source find(uint64_t unique);
-  void apply(std::stop_source stop, uint64_t unique, uint32_t opcode, uint32_t pid);
+  void apply(const std::stop_source& stop, uint64_t unique, uint32_t opcode, uint32_t pid);
   void watch(const Watched& request);
   void watch_loop(std::stop_token stop);
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "fuse/unique_fd.h"
+#include "base/unique_fd.h"
 
 namespace cider::fuse {
 

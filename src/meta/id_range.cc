@@ -22,6 +22,14 @@ Result<uint64_t> IdRange::next() {
 
 Status IdRange::skip_used() {
   std::lock_guard lock(mutex_);
+  if (TRY(store_.highest_id(counter_)) > 0) return skip_used_locked();
+  // How far the used numbers reach is not known: leaps that grow get beyond them in a few tries.
+  next_ = end_;
+  leap_ = std::min(leap_ * 4, batch_ << 24);
+  log::error("a number of the counter " + std::string(counter_name(counter_)) +
+             " was given twice: it was rolled back, as by a restored backup. It is raised by " +
+             std::to_string(leap_));
+  TRY(store_.add_counter(counter_, leap_));
   return skip_used_locked();
 }
 

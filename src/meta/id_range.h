@@ -11,7 +11,8 @@ namespace cider::meta {
 class IdRange {
  public:
   // `batch` numbers are reserved at a time.
-  IdRange(Store& store, Counter counter, int64_t batch) : store_(store), counter_(counter), batch_(batch) {}
+  IdRange(Store& store, Counter counter, int64_t batch)
+      : store_(store), counter_(counter), batch_(batch), leap_(batch) {}
 
   // A number above 1 that no other client of the volume has been given.
   Result<uint64_t> next();
@@ -28,6 +29,7 @@ class IdRange {
   const Counter counter_;
   const int64_t batch_;
   std::mutex mutex_;
+  int64_t leap_;
   uint64_t next_ = 0;
   uint64_t end_ = 0;
   uint64_t highest_end_ = 0;  // of all ranges so far

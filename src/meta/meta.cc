@@ -5,6 +5,7 @@
 #include "meta/ops/env.h"
 #include "meta/ops/lock_waiters.h"
 #include "meta/ops/lost_name.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -58,8 +59,10 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, 0, 0, {}, {}};
   for (int round = 0; round < kMaxRounds; ++round) {
     if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
+    TransactionTimer timer;
     Status done = store_->run(
         [&](Transaction& tx) -> Status {
+          timer.attempt();
           env.now = clock_.now();
           env.sid = session_id();
           if (session_.is_overdue()) return fail(kSessionGone);

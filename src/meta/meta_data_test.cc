@@ -227,6 +227,26 @@ TEST_P(DataTest, HolesAloneAreCompactedToo) {
   EXPECT_LE(a().chunk(large, 0)->size(), 2u);
 }
 
+// JuiceFS may have dropped a slice whose record is still there.
+TEST_P(DataTest, ASliceThatIsBeingDeletedIsNotCopied) {
+  make();
+  Ino in = mkfile("in"), out = mkfile("out");
+  write(in, 0, kUnit, 1);
+  const Slice slice = a().chunk(in, 0)->front();
+  const auto add_refs = [&](int64_t delta) {
+    ASSERT_TRUE(a().store().run(
+        [&](Transaction& tx) -> Status {
+          tx.write(AddSliceRef{slice.id, slice.size, delta});
+          return {};
+        },
+        {}));
+  };
+  add_refs(-1);
+  EXPECT_EQ(code_of(a().copy_range(Caller{}, in, 0, out, 0, kUnit)), EIO);
+  add_refs(+1);
+  EXPECT_EQ(code_of(a().copy_range(Caller{}, in, 0, out, 0, kUnit)), 0);
+}
+
 TEST_P(DataTest, SeekTellsHolesFromData) {
   make();
   Ino file = mkfile("f");

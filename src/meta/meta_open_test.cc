@@ -49,6 +49,8 @@ TEST_P(OpenTest, ATmpfileMayGetANameAndStays) {
   EXPECT_EQ(attr(linked).nlink, 0u);
   EXPECT_EQ(code_of(b().link(Caller{}, linked, kRootIno, "f")), ENOENT) << "only whose it is may name it";
   ASSERT_TRUE(a().link(Caller{}, linked, kRootIno, "f"));
+  EXPECT_FALSE(volume_->dump().sustained.contains({linked, a().session_id()}))
+      << "JuiceFS's clean-up of the session would delete it, name or not";
   EXPECT_EQ(attr(linked).nlink, 1u);
   EXPECT_EQ(attr(linked).parent, kRootIno);
   a().close(linked);
@@ -111,6 +113,29 @@ TEST_P(OpenTest, DeadSessionsAreCleanedUp) {
   auto dump = volume_->dump();
   EXPECT_FALSE(dump.sessions.contains(sid));
   EXPECT_FALSE(dump.lock_sessions.contains(sid));
+}
+
+// Records as an older client, or JuiceFS, may leave them.
+TEST_P(OpenTest, AFileGoesOnlyWithoutNameAndWithItsLastKeeper) {
+  make();
+  Ino named = mkfile("named"), shared = mkfile("shared");
+  ASSERT_TRUE(b().open(Caller{}, shared, O_RDONLY));
+  ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "shared"));
+  ASSERT_TRUE(a().store().run(
+      [&](Transaction& tx) -> Status {
+        tx.write(PutSustained{b().session_id(), named});
+        tx.write(PutSustained{a().session_id(), shared});
+        return {};
+      },
+      {}));
+  volume_->abandon(1);
+  clock().advance(61);
+  ASSERT_TRUE(a().clean_stale_sessions());
+  EXPECT_EQ(attr(named).nlink, 1u);
+  EXPECT_EQ(attr(shared).nlink, 0u);
+  a().stop();
+  EXPECT_FALSE(volume_->dump().nodes.contains(shared));
+  EXPECT_TRUE(volume_->dump().nodes.contains(named));
 }
 
 // The name may come from the client whose session dies, or the file lose it again.
@@ -202,21 +227,29 @@ TEST_P(PausedTest, WhatItUnlinksThenHangsOnItsNewSession) {
 }
 
 // The record is gone before the client could notice by its clock.
-TEST_P(PausedTest, NeitherHangsOnASessionThatWasRemoved) {
-  make();
-  Ino file = mkfile("f");
-  ASSERT_TRUE(b().open(Caller{}, file, O_RDWR));
-  const uint64_t before = b().session_id();
-  ASSERT_TRUE(a().store().run(
-      [&](Transaction& tx) -> Status {
-        tx.write(DeleteSession{before});
-        return {};
-      },
-      {}));
-  ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "f"));
-  made(b().tmpfile(Caller{}, kRootIno, 0600));
-  EXPECT_NE(b().session_id(), before);
-  for (const auto& [ino, sid] : volume_->dump().sustained) EXPECT_EQ(sid, b().session_id());
+TEST_P(PausedTest, NothingHangsOnASessionThatWasRemoved) {
+  for (int first = 0; first < 4; ++first) {
+    make();
+    Ino file = mkfile("f");
+    ASSERT_TRUE(b().open(Caller{}, file, O_RDWR));
+    const uint64_t before = b().session_id();
+    ASSERT_TRUE(a().store().run(
+        [&](Transaction& tx) -> Status {
+          tx.write(DeleteSession{before});
+          return {};
+        },
+        {}));
+    if (first == 0) ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "f"));
+    if (first == 1) made(b().tmpfile(Caller{}, kRootIno, 0600));
+    if (first == 2) ASSERT_EQ(lock(b(), file), 0);
+    if (first == 3)
+      b().setlk(Caller{}, file, 1, {LockKind::write, 1, 0, 10}, false, [](Status s) { EXPECT_TRUE(s); });
+    EXPECT_NE(b().session_id(), before);
+    for (const auto& [ino, sid] : volume_->dump().sustained) EXPECT_EQ(sid, b().session_id());
+    for (uint64_t sid : volume_->dump().lock_sessions) EXPECT_EQ(sid, b().session_id());
+    TearDown();
+    volume_.reset();
+  }
 }
 
 // JuiceFS takes the locks first and the record last: to find the record is not enough.

@@ -24,7 +24,7 @@ size_t aligned_part(size_t size) {
 }
 
 // False where the file system knows no direct I/O.
-bool set_direct(const Fd& file, bool on) {
+bool set_direct(const UniqueFd& file, bool on) {
   int flags = ::fcntl(file.get(), F_GETFL);
   if (flags < 0) return false;
   return ::fcntl(file.get(), F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
@@ -53,7 +53,7 @@ BufferChain cut(const BufferChain& data, size_t from, size_t to) {
   return out;
 }
 
-Result<size_t> read_some(const Fd& file, uint64_t offset, std::span<std::byte> out) {
+Result<size_t> read_some(const UniqueFd& file, uint64_t offset, std::span<std::byte> out) {
   while (true) {
     ssize_t n = ::pread(file.get(), out.data(), out.size(), static_cast<off_t>(offset));
     if (n >= 0) return static_cast<size_t>(n);
@@ -63,7 +63,7 @@ Result<size_t> read_some(const Fd& file, uint64_t offset, std::span<std::byte> o
 
 // Whether the page cache holds the whole range, of whole pages, already. (A read with RWF_NOWAIT does not
 // tell: it starts the kernel's read-ahead, and the bytes would come from the disk twice.)
-bool cached(const Fd& file, uint64_t offset, size_t size) {
+bool cached(const UniqueFd& file, uint64_t offset, size_t size) {
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), static_cast<off_t>(offset));
   if (map == MAP_FAILED) return false;
   std::vector<unsigned char> resident(size / kAlignment);
@@ -75,7 +75,7 @@ bool cached(const Fd& file, uint64_t offset, size_t size) {
 
 }  // namespace
 
-Status write_large(const Fd& file, const BufferChain& data, const std::string& path) {
+Status write_large(const UniqueFd& file, const BufferChain& data, const std::string& path) {
   size_t prefix = direct_prefix(data);
   if (prefix < kSmallestWrite || !set_direct(file, true)) return write_all(file, data, path);
   Status direct = write_all(file, cut(data, 0, prefix), path);
@@ -87,7 +87,7 @@ Status write_large(const Fd& file, const BufferChain& data, const std::string& p
   return write_all(file, cut(data, static_cast<size_t>(written), total_size(data)), path);
 }
 
-Result<size_t> read_large(const Fd& file, uint64_t offset, std::span<std::byte> out) {
+Result<size_t> read_large(const UniqueFd& file, uint64_t offset, std::span<std::byte> out) {
   size_t done = 0;
   while (done < out.size()) {
     std::span<std::byte> rest = out.subspan(done);

@@ -14,9 +14,9 @@
 namespace cider::object {
 
 // Writes all of `data` to an empty file.
-Status write_large(const Fd& file, const BufferChain& data, const std::string& path);
+Status write_large(const UniqueFd& file, const BufferChain& data, const std::string& path);
 
 // Reads up to out.size() bytes at `offset`; fewer only at the end of the file. How many, or the errno.
-Result<size_t> read_large(const Fd& file, uint64_t offset, std::span<std::byte> out);
+Result<size_t> read_large(const UniqueFd& file, uint64_t offset, std::span<std::byte> out);
 
 }  // namespace cider::object

@@ -40,12 +40,12 @@ TEST_P(DirectIo, ReadsBackWhatItWrote) {
       ("cider-direct-" + std::to_string(getpid()) + "-" + std::to_string(size) + "-" + std::to_string(skew));
   BufferChain chain = make_chain(size, piece, skew, random);
   {
-    Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     ASSERT_TRUE(static_cast<bool>(file));
     ASSERT_TRUE(write_large(file, chain, path).has_value());
   }
   EXPECT_EQ(std::filesystem::file_size(path), size);
-  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   for (uint64_t offset : {uint64_t{0}, uint64_t{4096}, uint64_t{777}}) {
     Buffer out = Buffer::allocate(size + 10'000, nullptr);
     auto n = read_large(file, offset, {out.mutable_data(), out.size()});

@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
+#include <ranges>
 #include <set>
 #include <unordered_set>
 
@@ -40,12 +42,12 @@ class FileStore final : public ObjectStore {
   }
 
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token) override {
-    Fd file = TRY(open_object(key));
+    UniqueFd file = TRY(open_object(key));
     return read_exactly(file, key, offset, out);
   }
 
   Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token) override {
-    Fd file = TRY(open_object(key));
+    UniqueFd file = TRY(open_object(key));
     struct stat st;
     if (::fstat(file.get(), &st) != 0) return fail_errno("stat " + path_of(key));
     auto size = static_cast<size_t>(st.st_size);
@@ -88,6 +90,7 @@ class FileStore final : public ObjectStore {
   }
 
   Status sync(std::span<const std::string> keys) override;
+  Status remove_empty_folders(std::string_view folder) override;
 
  private:
   std::string path_of(std::string_view key) const { return root_ + std::string(key); }
@@ -97,15 +100,15 @@ class FileStore final : public ObjectStore {
     return fail_errno(what + path);
   }
 
-  Result<Fd> open_object(std::string_view key) const {
+  Result<UniqueFd> open_object(std::string_view key) const {
     TRY(check_key(key));
     const std::string path = path_of(key);
-    Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return no_entry(key, path, "open ");
     return file;
   }
 
-  static Status read_exactly(const Fd& file, std::string_view key, uint64_t offset,
+  static Status read_exactly(const UniqueFd& file, std::string_view key, uint64_t offset,
                              std::span<std::byte> out) {
     auto done = read_large(file, offset, out);
     if (!done) return fail(EIO, "read " + std::string(key) + ": " + done.error().to_string());
@@ -118,11 +121,11 @@ class FileStore final : public ObjectStore {
   Status put_once(const std::string& path, const BufferChain& data) {
     size_t slash = path.rfind('/');
     std::string temp;
-    Fd file;
+    UniqueFd file;
     do {
       temp = path.substr(0, slash + 1) + ".jfs." + path.substr(slash + 1, kMaxNameInTemp) + ".tmp." +
              std::to_string(::getpid()) + "." + std::to_string(next_temp_.fetch_add(1));
-      file = Fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+      file = UniqueFd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     } while (!file && errno == EEXIST);
     if (!file) return fail_errno("create " + temp);
 
@@ -162,7 +165,7 @@ Status FileStore::sync(std::span<const std::string> keys) {
   for (const std::string& key : keys) {
     TRY(check_key(key));
     const std::string path = path_of(key);
-    Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file && errno == ENOENT) continue;  // deleted meanwhile: nothing to keep
     if (!file) return fail_errno("open " + path);
     if (::fdatasync(file.get()) != 0) return fail_errno("sync " + path);
@@ -187,6 +190,25 @@ Status FileStore::sync(std::span<const std::string> keys) {
   for (const std::string& folder : folders) TRY(sync_directory(folder));
   std::lock_guard lock(mutex_);
   durable_.insert(made_durable.begin(), made_durable.end());
+  return {};
+}
+
+Status FileStore::remove_empty_folders(std::string_view folder) {
+  if (!folder.empty()) TRY(check_key(folder));
+  const std::string top = path_of(folder);
+  std::vector<std::string> found;
+  if (!folder.empty()) found.push_back(top);
+  std::error_code error;
+  using Walk = std::filesystem::recursive_directory_iterator;
+  for (Walk at(top, error); !error && at != Walk(); at.increment(error)) {
+    if (at->symlink_status(error).type() == std::filesystem::file_type::directory)
+      found.push_back(at->path());
+  }
+  if (error && error.value() != ENOENT) return fail(error.value(), "list " + top + ": " + error.message());
+  for (const std::string& path : found | std::views::reverse) {  // children before parents
+    if (::rmdir(path.c_str()) == 0 || errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT) continue;
+    return fail_errno("remove " + path);
+  }
   return {};
 }
 

@@ -23,13 +23,13 @@ Status make_directories(const std::string& path, size_t existing) {
 }
 
 Status sync_directory(const std::string& path) {
-  Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return fail_errno("open " + path);
   if (::fsync(directory.get()) != 0) return fail_errno("sync " + path);
   return {};
 }
 
-Status write_all(const Fd& file, const BufferChain& data, const std::string& path) {
+Status write_all(const UniqueFd& file, const BufferChain& data, const std::string& path) {
   std::vector<iovec> pieces;
   pieces.reserve(data.size());
   for (const Buffer& piece : data) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/metrics.h"
 #include "base/result.h"
 #include "base/types.h"
 
@@ -62,7 +63,11 @@ class ObjectStore {
 
   // Makes these objects, which put() has stored, survive a power loss. Remote stores acknowledge only durable
   // objects: nothing to do.
-  virtual Status sync(std::span<const std::string> keys) { return keys.empty() ? Status{} : Status{}; }
+  virtual Status sync(std::span<const std::string> /*keys*/) { return {}; }
+
+  // Removes the folder that keys beginning with `folder` + "/" lie in and those below it, as far as no object
+  // is left in them. Stores that know no folders have nothing to do.
+  virtual Status remove_empty_folders(std::string_view /*folder*/) { return {}; }
 };
 
 // Opens a store by its storage name ("file", "mem") and bucket, as in the volume's setting. EINVAL names what
@@ -71,5 +76,9 @@ Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::s
 
 // `inner` with `prefix` put in front of every key (and cut off listings).
 std::unique_ptr<ObjectStore> with_prefix(std::unique_ptr<ObjectStore> inner, std::string prefix);
+
+// `inner`, whose requests are counted and timed in `metrics` (object_request_...), which must outlive it.
+std::unique_ptr<ObjectStore> with_metrics(std::unique_ptr<ObjectStore> inner,
+                                          MetricSet& metrics = cider::metrics());
 
 }  // namespace cider::object

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -284,6 +285,22 @@ TEST_F(FileStoreTest, FoldersAreMadeAgainWhenTheyVanish) {
   EXPECT_EQ(*store_->get_all("a/b/c", 10, {}), "2");
 }
 
+TEST_F(FileStoreTest, RemovesEmptyFoldersOfOneVolumeOnly) {
+  auto volume = with_prefix(*open_store("file", dir_.path()), "vol/");
+  for (const char* key : {"chunks/0/0/1_0_5", "chunks/0/1/2_0_5", "uuid"})
+    ASSERT_TRUE(volume->put(key, chain({"abc"}), {}));
+  fs::create_directories(dir_.path() + "/volume2/empty");
+  ASSERT_TRUE(volume->remove("chunks/0/0/1_0_5"));
+  ASSERT_TRUE(volume->remove_empty_folders(""));
+  EXPECT_FALSE(fs::exists(dir_.path() + "/vol/chunks/0/0"));
+  EXPECT_TRUE(fs::exists(dir_.path() + "/vol/chunks/0/1/2_0_5"));
+  for (const char* key : {"chunks/0/1/2_0_5", "uuid"}) ASSERT_TRUE(volume->remove(key));
+  ASSERT_TRUE(volume->remove_empty_folders(""));
+  EXPECT_FALSE(fs::exists(dir_.path() + "/vol"));
+  EXPECT_TRUE(fs::exists(dir_.path() + "/volume2/empty"));
+  EXPECT_TRUE(volume->remove_empty_folders(""));  // there is nothing any more
+}
+
 TEST_F(FileStoreTest, MissingBucketIsNotMadeByPut) {
   fs::remove_all(at(""));
   Status status = store_->put("a/b", chain({"1"}), {});
@@ -331,6 +348,23 @@ TEST_F(FileStoreTest, FailedWriteIsPassedOnAndLeavesNoTemporaryFile) {
   ::signal(SIGXFSZ, handler);
   EXPECT_EQ(code_of(status), EFBIG);
   EXPECT_TRUE(fs::is_empty(at("")));
+}
+
+TEST(MeteredStore, CountsRequestsBytesAndErrors) {
+  MetricSet metrics;
+  auto store = with_metrics(*open_store("mem", ""), metrics);
+  ASSERT_TRUE(store->put("a", chain({"abc", "de"}), {}));
+  std::array<std::byte, 2> out;
+  ASSERT_TRUE(store->get("a", 1, out, {}));
+  EXPECT_EQ(code_of(store->get("b", 0, out, {})), ENOENT);
+  ASSERT_TRUE(store->remove("a"));
+  const std::string text = metrics.text("");
+  for (const char* line :
+       {"object_request_data_bytes_PUT 5\n", "object_request_data_bytes_GET 2\n", "object_request_errors 1\n",
+        "object_request_uploading 0\n", "object_request_durations_histogram_seconds_GET_total 2\n",
+        "object_request_durations_histogram_seconds_DELETE_total 1\n"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
+  }
 }
 
 TEST(FaultyStore, FailsDelaysAndHangs) {

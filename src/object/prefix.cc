@@ -45,6 +45,12 @@ class PrefixStore final : public ObjectStore {
     return inner_->sync(full_keys);
   }
 
+  Status remove_empty_folders(std::string_view folder) override {
+    std::string full_folder = full(folder);
+    if (full_folder.ends_with('/')) full_folder.pop_back();
+    return inner_->remove_empty_folders(full_folder);
+  }
+
  private:
   std::string full(std::string_view key) const { return prefix_ + std::string(key); }
 

@@ -60,12 +60,12 @@ Status ControlChannel::write(const Caller& caller, std::string_view data) {
   worker_ =
       std::jthread([this, who = Caller(caller), request = *std::move(request)](std::stop_token stop) mutable {
         who.interrupt = std::move(stop);
-        run_request(std::move(who), request);
+        run_request(who, request);
       });
   return {};
 }
 
-void ControlChannel::run_request(Caller caller, const ControlRequest& request) {
+void ControlChannel::run_request(const Caller& caller, const ControlRequest& request) {
   ControlProgress progress;
   const auto report = [&] { answer(progress_frame(progress.done, progress.total)); };
   std::string result;

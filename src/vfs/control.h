@@ -38,7 +38,7 @@ class ControlChannel : public InternalFile {
 
  private:
   void answer(std::string_view frame);
-  void run_request(Caller caller, const ControlRequest& request);
+  void run_request(const Caller& caller, const ControlRequest& request);
 
   const ControlRunner run_;
   std::mutex mutex_;

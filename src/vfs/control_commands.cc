@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "vfs/control_info.h"
 #include "vfs/tree_summary.h"
+#include "vfs/tree_walk.h"
 
 namespace cider::vfs {
 namespace {
@@ -60,16 +61,9 @@ Status ControlCommands::compact(const Caller& caller, const CompactRequest& requ
   const meta::Attr attr = TRY(meta_.getattr(ino));
   if (attr.is_file()) return compact_file(ino, attr);
   if (!attr.is_dir()) return fail(EINVAL);
-  std::vector<Ino> todo = {ino};
-  while (!todo.empty()) {
-    const Ino dir = todo.back();
-    todo.pop_back();
-    TRY(for_each_entry(meta_, caller, dir, [&](const meta::ListedEntry& entry) -> Status {
-      if (entry.attr->is_dir()) todo.push_back(entry.entry.ino);
-      return entry.attr->is_file() ? compact_file(entry.entry.ino, *entry.attr) : Status{};
-    }));
-  }
-  return {};
+  return walk_tree(meta_, caller, ino, true, [&](const meta::ListedEntry& entry) -> Status {
+    return entry.attr->is_file() ? compact_file(entry.entry.ino, *entry.attr) : Status{};
+  });
 }
 
 std::string ControlCommands::run(const Caller& caller, const ControlRequest& request,

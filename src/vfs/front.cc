@@ -89,20 +89,20 @@ Front::Front(FileSystem& inner, AccessLog& log, const VfsOptions& options, Metri
   }
 }
 
-const Caller& Front::as(const Caller& caller, Caller* storage) const {
-  if (!maps_callers_) return caller;
-  *storage = caller;
-  if (options_.umask) storage->umask = *options_.umask;
+std::optional<Caller> Front::stand_in(const Caller& caller) const {
+  if (!maps_callers_) return std::nullopt;
+  Caller other = caller;
+  if (options_.umask) other.umask = *options_.umask;
   const auto& account = options_.all_squash ? options_.all_squash
                         : caller.is_root()  ? options_.root_squash
                                             : std::nullopt;
   if (account) {
-    storage->uid = account->uid;
-    storage->gid = account->gid;
-    storage->groups.clear();
-    storage->check_permission = true;  // the kernel has checked somebody else
+    other.uid = account->uid;
+    other.gid = account->gid;
+    other.groups.clear();
+    other.check_permission = true;  // the kernel has checked somebody else
   }
-  return *storage;
+  return other;
 }
 
 void Front::count(Kind kind, int error, std::chrono::duration<double> took) {
@@ -133,8 +133,8 @@ void Front::record(Kind kind, const Caller& caller, int error, Moment began, Des
 template <class Operation, class Describe>
 auto Front::pass(Kind kind, const Caller& caller, Operation&& operation, Describe&& describe) {
   const Moment began = std::chrono::steady_clock::now();
-  Caller storage;
-  auto result = operation(as(caller, &storage));
+  const std::optional<Caller> other = stand_in(caller);
+  auto result = operation(other ? *other : caller);
   record(kind, caller, code_of(result), began, [&] { return describe(result); });
   return result;
 }
@@ -264,11 +264,11 @@ Result<BufferChain> Front::read(const Caller& caller, Ino ino, Handle handle, ui
 void Front::write(const Caller& caller, Ino ino, Handle handle, uint64_t off, Buffer data, bool kill_suidgid,
                   Completion<uint32_t> done) {
   const Moment began = std::chrono::steady_clock::now();
-  Caller storage;
+  const std::optional<Caller> other = stand_in(caller);
   const size_t size = data.size();
   // The caller's interrupt ends with the request; only its identity is wanted when the answer comes.
   const Caller who{.uid = caller.uid, .gid = caller.gid, .pid = caller.pid};
-  inner_.write(as(caller, &storage), ino, handle, off, std::move(data), kill_suidgid,
+  inner_.write(other ? *other : caller, ino, handle, off, std::move(data), kill_suidgid,
                [=, this, done = std::move(done)](Result<uint32_t> result) mutable {
                  if (result) written_size_.observe(static_cast<double>(size));
                  record(kWrite, who, code_of(result), began, [&] {
@@ -418,9 +418,9 @@ Result<FileLock> Front::getlk(const Caller& caller, Ino ino, Handle handle, uint
 void Front::setlk(const Caller& caller, Ino ino, Handle handle, uint64_t owner, const FileLock& lock,
                   bool wait, Completion<void> done) {
   const Moment began = std::chrono::steady_clock::now();
-  Caller storage;
+  const std::optional<Caller> other = stand_in(caller);
   const Caller who{.uid = caller.uid, .gid = caller.gid, .pid = caller.pid};
-  inner_.setlk(as(caller, &storage), ino, handle, owner, lock, wait,
+  inner_.setlk(other ? *other : caller, ino, handle, owner, lock, wait,
                [=, this, done = std::move(done)](Status status) mutable {
                  record(kSetlk, who, code_of(status), began, [&] {
                    return format("(%llu,%llu,%016llX,%llu,%llu,%c,%s,%u)", ull{ino}, ull{handle}, ull{owner},
@@ -434,9 +434,9 @@ void Front::setlk(const Caller& caller, Ino ino, Handle handle, uint64_t owner, 
 void Front::flock(const Caller& caller, Ino ino, Handle handle, uint64_t owner, LockType type, bool wait,
                   Completion<void> done) {
   const Moment began = std::chrono::steady_clock::now();
-  Caller storage;
+  const std::optional<Caller> other = stand_in(caller);
   const Caller who{.uid = caller.uid, .gid = caller.gid, .pid = caller.pid};
-  inner_.flock(as(caller, &storage), ino, handle, owner, type, wait,
+  inner_.flock(other ? *other : caller, ino, handle, owner, type, wait,
                [=, this, done = std::move(done)](Status status) mutable {
                  record(kFlock, who, code_of(status), began, [&] {
                    return format("(%llu,%llu,%016llX,%c,%s)", ull{ino}, ull{handle}, ull{owner}, letter(type),

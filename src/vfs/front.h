@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -123,8 +124,8 @@ class Front : public FileSystem {
       "access",          "getxattr", "listxattr", "setxattr", "removexattr", "fallocate",
       "copy_file_range", "lseek",    "getlk",     "setlk",    "flock",       "ioctl"};
 
-  // The caller as the file system shall see it; a copy in `storage` only where it differs.
-  const Caller& as(const Caller& caller, Caller* storage) const;
+  // Whom the file system shall see instead of the caller; nobody where it is the caller itself.
+  std::optional<Caller> stand_in(const Caller& caller) const;
 
   // Runs `operation(caller)` and counts and logs it; `describe(result)` gives arguments and answer: "(1,a):
   // (7)".

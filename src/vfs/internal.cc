@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -29,6 +30,15 @@ double cpu_seconds() {
     return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+double open_descriptors() {
+  std::error_code error;
+  double count = 0;
+  for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end;
+       at.increment(error))
+    ++count;
+  return count;
 }
 
 // The volume's setting without what lets one in.
@@ -86,11 +96,16 @@ std::string VolumeFileSystem::stats_text() const {
   gauge("uptime", std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count());
   gauge("cpu_usage", cpu_seconds());
   gauge("memory", resident_bytes());
+  gauge("process_cpu_seconds_total", cpu_seconds());
+  gauge("process_resident_memory_bytes", resident_bytes());
+  gauge("process_open_fds", open_descriptors());
   gauge("used_buffer_size_bytes", static_cast<double>(budget_.used()));
   gauge("fuse_open_handlers", static_cast<double>(handles_.size()));
   if (const auto usage = meta_.usage()) {
     gauge("used_space", static_cast<double>(usage->total_space - usage->available_space));
     gauge("used_inodes", static_cast<double>(usage->used_inodes));
+    gauge("total_space", static_cast<double>(usage->total_space));
+    gauge("total_inodes", static_cast<double>(usage->used_inodes + usage->available_inodes));
   }
   return out + metrics().text("juicefs_");
 }

@@ -85,8 +85,11 @@ TEST(Internal, StatsCountRequests) {
   Mount m(volume);
   m.make(kRootIno, "x", "abc");
   const std::string text = m.content(kStatsIno);
-  for (const char* name : {"juicefs_uptime ", "juicefs_cpu_usage ", "juicefs_memory ",
-                           "juicefs_used_buffer_size_bytes ", "juicefs_fuse_open_handlers "}) {
+  for (const char* name :
+       {"juicefs_meta_ops_total_Create ", "juicefs_meta_ops_durations_histogram_seconds_total ",
+        "juicefs_transaction_durations_histogram_seconds_sum ", "juicefs_process_open_fds ",
+        "juicefs_uptime ", "juicefs_cpu_usage ", "juicefs_memory ", "juicefs_used_buffer_size_bytes ",
+        "juicefs_fuse_open_handlers "}) {
     EXPECT_NE(text.find(name), std::string::npos) << name;
   }
   EXPECT_NE(m.metrics.text("").find("fuse_ops_total_create 1\n"), std::string::npos);
@@ -164,6 +167,22 @@ TEST(Control, InfoOfAFile) {
   control.send(message(1005, ByteWriter().u64(999'999).take()));
   ASSERT_EQ(control.receive(&data), 0);
   EXPECT_EQ(json::parse(data)["Failed"], true);
+}
+
+TEST(Control, InfoOfAWideTree) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino top = m.mkdir(kRootIno, "top");
+  for (int i = 0; i < 40; ++i) {
+    const Ino dir = m.mkdir(m.mkdir(top, "d" + std::to_string(i)), "inner");
+    for (int j = 0; j < 5; ++j) m.make(dir, "f" + std::to_string(j), "x");
+  }
+  Control control(m);
+  std::string data;
+  control.send(message(1005, ByteWriter().u64(top).u8(1).u8(0).u8(1).take()));
+  ASSERT_EQ(control.receive(&data), 0);
+  EXPECT_EQ(json::parse(data)["Summary"],
+            (json{{"Length", 200}, {"Size", (200 + 81) * 4096}, {"Files", 200}, {"Dirs", 81}}));
 }
 
 TEST(Control, SummaryKeepsTheLargest) {

@@ -80,12 +80,12 @@ Status VolumeFileSystem::check_locks(const OpenHandle& handle) const {
 }
 
 Completion<void> VolumeFileSystem::noting_lock(std::shared_ptr<OpenHandle> handle, Completion<void> done) {
-  return [handle = std::move(handle), session = meta_.session_id(),
-          done = std::move(done)](Status got) mutable {
-    uint64_t never = 0;
-    if (got) handle->locked_under.compare_exchange_strong(never, session);
-    done(std::move(got));
-  };
+  return
+      [handle = std::move(handle), session = meta_.session_id(), done = std::move(done)](Status got) mutable {
+        uint64_t never = 0;
+        if (got) handle->locked_under.compare_exchange_strong(never, session);
+        done(std::move(got));
+      };
 }
 
 // An error does not keep the lock: the data is kept and its next fsync or close tells.

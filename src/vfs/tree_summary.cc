@@ -1,6 +1,9 @@
 #include "vfs/tree_summary.h"
 
 #include <algorithm>
+#include <mutex>
+
+#include "vfs/tree_walk.h"
 
 namespace cider::vfs {
 namespace {
@@ -46,6 +49,8 @@ Status fill(meta::Meta& meta, const Caller& caller, TreeSummary* tree, unsigned 
     if (!entry.attr->is_dir()) {
       add(&child.sum, *entry.attr);
       progress(1, child.sum.size);
+    } else if (entry.attr->parent != tree->ino) {
+      add(&child.sum, *entry.attr);  // a damaged record: the directory lies elsewhere, perhaps above
     } else if (depth <= 1) {
       child.sum = TRY(summarize(meta, caller, child.ino, true, progress));
     } else {
@@ -65,40 +70,24 @@ Status fill(meta::Meta& meta, const Caller& caller, TreeSummary* tree, unsigned 
 
 }  // namespace
 
-Status for_each_entry(meta::Meta& meta, const Caller& caller, Ino dir,
-                      const std::function<Status(const ListedEntry&)>& visit) {
-  constexpr size_t kPage = 1000;
-  meta::DirCursor cursor;
-  while (!cursor.at_end) {
-    if (caller.interrupt.stop_requested()) return fail(EINTR);
-    for (const ListedEntry& entry : TRY(meta.list_dir(dir, &cursor, kPage, true))) {
-      if (entry.attr) TRY(visit(entry));
-    }
-  }
-  return {};
-}
-
 Result<Summary> summarize(meta::Meta& meta, const Caller& caller, Ino ino, bool recursive,
                           const CountProgress& progress) {
   Summary sum;
+  std::mutex mutex;
   const auto count = [&](const Attr& attr) {
-    const uint64_t before = sum.size;
-    add(&sum, attr);
-    progress(1, sum.size - before);
+    Summary one;
+    add(&one, attr);
+    progress(1, one.size);
+    std::lock_guard lock(mutex);
+    add(&sum, one);
   };
   const Attr root = TRY(meta.getattr(ino));
   count(root);
-  std::vector<Ino> todo;
-  if (root.is_dir()) todo.push_back(ino);
-  while (!todo.empty()) {
-    const Ino dir = todo.back();
-    todo.pop_back();
-    TRY(for_each_entry(meta, caller, dir, [&](const ListedEntry& entry) -> Status {
-      count(*entry.attr);
-      if (recursive && entry.attr->is_dir()) todo.push_back(entry.entry.ino);
-      return {};
-    }));
-  }
+  if (!root.is_dir()) return sum;
+  TRY(walk_tree(meta, caller, ino, recursive, [&](const ListedEntry& entry) -> Status {
+    count(*entry.attr);
+    return {};
+  }));
   return sum;
 }
 

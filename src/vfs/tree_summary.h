@@ -16,7 +16,7 @@ struct Summary {
   uint64_t dirs = 0;
 };
 
-// Hears of entries and bytes as they are counted.
+// Hears of entries and bytes as they are counted, from several threads.
 using CountProgress = std::function<void(uint64_t entries, uint64_t bytes)>;
 
 // `recursive`: below subdirectories too. EINTR when caller.interrupt is requested.
@@ -34,9 +34,5 @@ struct TreeSummary {
 // The `top` largest entries of each directory, `depth` levels deep; the others are one child "...".
 Result<TreeSummary> summarize_tree(meta::Meta& meta, const Caller& caller, Ino ino, unsigned depth,
                                    unsigned top, const CountProgress& progress);
-
-// Calls `visit` with the directory's entries page by page. Entries that vanish meanwhile are left out.
-Status for_each_entry(meta::Meta& meta, const Caller& caller, Ino dir,
-                      const std::function<Status(const meta::ListedEntry&)>& visit);
 
 }  // namespace cider::vfs

@@ -139,7 +139,7 @@ class VolumeFileSystem : public FileSystem {
   Result<Attr> truncate(const Caller& caller, Ino ino, uint64_t size, bool by_handle, bool kill_suidgid);
   Status kill_suidgid(const Caller& caller, OpenInode& inode);
   Status kill_capability(OpenInode& inode);
-  void notify(Invalidation invalidation) {
+  void notify(const Invalidation& invalidation) {
     if (notifier_) notifier_(invalidation);
   }
 

@@ -12,12 +12,11 @@ import hashlib
 import os
 import pathlib
 import random
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from volume import Volume, program  # noqa: E402
 
 WRITER_SLOTS = 40   # files per writer
 
@@ -97,41 +96,9 @@ def verify(root, manifest, number):
     return problems
 
 
-class Mount:
-    def __init__(self, binary, work):
-        self.binary, self.work = binary, work
-        self.point = work / "mnt"
-        self.url = f"sqlite3://{work}/meta.db"
-        self.point.mkdir()
-        self.run("format", "--storage", "file", "--bucket", str(work / "data"), "--trash-days", "0", self.url, "crash-vol")
-
-    def run(self, *words):
-        result = subprocess.run([self.binary, *words], capture_output=True, text=True)
-        if result.returncode != 0:
-            raise SystemExit(f"{' '.join(words)}: {result.stderr}")
-
-    def mount(self):
-        self.run("mount", "-d", "--log", str(self.work / "mount.log"), "--no-syslog", self.url, str(self.point))
-
-    def pids(self):
-        found = subprocess.run(["pgrep", "-f", f"^{self.binary} mount .*{self.point}"], capture_output=True, text=True)
-        return [int(pid) for pid in found.stdout.split()]
-
-    def detach(self):
-        while self.pids():
-            time.sleep(0.02)
-        while f" {self.point} " in open("/proc/self/mounts").read():
-            subprocess.run(["umount", "-l", str(self.point)], capture_output=True)
-
-    def kill(self):
-        for pid in self.pids():
-            os.kill(pid, signal.SIGKILL)
-        self.detach()
-
-
-def one_round(mount, args, seed):
-    root = mount.point
-    manifests = [mount.work / f"manifest-{n}" for n in range(args.writers)]
+def one_round(volume, args, seed):
+    root = volume.point
+    manifests = [volume.work / f"manifest-{n}" for n in range(args.writers)]
     children = []
     for number, manifest in enumerate(manifests):
         child = os.fork()
@@ -142,10 +109,10 @@ def one_round(mount, args, seed):
                 os._exit(0)
         children.append(child)
     time.sleep(random.Random(seed).uniform(0.2, 1.0) * args.seconds)
-    mount.kill()
+    volume.kill()
     for child in children:
         os.waitpid(child, 0)
-    mount.mount()
+    volume.mount()
     problems = [p for number, manifest in enumerate(manifests) for p in verify(root, manifest, number)]
     # The state that was found is the one to go on from.
     for number, manifest in enumerate(manifests):
@@ -166,27 +133,21 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
     args = parser.parse_args()
-    args.binary = shutil.which(args.binary) or sys.exit(f"there is no program {args.binary}")
-
-    work = pathlib.Path(tempfile.mkdtemp(prefix="ciderfs-crash."))
-    mount = Mount(args.binary, work)
+    volume = Volume(program(args.binary), "ciderfs-crash.")
+    volume.format()
     failed = 0
     try:
-        mount.mount()
+        volume.mount()
         for number in range(args.rounds):
             seed = args.seed + 100 * number
-            problems = one_round(mount, args, seed)
+            problems = one_round(volume, args, seed)
             failed += bool(problems)
-            lines = sum(1 for m in work.glob("manifest-*") for _ in open(m))
+            lines = sum(1 for m in volume.work.glob("manifest-*") for _ in open(m))
             print(f"round {number + 1} (seed {seed}): {lines} names checked, {len(problems)} problems", flush=True)
             for problem in problems:
                 print("  " + problem)
     finally:
-        mount.kill()
-        if args.keep or failed:
-            print(f"left for a look: {work}")
-        else:
-            shutil.rmtree(work)
+        volume.close(keep=args.keep or failed > 0)
     print(f"kill9.py: {args.rounds - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "meta/testing/random_ops.h"
+#include "meta/testing/redis_server.h"
 
 namespace {
 
@@ -71,16 +72,31 @@ std::vector<std::string> lines_of(int in) {
   return lines;
 }
 
+// The volume that crashes hit.
+struct Target {
+  std::filesystem::path dir;  // of a database in files
+  std::string url;
+  Result<VolumeDump> dump() const {
+    return dir.empty() ? dump_redis(url) : dump_sqlite((dir / "meta.db").string());
+  }
+};
+
+Target target_of(Engine engine) {
+  if (engine == Engine::redis) return {{}, RedisServer::shared().url(1)};
+  std::string pattern = (std::filesystem::temp_directory_path() / "cider-crash-XXXXXX").string();
+  if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
+  return {pattern, "sqlite3://" + pattern + "/meta.db"};
+}
+
 // Kills a child in the middle of its work. Everything it was told is there must be, and the volume be
 // consistent; once others have cleaned up after it, nothing of it is left.
-std::optional<std::string> crash(const Options& o, const std::string& path) {
-  std::string url = "sqlite3://" + path;
+std::optional<std::string> crash(const Options& o, const Target& target) {
   int pipe_ends[2];
   if (pipe(pipe_ends) != 0) return "pipe";
   pid_t child = fork();
   if (child == 0) {
     close(pipe_ends[0]);
-    work_until_killed(url, o.seed, o.threads, pipe_ends[1]);
+    work_until_killed(target.url, o.seed, o.threads, pipe_ends[1]);
   }
   close(pipe_ends[1]);
   std::this_thread::sleep_for(std::chrono::milliseconds(50 + o.seed * 37 % 400));
@@ -91,7 +107,8 @@ std::optional<std::string> crash(const Options& o, const std::string& path) {
   waitpid(child, &status, 0);
   if (!WIFSIGNALED(status)) return "the child ended by itself, with " + std::to_string(WEXITSTATUS(status));
 
-  auto dump = dump_sqlite(path);
+  if (!open_store(target.url, false, true)) return "the database is gone";  // what was sent is done now
+  auto dump = target.dump();
   if (!dump) return dump.error().to_string();
   for (const std::string& problem : inconsistencies(*dump)) return problem;
   std::set<std::string> present;
@@ -101,7 +118,7 @@ std::optional<std::string> crash(const Options& o, const std::string& path) {
   }
   StepClock later;
   later.advance(10 * 365 * 86400);
-  auto store = open_store(url, false, false);
+  auto store = open_store(target.url, false, false);
   if (!store) return store.error().to_string();
   auto volume = load_volume(**store);
   if (!volume) return volume.error().to_string();
@@ -113,7 +130,7 @@ std::optional<std::string> crash(const Options& o, const std::string& path) {
   if (cleaned) cleaned = meta.clean_unreferenced_slices();
   meta.stop();
   if (!cleaned) return "clean up: " + cleaned.error().to_string();
-  dump = dump_sqlite(path);
+  dump = target.dump();
   if (!dump) return dump.error().to_string();
   for (const std::string& problem : inconsistencies(*dump)) return "after clean up: " + problem;
   if (!dump->sustained.empty() || !dump->sessions.empty() || !dump->lock_sessions.empty())
@@ -123,26 +140,24 @@ std::optional<std::string> crash(const Options& o, const std::string& path) {
 }
 
 // All crashes hit one volume, one after the other.
-int run_crashes(Options o) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "cider-crash-XXXXXX").string();
-  if (!mkdtemp(pattern.data())) return 1;
-  std::string path = pattern + "/meta.db";
+int run_crashes(Options o, Engine engine) {
+  const Target target = target_of(engine);
   Volume volume;
   volume.name = "crashes";
   volume.storage = "mem";
   volume.trash_days = o.trash ? 1 : 0;
   {
-    auto store = open_store("sqlite3://" + path, true, false);
+    auto store = open_store(target.url, true, false);
     if (!store || !format_volume(**store, &volume)) return 1;
   }
   std::optional<std::string> failure;
   for (uint64_t left = o.seeds; left > 0 && !failure; --left, ++o.seed) {
-    failure = crash(o, path);
+    failure = crash(o, target);
     if (failure)
-      std::cerr << "crash of seed " << o.seed << ": " << *failure << "; the database is kept: " << path
+      std::cerr << "crash of seed " << o.seed << ": " << *failure << "; the database: " << target.url
                 << std::endl;
   }
-  if (!failure) std::filesystem::remove_all(pattern);
+  if (!failure && !target.dir.empty()) std::filesystem::remove_all(target.dir);
   return failure ? 1 : 0;
 }
 
@@ -164,7 +179,7 @@ int main(int argc, char** argv) {
   CLI::App app("Random metadata operations, reproducible by their seed");
   app.add_option("--mode", o.mode,
                  "model: two clients in turn, compared with a model; race: threads on two clients; "
-                 "crash: a client on sqlite that is killed")
+                 "crash: a client on sqlite or redis that is killed")
       ->check(CLI::IsMember({"model", "race", "crash"}));
   app.add_option("--engine", o.engine, "memory, memory_conflicts, sqlite or redis")
       ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite", "redis"}));
@@ -175,7 +190,7 @@ int main(int argc, char** argv) {
   app.add_flag("--trash", o.trash, "the volume has a trash");
   app.add_flag("--verbose", o.verbose, "print each operation");
   CLI11_PARSE(app, argc, argv);
-  int result = o.mode == "crash" ? run_crashes(o) : run_seeds(o, *engine_of(o.engine));
+  int result = o.mode == "crash" ? run_crashes(o, *engine_of(o.engine)) : run_seeds(o, *engine_of(o.engine));
   if (result == 0)
     std::cout << o.mode << ": " << o.seeds << " seeds from " << o.seed << " passed" << std::endl;
   return result;

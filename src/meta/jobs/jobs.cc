@@ -161,16 +161,15 @@ void Jobs::delete_file_soon(Ino ino, uint64_t length) {
 
 void Jobs::run_deletions() {
   std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    if (deletions_.empty()) {
-      ++idle_deleters_;
-      deletions_changed_.notify_all();
-      deletions_changed_.wait(lock, [&] { return stopping_ || !deletions_.empty(); });
-      --idle_deleters_;
-      deletions_changed_.wait_for(
-          lock, kGather, [&] { return stopping_ || draining_ || deletions_.size() >= kDeletionBatch; });
-      continue;
-    }
+  while (true) {
+    ++idle_deleters_;
+    deletions_changed_.notify_all();
+    deletions_changed_.wait(lock, [&] { return stopping_ || !deletions_.empty(); });
+    --idle_deleters_;
+    deletions_changed_.wait_for(
+        lock, kGather, [&] { return stopping_ || draining_ || deletions_.size() >= kDeletionBatch; });
+    if (stopping_) return;
+    if (deletions_.empty()) continue;  // another thread took them meanwhile
     size_t n = std::min(kDeletionBatch, deletions_.size());
     std::vector<DeletedFile> batch(deletions_.begin(), deletions_.begin() + n);
     deletions_.erase(deletions_.begin(), deletions_.begin() + n);

@@ -49,8 +49,8 @@ struct Volume {
   bool user_group_quota = false;
   bool enable_acl = false;
   bool change_log = false;
-  std::string unknown;  // JSON object text of the fields we don't name (with those of Ranger, Kerberos,
-                        // ChangeLogMax*)
+  // JSON object text of the fields we don't name (with those of Ranger, Kerberos, ChangeLogMax*).
+  std::string unknown;
 
   bool operator==(const Volume&) const = default;
 };

@@ -4,6 +4,7 @@
 // One commit, and one
 //         more for a rule that no file of the volume had yet.
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -55,6 +56,7 @@ Status set_acl_op(Transaction& tx, OpEnv& env, Ino ino, AclKind kind, const AclR
 }  // namespace
 
 Result<AclRule> Meta::get_acl(Ino ino, AclKind kind) {
+  const OpTimer<"GetFacl"> timer;
   Attr attr = TRY(getattr(ino));
   uint32_t id = acl_of(&attr, kind);
   if (id == 0) return fail(ENODATA);
@@ -67,6 +69,7 @@ Result<AclRule> Meta::get_acl(Ino ino, AclKind kind) {
 }
 
 Status Meta::set_acl(const Caller& caller, Ino ino, AclKind kind, const AclRule& rule, bool kill_sgid) {
+  const OpTimer<"SetFacl"> timer;
   TRY(check_writable());
   if (!volume()->enable_acl) return fail(EOPNOTSUPP);
   return run(caller,

@@ -14,6 +14,7 @@
 #include "base/overlay.h"
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -133,6 +134,7 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
 
 Result<Meta::Copied> Meta::copy_range(const Caller& caller, Ino in, uint64_t in_off, Ino out,
                                       uint64_t out_off, uint64_t len) {
+  const OpTimer<"CopyFileRange"> timer;
   TRY(check_writable());
   if (len == 0 || in_off >= kMaxFileLength) return Copied{0, TRY(getattr(out))};  // no file is so long
   if (out_off >= kMaxFileLength) return fail(EFBIG);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -103,6 +104,7 @@ Status check_node(const NewNode& node) {
 }  // namespace
 
 Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node) {
+  const OpTimer<"Mknod"> timer;
   TRY(check_writable());
   TRY(check_new_name(parent, name));
   TRY(check_node(node));
@@ -120,6 +122,7 @@ Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name
 
 Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode,
                           bool exclusive, bool* created, int flags) {
+  const OpTimer<"Create"> timer;
   TRY(check_writable());
   TRY(check_new_name(parent, name));
   NewNode node{FileType::file, mode, 0, {}};
@@ -152,6 +155,7 @@ Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view nam
 }
 
 Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {
+  const OpTimer<"Tmpfile"> timer;
   TRY(check_writable());
   if (is_trash(parent)) return fail(EPERM);
   NewNode node{FileType::file, mode, 0, {}};

@@ -11,6 +11,7 @@
 
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -63,6 +64,7 @@ Result<Attr> fallocate_op(Transaction& tx, OpEnv& env, Ino ino, int mode, uint64
 }  // namespace
 
 Result<Attr> Meta::fallocate(const Caller& caller, Ino ino, int mode, uint64_t off, uint64_t len) {
+  const OpTimer<"Fallocate"> timer;
   TRY(check_writable());
   TRY(check_mode(mode));
   if (len == 0) return fail(EINVAL);

@@ -26,4 +26,11 @@ void append_holes(Transaction& tx, Ino ino, uint64_t from, uint64_t to) {
   if (last > first && to % kChunkSize != 0) append_hole(tx, ino, last * kChunkSize, to);
 }
 
+void append_holes_beyond_end(Transaction& tx, Ino ino, uint64_t from, uint64_t to) {
+  constexpr uint64_t kMany = 10'000 * kChunkSize;
+  if (to - from < kMany) return append_holes(tx, ino, from, to);
+  append_holes(tx, ino, from, (from / kChunkSize + 1) * kChunkSize);
+  append_holes(tx, ino, to / kChunkSize * kChunkSize, to);
+}
+
 }  // namespace cider::meta

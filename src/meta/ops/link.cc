@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -64,6 +65,7 @@ Result<Attr> link_op(Transaction& tx, OpEnv& env, Ino ino, Ino parent, std::stri
 }  // namespace
 
 Result<Node> Meta::link(const Caller& caller, Ino ino, Ino parent, std::string_view name) {
+  const OpTimer<"Link"> timer;
   TRY(check_writable());
   if (name == "." || name == "..") return fail(EEXIST);
   TRY(check_name(name));

@@ -1,6 +1,7 @@
 // lookup, getattr, readlink, listing, access: operations that only read. They use no hints; each flight is
 // one instant.
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -28,10 +29,12 @@ Result<Attr> read_attr(Store& store, Ino ino) {
 }  // namespace
 
 Result<Attr> Meta::getattr(Ino ino) {
+  const OpTimer<"GetAttr"> timer;
   return read_attr(*store_, ino);
 }
 
 Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view name) {
+  const OpTimer<"Lookup"> timer;
   if (caller.check_permission) TRY(access(caller, parent, kExecute));
   if (name == ".") return Node{parent, TRY(getattr(parent))};
   if (name == "..") {
@@ -57,6 +60,7 @@ Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view nam
 }
 
 Result<std::string> Meta::readlink(const Caller&, Ino ino) {
+  const OpTimer<"ReadLink"> timer;
   std::string target;
   Attr attr;
   TRY(store_->read([&](Transaction& tx) -> Status {
@@ -75,6 +79,7 @@ Result<std::string> Meta::readlink(const Caller&, Ino ino) {
 }
 
 Result<std::vector<ListedEntry>> Meta::list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) {
+  const OpTimer<"Readdir"> timer;
   return store_->list_dir(dir, cursor, limit, with_attrs);
 }
 

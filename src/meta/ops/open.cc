@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -31,6 +32,7 @@ Status check_open(OpEnv& env, const Attr& attr, int flags) {
 }  // namespace
 
 Result<Attr> Meta::open(const Caller& caller, Ino ino, int flags) {
+  const OpTimer<"Open"> timer;
   bool writes = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
   if (writes) TRY(check_writable());
   open_files_.open(ino);

@@ -48,9 +48,9 @@ Result<std::vector<std::string>> Meta::paths(Ino ino) {
       if (dir == kRootIno && child == kTrashIno) names = {".trash"};
       if (names.empty()) break;  // moved away while we looked
       if (tails.empty()) {
-        for (std::string& name : names) tails.push_back("/" + name);
+        for (const std::string& name : names) tails.push_back("/" + name);
       } else {
-        for (std::string& tail : tails) tail = "/" + names.front() + tail;
+        for (std::string& tail : tails) tail.insert(0, "/" + names.front());
       }
       if (dir == kRootIno) {
         reached = true;

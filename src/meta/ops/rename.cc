@@ -10,6 +10,7 @@
 // lose_name() says of the
 //         replaced inode, statistics. One commit.
 #include "meta/ops/lost_name.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -208,6 +209,7 @@ Status check_arguments(const Caller& caller, const Place& from, const Place& to,
 
 Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
                              std::string_view new_name, uint32_t flags) {
+  const OpTimer<"Rename"> timer;
   TRY(check_writable());
   Place from{parent, name};
   Place to{new_parent, new_name};

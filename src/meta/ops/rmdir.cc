@@ -4,6 +4,7 @@
 // the trash folder. Checks: as unlink, and that nothing is in it. Writes: the entry, the parent's nlink and
 // times, and what lose_name() says; the directory's statistics. One commit.
 #include "meta/ops/lost_name.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -38,6 +39,7 @@ Result<Aftermath> rmdir_op(Transaction& tx, OpEnv& env, Ino parent, std::string_
 }  // namespace
 
 Result<Ino> Meta::rmdir(const Caller& caller, Ino parent, std::string_view name, bool skip_trash) {
+  const OpTimer<"Rmdir"> timer;
   TRY(check_writable());
   if (name == ".") return fail(EINVAL);
   if (name == "..") return fail(ENOTEMPTY);

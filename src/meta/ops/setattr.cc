@@ -4,6 +4,7 @@
 // hints. Checks: flags, ownership (where the kernel has not), the ACL that follows the mode. Writes: the
 // fields that change, ctime. One commit.
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -98,6 +99,7 @@ Result<Attr> setattr_op(Transaction& tx, OpEnv& env, Ino ino, const AttrChange& 
 }  // namespace
 
 Result<Attr> Meta::setattr(const Caller& caller, Ino ino, const AttrChange& change) {
+  const OpTimer<"SetAttr"> timer;
   TRY(check_writable());
   Attr after;
   TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {

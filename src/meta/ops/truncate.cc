@@ -6,6 +6,7 @@
 
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -27,7 +28,9 @@ Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, 
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(old_length));
   TRY(check_room(tx, env, growth, 0));
   TRY(add_growth(tx, env, ino, after, length));
-  if (length != old_length) append_holes(tx, ino, std::min(old_length, length), std::max(old_length, length));
+  if (length < old_length) append_holes(tx, ino, length, old_length);
+  if (length > old_length) append_holes_beyond_end(tx, ino, old_length, length);
+  if (chunk_count(length) < chunk_count(old_length)) tx.write(LeaveChunks{ino, chunk_count(old_length)});
 
   PatchNode patch{ino};
   patch.set = field::length;
@@ -49,6 +52,7 @@ Result<Attr> truncate_op(Transaction& tx, OpEnv& env, Ino ino, uint64_t length, 
 
 Result<Attr> Meta::truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle,
                             bool kill_suidgid) {
+  const OpTimer<"Truncate"> timer;
   TRY(check_writable());
   if (length > kMaxFileLength) return fail(EFBIG);
   Attr after;

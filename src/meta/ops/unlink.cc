@@ -6,6 +6,7 @@
 // Checks: the directory lets entries go; the name is no directory; sticky bit; the inode's flags.
 // Writes: the entry (by parent, name and inode), the parent's times, and what lose_name() says. One commit.
 #include "meta/ops/lost_name.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -35,6 +36,7 @@ Result<Aftermath> unlink_op(Transaction& tx, OpEnv& env, Ino parent, std::string
 }  // namespace
 
 Result<Ino> Meta::unlink(const Caller& caller, Ino parent, std::string_view name, bool skip_trash) {
+  const OpTimer<"Unlink"> timer;
   TRY(check_writable());
   TRY(check_name(name));
   if ((parent == kRootIno && name == ".trash") || (is_trash(parent) && !caller.is_root())) return fail(EPERM);

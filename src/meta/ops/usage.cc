@@ -3,10 +3,12 @@
 #include <limits>
 
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 
 Result<VolumeUsage> Meta::usage() {
+  const OpTimer<"StatFS"> timer;
   uint64_t space = 0;
   uint64_t inodes = 0;
   TRY(store_->read([&](Transaction& tx) -> Status {

@@ -48,7 +48,8 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, boo
   }
   if (scheme == "redis" || scheme == "unix") return open_redis(url, read_only);
   if (scheme == "memory" || scheme == "memkv") return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
-  return fail(EINVAL, "META URL '" + std::string(url) + "' is of no supported engine; use sqlite3://PATH or redis://HOST:PORT/DB");
+  return fail(EINVAL, "META URL '" + std::string(url) +
+                          "' is of no supported engine; use sqlite3://PATH or redis://HOST:PORT/DB");
 }
 
 Result<Volume> load_volume(Store& store) {

@@ -10,11 +10,14 @@
 
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
 
-constexpr Fields kWrittenFields = field::type | field::length | field::parent | field::nlink;
+// The times only so that Written::before is what the commit found.
+constexpr Fields kWrittenFields =
+    field::type | field::length | field::parent | field::nlink | field::mtime | field::ctime;
 
 uint64_t end_of(const ChunkSlice& s) {
   return s.index * kChunkSize + s.slice.pos + s.slice.len;
@@ -29,8 +32,8 @@ Status check_slice(const ChunkSlice& s) {
   return {};
 }
 
-Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
-                      std::vector<uint32_t>* counts) {
+Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
+                Written* written, std::vector<uint32_t>* counts) {
   // What was written under a lock that is lost must not land: somebody else may have the lock now.
   if (env.open_files.has_lost_locks(ino, env.sid)) return fail(ESTALE, "the locks on the file were lost");
   auto& inode = tx.attr(ino, kWrittenFields, field::all);
@@ -38,7 +41,8 @@ Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const Chun
   TRY(tx.fetch());
   TRY(check_own_session(session));
   if (!inode.value) return fail(ENOENT);
-  Attr after = *inode.value;
+  written->before = *inode.value;
+  Attr after = written->before;
   if (!after.is_file()) return fail(EPERM);
   if (after.nlink == 0) {  // belongs to the sessions that keep it open
     session = ask_own_session(tx, env);
@@ -65,12 +69,14 @@ Result<Attr> write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const Chun
   patch.touch_ctime = env.now;
   patch.values = after;
   tx.write(std::move(patch));
-  return after;
+  written->attr = after;
+  return {};
 }
 
 }  // namespace
 
 Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
+  const OpTimer<"Read"> timer;
   std::string records;
   TRY(store_->read([&](Transaction& tx) -> Status {
     auto& chunk = tx.ask(ChunkRead{ino, index, false, {}});
@@ -87,13 +93,13 @@ Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
 }
 
 Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mtime) {
+  const OpTimer<"Write"> timer;
   TRY(check_writable());
   for (const ChunkSlice& s : slices) TRY(check_slice(s));
   Written written;
   std::vector<uint32_t> counts(slices.size());
-  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) -> Status {
-    written.attr = TRY(write_op(tx, env, ino, slices, mtime, &counts));
-    return {};
+  Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+    return write_op(tx, env, ino, slices, mtime, &written, &counts);
   });
   if (!done && done.error().code == EEXIST && !slices.empty()) {
     // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the
@@ -104,6 +110,7 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
       return fail(std::move(done).error());
     }
     written.attr = TRY(getattr(ino));
+    written.before = {};  // not known: as if somebody else had changed the file
     return written;
   }
   TRY(std::move(done));

@@ -4,6 +4,7 @@
 // Reads:  the inode (that it exists, flags, owner), the attribute. One flight, or none with hints.
 // Writes: the attribute, ctime. One commit.
 #include "meta/ops/env.h"
+#include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
@@ -25,6 +26,7 @@ void touch_ctime(Transaction& tx, const OpEnv& env, Ino ino) {
 }  // namespace
 
 Result<std::string> Meta::getxattr(const Caller&, Ino ino, std::string_view name) {
+  const OpTimer<"GetXattr"> timer;
   TRY(check_xattr_name(name));
   std::string value;
   TRY(store_->read([&](Transaction& tx) -> Status {
@@ -38,6 +40,7 @@ Result<std::string> Meta::getxattr(const Caller&, Ino ino, std::string_view name
 }
 
 Result<std::vector<std::string>> Meta::listxattr(const Caller&, Ino ino) {
+  const OpTimer<"ListXattr"> timer;
   std::vector<std::string> names;
   TRY(store_->read([&](Transaction& tx) -> Status {
     auto& xattrs = tx.ask(XattrNamesRead{ino, {}});
@@ -50,6 +53,7 @@ Result<std::vector<std::string>> Meta::listxattr(const Caller&, Ino ino) {
 
 Status Meta::setxattr(const Caller& caller, Ino ino, std::string_view name, std::string_view value,
                       XattrMode mode) {
+  const OpTimer<"SetXattr"> timer;
   TRY(check_writable());
   TRY(check_xattr_name(name));
   if (value.size() > kMaxXattrValue) return fail(E2BIG);
@@ -69,6 +73,7 @@ Status Meta::setxattr(const Caller& caller, Ino ino, std::string_view name, std:
 }
 
 Status Meta::removexattr(const Caller& caller, Ino ino, std::string_view name) {
+  const OpTimer<"RemoveXattr"> timer;
   TRY(check_writable());
   TRY(check_xattr_name(name));
   return run(caller, [&](Transaction& tx, OpEnv& env) -> Status {

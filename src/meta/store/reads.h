@@ -89,8 +89,7 @@ struct XattrNamesRead {  // not checked
 };
 
 // The slice list of a chunk, as bytes; empty: no record. The commit holds if the list still begins with these
-// bytes
-// (`prefix`), or is equal to them.
+// bytes (`prefix`), or is equal to them.
 struct ChunkRead {
   Ino ino = 0;
   uint32_t index = 0;

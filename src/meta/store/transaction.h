@@ -6,7 +6,9 @@
 // a pipeline, an exclusive lock, a version check.
 #pragma once
 
+#include <cstddef>
 #include <deque>
+#include <ranges>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -62,7 +64,10 @@ class Transaction {
     writes_.emplace_back(std::move(item));
   }
 
-  const std::deque<ReadItem>& reads() const { return reads_; }
+  // The read set: what was asked and fetched. A question that was never sent proves nothing.
+  auto reads() const {
+    return std::ranges::subrange(reads_.begin(), reads_.begin() + static_cast<std::ptrdiff_t>(fetched_));
+  }
   const std::vector<WriteItem>& writes() const { return writes_; }
 
  private:

@@ -95,6 +95,11 @@ struct HoleOverChunks {
   uint32_t last = 0;
 };
 
+// A truncate leaves chunks with index < end behind the file's new end, for its deletion to find.
+struct LeaveChunks {
+  Ino ino = 0;
+  uint32_t end = 0;
+};
 // Replaces the first `prefix.size()` bytes of a chunk's list (which the read set checked) by `records`; what
 // was appended since stays behind them.
 struct ReplaceSlices {
@@ -205,10 +210,10 @@ struct DeleteDirStat {  // and the directory's quota
 
 using WriteItem =
     std::variant<InsertNode, PatchNode, DeleteNode, InsertEntry, ReplaceEntry, DeleteEntry, SetSymlink,
-                 SetXattr, RemoveXattr, AddParent, AppendSlices, HoleOverChunks, ReplaceSlices, DeleteChunk,
-                 InsertSliceRef, AddSliceRef, DeleteSliceRef, PutDelayedSlices, DeleteDelayedSlices,
-                 PutSustained, DeleteSustained, PutDeletedFile, DeleteDeletedFile, PutFlock, DeleteFlock,
-                 PutPlock, PutLockWait, DeleteLockWait, DeleteSession, AddUsage, CreateDirStat, AddDirStat,
-                 DeleteDirStat>;
+                 SetXattr, RemoveXattr, AddParent, AppendSlices, HoleOverChunks, LeaveChunks, ReplaceSlices,
+                 DeleteChunk, InsertSliceRef, AddSliceRef, DeleteSliceRef, PutDelayedSlices,
+                 DeleteDelayedSlices, PutSustained, DeleteSustained, PutDeletedFile, DeleteDeletedFile,
+                 PutFlock, DeleteFlock, PutPlock, PutLockWait, DeleteLockWait, DeleteSession, AddUsage,
+                 CreateDirStat, AddDirStat, DeleteDirStat>;
 
 }  // namespace cider::meta

@@ -181,7 +181,7 @@ class Checker {
     for (const auto& [ino, stat] : v_.dir_stats) gone(ino, "directory statistics");
     for (const auto& [key, slices] : v_.chunks) {
       if (!node(key.first) && !v_.deleted_files.contains(key.first))
-        problem("chunk of inode " + number(key.first) + ", which is gone");
+        problem("chunk " + number(key.second) + " of inode " + number(key.first) + ", which is gone");
     }
     for (Ino ino : v_.deleted_files) {
       if (node(ino)) problem("inode " + number(ino) + " is there, and among the deleted files");

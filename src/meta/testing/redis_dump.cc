@@ -1,5 +1,6 @@
 // Every record of a volume on Redis, by its keys.
 #include <functional>
+#include <map>
 
 #include "meta/store/redis/client.h"
 #include "meta/store/redis/keys.h"
@@ -12,20 +13,36 @@ using redis::parse_number;
 using redis::parse_pair;
 using redis::Reply;
 
+// All keys with their values, at one instant: jobs may be at work.
+constexpr std::string_view kSnapshot = R"lua(
+local call = redis.call
+local read = {
+  string = function(k) return call('GET', k) end,
+  hash = function(k) return call('HGETALL', k) end,
+  list = function(k) return call('LRANGE', k, 0, -1) end,
+  set = function(k) return call('SMEMBERS', k) end,
+  zset = function(k) return call('ZRANGE', k, 0, -1) end,
+}
+local out = {}
+for _, k in ipairs(call('KEYS', '*')) do
+  out[#out + 1] = k
+  out[#out + 1] = read[call('TYPE', k).ok](k)
+end
+return out
+)lua";
+
 struct Dumper {
-  redis::Client& client;
+  std::map<std::string, Reply, std::less<>> values;
   VolumeDump out;
 
-  template <class... Args>
-  Result<Reply> ask(const Args&... args) {
-    Reply reply = TRY(client.run(args...));
-    if (reply.is_error()) return fail(redis::error_of(reply));
-    return reply;
+  Reply value(std::string_view key) const {
+    auto it = values.find(key);
+    return it == values.end() ? Reply{} : it->second;
   }
 
   Status each_pair(const std::string& key,
                    const std::function<Status(std::string_view, std::string_view)>& take) {
-    Reply reply = TRY(ask("HGETALL", key));
+    Reply reply = value(key);
     for (size_t i = 0; i + 1 < reply.size(); i += 2) TRY(take(reply[i].text(), reply[i + 1].text()));
     return {};
   }
@@ -40,7 +57,7 @@ struct Dumper {
   Status take_chunk(const std::string& key) {
     std::pair<Ino, uint32_t> chunk;
     if (!parse_pair(std::string_view(key).substr(1), '_', &chunk.first, &chunk.second)) return {};
-    Reply reply = TRY(ask("LRANGE", key, 0, -1));
+    Reply reply = value(key);
     std::string records;
     for (size_t i = 0; i < reply.size(); ++i) records += reply[i].text();
     out.chunks[chunk] = TRY(decode_slices(records));
@@ -52,7 +69,7 @@ struct Dumper {
     if (!number) return {};
     switch (key[0]) {
       case 'i':
-        out.nodes[*number] = TRY(decode_attr(TRY(ask("GET", key)).text()));
+        out.nodes[*number] = TRY(decode_attr(value(key).text()));
         return {};
       case 'd':
         return each_pair(key, [&](std::string_view name, std::string_view record) -> Status {
@@ -60,7 +77,7 @@ struct Dumper {
           return {};
         });
       case 's':
-        out.symlinks[*number] = TRY(ask("GET", key)).text();
+        out.symlinks[*number] = value(key).text();
         return {};
       case 'x':
         out.with_xattrs.insert(*number);
@@ -101,10 +118,10 @@ struct Dumper {
                     for (const DelayedSlice& slice : slices) out.refs.try_emplace({slice.id, slice.size}, 1);
                     return {};
                   }));
-    Reply sids = TRY(ask("ZRANGE", redis::kSessions, 0, -1));
+    Reply sids = value(redis::kSessions);
     for (size_t i = 0; i < sids.size(); ++i)
       out.sessions.insert(parse_number<uint64_t>(sids[i].text()).value_or(0));
-    Reply files = TRY(ask("ZRANGE", redis::kDeletedFiles, 0, -1));
+    Reply files = value(redis::kDeletedFiles);
     for (size_t i = 0; i < files.size(); ++i) {
       Ino ino = 0;
       uint64_t length = 0;
@@ -123,22 +140,20 @@ struct Dumper {
     TRY(take(redis::kDirLength, &DirStat::length));
     TRY(take(redis::kDirSpace, &DirStat::space));
     TRY(take(redis::kDirInodes, &DirStat::inodes));
-    out.used_space = parse_number<int64_t>(TRY(ask("GET", redis::kUsedSpace)).text()).value_or(0);
-    out.used_inodes = parse_number<int64_t>(TRY(ask("GET", redis::kTotalInodes)).text()).value_or(0);
+    out.used_space = parse_number<int64_t>(value(redis::kUsedSpace).text()).value_or(0);
+    out.used_inodes = parse_number<int64_t>(value(redis::kTotalInodes).text()).value_or(0);
     return {};
   }
 
   Status dump() {
     out.parents.emplace();
-    Reply keys = TRY(ask("KEYS", "*"));
-    for (size_t i = 0; i < keys.size(); ++i) {
-      std::string key(keys[i].text());
+    for (const auto& [key, ignored] : values) {
       if (key.starts_with("lockf") || key.starts_with("lockp")) {
         TRY(take_locks(key));
       } else if (key[0] == 'c') {
         TRY(take_chunk(key));
       } else if (auto sid = parse_number<uint64_t>(key.starts_with("session") ? key.substr(7) : "")) {
-        Reply inodes = TRY(ask("SMEMBERS", key));
+        Reply inodes = value(key);
         for (size_t j = 0; j < inodes.size(); ++j) {
           out.sustained.emplace(parse_number<Ino>(inodes[j].text()).value_or(0), *sid);
         }
@@ -156,7 +171,12 @@ struct Dumper {
 
 Result<VolumeDump> dump_redis(const std::string& url) {
   redis::Client client(TRY(redis::parse_redis_url(url)));
-  Dumper dumper{client, {}};
+  Reply snapshot = TRY(client.run("EVAL", kSnapshot, 0));
+  if (snapshot.is_error()) return fail(redis::error_of(snapshot));
+  Dumper dumper;
+  for (size_t i = 0; i + 1 < snapshot.size(); i += 2) {
+    dumper.values.emplace(snapshot[i].text(), snapshot[i + 1]);
+  }
   TRY(dumper.dump());
   return std::move(dumper.out);
 }

@@ -172,6 +172,7 @@ void MemoryStore::Tables::apply(const WriteItem& item) {
               append_slice(&it->second, Slice{0, 0, 0, 0, kChunkSize});
             }
           },
+          [](const LeaveChunks&) {},  // a file's chunks are found by its number
           [&](const ReplaceSlices& w) { chunks[{w.ino, w.index}].replace(0, w.prefix.size(), w.records); },
           [&](const DeleteChunk& w) { chunks.erase({w.ino, w.index}); },
           [&](const InsertSliceRef& w) { refs.emplace(std::pair(w.id, w.size), w.refs); },

@@ -106,6 +106,10 @@ void add(const HoleOverChunks& w, Steps* s) {
   std::string hole = encode_slices({Slice{0, 0, 0, 0, static_cast<uint32_t>(kChunkSize)}});
   s->write('O', "c" + std::to_string(w.ino) + "_", w.first, w.last, hole);
 }
+// The first chunks are looked for whatever a file's length.
+void add(const LeaveChunks& w, Steps* s) {
+  if (w.end > kChunksLookedFor) s->write('m', std::string(kTruncated), std::to_string(w.ino), w.end);
+}
 void add(const ReplaceSlices& w, Steps* s) {
   s->write('L', chunk_key(w.ino, w.index), w.prefix.size() / kSliceRecordSize,
            w.records.size() / kSliceRecordSize);
@@ -144,6 +148,7 @@ void add(const PutDeletedFile& w, Steps* s) {
 }
 void add(const DeleteDeletedFile& w, Steps* s) {
   s->command("ZREM", std::string(kDeletedFiles), deleted_member(w.ino, w.length));
+  s->command("HDEL", std::string(kTruncated), w.ino);
 }
 
 void put_lock(std::string key, const LockHolder& holder, std::string_view value, Steps* s) {
@@ -200,11 +205,18 @@ void add(const DeleteDirStat& w, Steps* s) {
 
 }  // namespace
 
-void add_guards(const WriteItem& item, Steps* steps) {
-  if (const auto* node = std::get_if<InsertNode>(&item)) steps->check('u', inode_key(node->ino));
-  if (const auto* patched = std::get_if<PatchNode>(&item)) steps->check('x', inode_key(patched->ino));
-  if (const auto* ref = std::get_if<InsertSliceRef>(&item)) {
-    steps->check('n', std::string(kSliceRefs), slice_field(ref->id, ref->size));
+void add_guards(const std::vector<WriteItem>& writes, Steps* steps) {
+  const AppendSlices* append = nullptr;
+  for (const WriteItem& item : writes) {
+    if (const auto* node = std::get_if<InsertNode>(&item)) steps->check('u', inode_key(node->ino));
+    if (const auto* patched = std::get_if<PatchNode>(&item)) steps->check('x', inode_key(patched->ino));
+    if (const auto* ref = std::get_if<InsertSliceRef>(&item)) {
+      steps->check('n', std::string(kSliceRefs), slice_field(ref->id, ref->size), ref->id);
+      steps->key(counter_key(Counter::next_chunk));
+      // One reference leaves no count, so that a commit that is made again shows in the chunk alone.
+      if (append) steps->check('t', chunk_key(append->ino, append->index), ByteWriter().u64(ref->id).take());
+    }
+    append = std::get_if<AppendSlices>(&item);
   }
 }
 

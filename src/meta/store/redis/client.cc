@@ -61,6 +61,7 @@ Result<std::shared_ptr<Connection>> Client::connect() {
     if (reply.is_error()) return fail(error_of(reply));
   }
   TRY(finder_.check(*connection));
+  if (greet_) TRY(greet_(*connection));
   return connection;
 }
 
@@ -103,8 +104,8 @@ Status Client::open() {
   return {};
 }
 
-Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop) {
-  const auto end = steady_clock::now() + kPatience;
+Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop, bool* maybe_ran) {
+  const auto end = steady_clock::now() + patience_;
   milliseconds pause = url_.min_retry_backoff;
   Error last;
   for (bool first = true;; first = false) {
@@ -118,6 +119,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
         if (is_no_master(*busy)) (*connection)->close();
       } else {
         last = replies.error();
+        if (maybe_ran) *maybe_ran = true;
       }
     } else {
       last = connection.error();

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -22,16 +23,20 @@ class Client {
   static constexpr std::chrono::seconds kPatience{300};
 
   // With `read_only`, a replica will do where the URL allows.
-  explicit Client(RedisUrl url, bool read_only = false)
-      : url_(std::move(url)), finder_(url_, read_only && url_.read_replica) {}
+  explicit Client(RedisUrl url, bool read_only = false, std::chrono::milliseconds patience = kPatience)
+      : url_(std::move(url)), finder_(url_, read_only && url_.read_replica), patience_(patience) {}
 
   const RedisUrl& url() const { return url_; }
+  // What has to be done on each new connection before anything else. To be set before open().
+  void on_connect(std::function<Status(Connection&)> greet) { greet_ = std::move(greet); }
   // Makes the first connection, so that a wrong address or password shows at once.
   Status open();
   // Runs the commands, again on a new connection if one breaks: they may run twice, so they must bear that.
   // Answers error replies as errors, but for `WRONGTYPE`-like ones of single commands see error_of(). EINTR
-  // when `stop` is requested between two tries, ETIMEDOUT after kPatience.
-  Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {});
+  // when `stop` is requested between two tries, ETIMEDOUT when the patience ends. `*maybe_ran` is set where
+  // the commands may have run, or may yet run, although the call failed.
+  Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {},
+                                  bool* maybe_ran = nullptr);
   // One command, one reply.
   template <class... Args>
   Result<Reply> run(const Args&... args) {
@@ -55,6 +60,8 @@ class Client {
 
   const RedisUrl url_;
   ServerFinder finder_;
+  const std::chrono::milliseconds patience_;
+  std::function<Status(Connection&)> greet_;
   std::array<Slot, kConnections> slots_;
 };
 

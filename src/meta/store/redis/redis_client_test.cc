@@ -10,6 +10,8 @@
 #include <fstream>
 #include <thread>
 
+#include "meta/store/redis/redis_store.h"
+#include "meta/store/redis/server_info.h"
 #include "meta/testing/redis_server.h"
 
 namespace cider::meta::redis {
@@ -61,6 +63,29 @@ TEST(RedisClient, says_where_nobody_listens) {
   Status opened = client.open();
   EXPECT_EQ(code_of(opened), ECONNREFUSED);
   EXPECT_NE(opened.error().message.find("127.0.0.1"), std::string::npos);
+}
+
+TEST(ServerInfo, is_read_from_info) {
+  ServerInfo info = parse_server_info(
+      "# Server\r\nredis_version:3.2.1\r\n\r\n# Memory\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:0\r\n");
+  EXPECT_TRUE(info.is_too_old());
+  EXPECT_TRUE(info.may_evict());
+  EXPECT_FALSE(info.append_only_file);
+  info = parse_server_info("redis_version:10.0.0\nmaxmemory_policy:noeviction\naof_enabled:1");
+  EXPECT_FALSE(info.is_too_old());
+  EXPECT_FALSE(info.may_evict());
+  EXPECT_TRUE(info.append_only_file);
+  info = parse_server_info("");
+  EXPECT_FALSE(info.is_too_old() || info.may_evict() || !info.append_only_file);
+}
+
+TEST(RedisStore, tells_the_server_not_to_evict) {
+  RedisServer server({"--maxmemory-policy", "allkeys-lru"});
+  Client client(url_of(server.url()));
+  ASSERT_TRUE(open_redis(server.url(), true));
+  EXPECT_EQ(client.run("CONFIG", "GET", "maxmemory-policy")->operator[](1).text(), "allkeys-lru");
+  ASSERT_TRUE(open_redis(server.url(), false));
+  EXPECT_EQ(client.run("CONFIG", "GET", "maxmemory-policy")->operator[](1).text(), "noeviction");
 }
 
 // An authority, and certificates for the names "localhost" and for a client, made by openssl(1).

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "meta/store/redis/client.h"
+#include "meta/store/redis/given_numbers.h"
 #include "meta/store/redis/keys.h"
 #include "meta/store/redis/scans.h"
+#include "meta/store/redis/server_info.h"
 #include "meta/store/redis/transactions.h"
 
 namespace cider::meta {
@@ -60,7 +63,8 @@ constexpr std::string_view kNames[] = {"setting",
                                        "lastCleanupTrash",
                                        "lastCleanupChangelog",
                                        "nextCleanupSlices",
-                                       "owaits"};
+                                       "owaits",
+                                       "otruncated"};
 constexpr std::string_view kNumbered[] = {"i", "d",     "p",     "c",       "s",     "x",
                                           "k", "lockf", "lockp", "session", "locked"};
 
@@ -75,9 +79,13 @@ bool of_volume(std::string_view key) {
 class RedisStore final : public Store {
  public:
   RedisStore(redis::RedisUrl url, bool read_only)
-      : client_(std::move(url)), transactions_(client_), read_only_(read_only) {}
+      : client_(std::move(url), read_only), transactions_(client_), read_only_(read_only) {}
 
-  Status open() { return client_.open(); }
+  Status open() {
+    client_.on_connect([this](redis::Connection& connection) { return greet(connection); });
+    TRY(client_.open());
+    return check_server();
+  }
 
   std::string name() const override { return "redis"; }
   std::string describe() const override { return client_.url().describe(); }
@@ -114,6 +122,7 @@ class RedisStore final : public Store {
   Result<int64_t> add_counter(Counter counter, int64_t delta) override {
     TRY(check_writable());
     Reply reply = TRY(ask("INCRBY", redis::counter_key(counter), delta));
+    given_.note(counter, reply.integer());
     return reply.integer() + shift(counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
@@ -185,6 +194,8 @@ class RedisStore final : public Store {
   }
 
  private:
+  Status greet(redis::Connection& connection);
+  Status check_server();
   static int64_t shift(Counter counter) {
     return counter == Counter::next_inode || counter == Counter::next_chunk ? 1 : 0;
   }
@@ -207,8 +218,42 @@ class RedisStore final : public Store {
 
   Client client_;
   redis::Transactions transactions_;
+  redis::GivenNumbers given_;
   const bool read_only_;
 };
+
+// A server that was away may have lost what it had acknowledged: nothing seen on it counts any more, and no
+// number that this client was given may be given again.
+Status RedisStore::greet(redis::Connection& connection) {
+  transactions_.forget_hints();
+  if (TRY(given_.raise(connection))) {
+    log::error(describe() +
+               " has lost writes that it had acknowledged; counters were raised above what this " +
+               "client was given");
+  }
+  return {};
+}
+
+// A server that evicts keys loses files; it is told not to, as JuiceFS does, where it may be told.
+Status RedisStore::check_server() {
+  auto reply = client_.run("INFO");
+  if (!reply || reply->is_error()) return {};  // hidden by an ACL: nothing to check
+  redis::ServerInfo info = redis::parse_server_info(reply->text());
+  if (info.is_too_old()) return fail(EINVAL, describe() + " is Redis " + info.version + "; 4.0 is needed");
+  if (!info.append_only_file)
+    log::warning(describe() +
+                 ": AOF is off: what was written last is lost when the server does not shut down properly");
+  if (!info.may_evict()) return {};
+  auto set =
+      read_only_ ? Result<Reply>(Reply()) : client_.run("CONFIG", "SET", "maxmemory-policy", "noeviction");
+  if (set && set->text() == "OK") {
+    log::warning(describe() + ": maxmemory-policy was " + info.eviction_policy + "; set to noeviction");
+  } else {
+    log::warning(describe() + ": maxmemory-policy is " + info.eviction_policy +
+                 ": the server may evict files; set it to noeviction");
+  }
+  return {};
+}
 
 // The setting comes last: without it there is no volume, and another attempt finds nothing in its way.
 Status RedisStore::create_volume(std::string_view setting, const Attr& root,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <functional>
+#include <span>
 #include <unordered_set>
 
 #include "meta/model/slices.h"
@@ -49,11 +50,11 @@ Status scan_page(Client& client, Ino dir, Listing* listing) {
   return {};
 }
 
-Status add_attrs(Client& client, std::vector<ListedEntry>* entries) {
-  for (size_t at = 0; at < entries->size(); at += kPage) {
-    size_t n = std::min(kPage, entries->size() - at);
+Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
+  for (size_t at = 0; at < entries.size(); at += kPage) {
+    size_t n = std::min(kPage, entries.size() - at);
     std::vector<std::string> keys;
-    for (size_t i = 0; i < n; ++i) keys.push_back(inode_key((*entries)[at + i].entry.ino));
+    for (size_t i = 0; i < n; ++i) keys.push_back(inode_key(entries[at + i]->entry.ino));
     Commands commands;
     commands.add_list({"MGET"}, keys);
     Reply records = TRY(client.call(commands)).front();
@@ -62,9 +63,34 @@ Status add_attrs(Client& client, std::vector<ListedEntry>* entries) {
       if (records[i].is_nil()) continue;
       auto attr = decode_attr(records[i].text());
       if (!attr) return fail(EIO, keys[i] + ": " + attr.error().message);
-      (*entries)[at + i].attr = *std::move(attr);
+      entries[at + i]->attr = *std::move(attr);
     }
   }
+  return {};
+}
+
+// Names whose inode is gone were removed since they were listed, or stand for another one now.
+Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
+  std::vector<ListedEntry*> stale;
+  Commands commands;
+  for (ListedEntry& entry : *entries) {
+    if (entry.attr) continue;
+    stale.push_back(&entry);
+    commands.add("HGET", dir_key(dir), entry.name);
+  }
+  if (stale.empty()) return {};
+  std::vector<Reply> records = TRY(client.call(commands));
+  for (size_t i = 0; i < stale.size(); ++i) {
+    if (records[i].is_error()) return fail(error_of(records[i]));
+    if (records[i].is_nil()) {
+      stale[i]->entry.ino = 0;
+    } else {
+      *stale[i] = TRY(entry_of(dir, stale[i]->name, records[i].text()));
+    }
+  }
+  std::erase_if(stale, [](const ListedEntry* entry) { return entry->entry.ino == 0; });
+  TRY(add_attrs(client, stale));
+  std::erase_if(*entries, [](const ListedEntry& entry) { return entry.entry.ino == 0; });
   return {};
 }
 
@@ -102,7 +128,11 @@ Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cu
   }
   cursor->at_end = listing.scanned && listing.ready.empty();
   if (!out.empty()) cursor->position = out.back().name;
-  if (with_attrs) TRY(add_attrs(client, &out));
+  if (!with_attrs) return out;
+  std::vector<ListedEntry*> all;
+  for (ListedEntry& entry : out) all.push_back(&entry);
+  TRY(add_attrs(client, all));
+  TRY(look_again(client, dir, &out));
   return out;
 }
 
@@ -175,22 +205,51 @@ Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, s
   return out;
 }
 
-// Chunks beyond the length were left by truncates: looked for as long as some are found.
+namespace {
+
+// By looking at every key of the database.
+Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
+  const std::string head = "c" + std::to_string(ino) + "_";
+  std::vector<uint32_t> out;
+  std::string cursor = "0";
+  do {
+    Reply reply = TRY(ask(client, "SCAN", cursor, "MATCH", head + "*", "COUNT", 10 * kPage));
+    cursor = reply[0].text();
+    for (size_t i = 0; i < reply[1].size(); ++i) {
+      if (auto index = parse_number<uint32_t>(reply[1][i].text().substr(head.size()))) out.push_back(*index);
+    }
+  } while (cursor != "0");
+  std::ranges::sort(out);
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+}  // namespace
+
+// Chunks beyond the length were left by truncates: by ours as far as they remembered, by JuiceFS's as long as
+// some are found.
 Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length) {
   constexpr uint64_t kLastChunk = UINT32_MAX;
-  constexpr uint64_t kLookBeyond = 64;
+  constexpr uint64_t kManyChunks = 10'000;
   std::vector<uint32_t> out;
-  uint64_t end = std::min((length + kChunkSize - 1) / kChunkSize + kLookBeyond, kLastChunk);
+  uint64_t end = std::min((length + kChunkSize - 1) / kChunkSize + kChunksLookedFor, kLastChunk);
   for (uint64_t first = 0; first < end;) {
     Commands commands;
     uint64_t last = std::min(end, first + kPage);
+    commands.add("HGET", kTruncated, ino);
     for (uint64_t i = first; i < last; ++i) commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
     std::vector<Reply> replies = TRY(client.call(commands));
     for (size_t i = 0; i < replies.size(); ++i) {
       if (replies[i].is_error()) return fail(error_of(replies[i]));
-      if (replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(first + i));
+      if (i > 0 && replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(first + i - 1));
     }
-    if (!out.empty()) end = std::min(std::max(end, out.back() + 1 + kLookBeyond), kLastChunk);
+    uint64_t remembered = parse_number<uint32_t>(replies[0].text()).value_or(0);
+    end = std::max(end, remembered);
+    if (!out.empty()) end = std::min(std::max(end, uint64_t{out.back()} + 1 + kChunksLookedFor), kLastChunk);
+    bool many = end - last > kManyChunks;
+    if (many && end > static_cast<uint64_t>(TRY(ask(client, "DBSIZE")).integer())) {
+      return chunks_by_scan(client, ino);
+    }
     first = last;
   }
   return out;

@@ -11,8 +11,9 @@ namespace cider::meta::redis {
 const std::string_view kScript = R"lua(
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
 local checks, writes = tonumber(ARGV[1]), tonumber(ARGV[2])
-local slot, seq = ARGV[3], ARGV[4]
-local nk, na = 0, 4
+local slot, seq, ttl = ARGV[3], ARGV[4], ARGV[5]
+local nk, na = 0, 5
+local refused = false
 
 if slot ~= '' then
   nk = 1
@@ -21,7 +22,8 @@ if slot ~= '' then
     local colon = string.find(last, ':', 1, true)
     local last_seq = tonumber(sub(last, 1, colon - 1))
     if last_seq > tonumber(seq) then return {3} end
-    if last_seq == tonumber(seq) then
+    refused = last_seq == tonumber(seq) and sub(last, colon + 1) == '!'
+    if last_seq == tonumber(seq) and not refused then
       local out = {1}
       for n in string.gmatch(sub(last, colon + 1), '%d+') do out[#out + 1] = tonumber(n) end
       return out
@@ -83,7 +85,7 @@ local function record(k)
   return v
 end
 
-local now, holds, unused = {}, true, true
+local now, holds, taken = {}, not refused, false
 for i = 1, checks do
   local op = ARGV[na + 1]
   nk = nk + 1
@@ -167,11 +169,19 @@ for i = 1, checks do
       if string.find(locked, 'lockp', 1, true) and call('HEXISTS', locked, ARGV[na + 2]) == 1 then v[#v + 1] = locked end
     end
     na = na + 2
-  elseif op == 'u' then  -- nothing is there
-    if call('EXISTS', k) == 1 then unused = false end
+  elseif op == 'u' then  -- an inode that is to be new is not there
+    if call('EXISTS', k) == 1 then taken = 2 end
     na = na + 1
-  elseif op == 'n' then  -- a hash has no such field: field
-    if call('HEXISTS', k, ARGV[na + 2]) == 1 then unused = false end
+  elseif op == 'n' then  -- a slice has no count, and was given out by the counter that is KEYS' next: field, id
+    nk = nk + 1
+    if call('HEXISTS', k, ARGV[na + 2]) == 1 or tonumber(call('GET', KEYS[nk]) or '0') < tonumber(ARGV[na + 3]) then
+      taken = 4
+    end
+    na = na + 3
+  elseif op == 't' then  -- a chunk's latest records name no slice of this id: its 8 bytes
+    for _, r in ipairs(call('LRANGE', k, -32, -1)) do
+      if sub(r, 5, 12) == ARGV[na + 2] then taken = 4 end
+    end
     na = na + 2
   elseif op == 'x' then  -- an inode that is to be patched is there
     local there = record(k)
@@ -180,11 +190,13 @@ for i = 1, checks do
   end
   now[i] = v
 end
-if not writes or not holds then
+if not writes or not holds or taken then
+  -- A copy of this attempt that is still on its way must not find that it may.
+  if slot ~= '' and not refused then call('HSET', KEYS[1], slot, seq .. ':!') end
+  if writes and holds then return {taken} end
   table.insert(now, 1, 0)
   return now
 end
-if not unused then return {2} end
 
 -- A touch that comes late leaves the times; a ctime that is seconds ahead stems from a wrong clock, and gives way.
 local function touch(v, kind, time)
@@ -283,9 +295,17 @@ for i = 1, writes do
       call('RPUSHX', k .. string.format('%.0f', j), ARGV[na + 4])
     end
     na = na + 4
+  elseif op == 'm' then  -- the larger of a field and a number: field, number
+    if tonumber(call('HGET', k, ARGV[na + 2]) or '0') < tonumber(ARGV[na + 3]) then
+      call('HSET', k, ARGV[na + 2], ARGV[na + 3])
+    end
+    na = na + 3
   end
 end
-if slot ~= '' then call('HSET', KEYS[1], slot, seq .. ':' .. table.concat(out, ',', 2)) end
+if slot ~= '' then
+  call('HSET', KEYS[1], slot, seq .. ':' .. table.concat(out, ',', 2))
+  if ttl ~= '' then call('EXPIRE', KEYS[1], ttl) end
+end
 return out
 )lua";
 

@@ -2,11 +2,18 @@
 // and writes. One call of it is one round trip and one instant.
 //
 // KEYS are consumed in order, one per step unless said otherwise. ARGV: the number of checks; the number of
-// writes, or "ask"; the operation's slot and sequence number ("" for none; KEYS[1] is then the slots' hash);
-// then per step a letter and its arguments. It answers
+// writes, or "ask"; the attempt's slot and sequence number ("" for none; KEYS[1] is then the slots' hash);
+// the seconds until that hash expires ("" to leave it); then per step a letter and its arguments. It answers
 //   {0, answer...}   asked, or a check failed: the present answer to every check
 //   {1, count...}    written; the new lengths of appended lists
-//   {2}              an id that was to be new is in use
+//   {2}              an inode that was to be new is there
+//   {3}              a later attempt has used the slot
+//   {4}              a slice that was to be new is in its chunk or has a count, or a number above what its
+//                    counter gave out
+//
+// An attempt with a slot is decided once, at its first call: a copy of it that comes later, over a connection
+// that was given up, gets the same verdict and changes nothing. To "ask" with a slot decides an attempt that
+// was not decided yet: it is refused for good.
 #pragma once
 
 #include <string>

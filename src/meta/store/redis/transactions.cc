@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/function_ref.h"
 #include "meta/store/redis/changes.h"
+#include "meta/store/redis/scans.h"
 #include "meta/store/redis/script.h"
 
 namespace cider::meta::redis {
@@ -19,7 +20,12 @@ namespace {
 // Values of the script's first answer.
 constexpr int64_t kConflict = 0;
 constexpr int64_t kDone = 1;
-constexpr int64_t kIdInUse = 2;
+constexpr int64_t kInodeInUse = 2;
+constexpr int64_t kSliceInUse = 4;
+
+// Decided attempts are kept so long after the last commit; far longer than a copy may be under way.
+constexpr int64_t kKeepDecided = 86400;
+constexpr int64_t kProlongEvery = 3600;
 
 // What conflict replies said, by question: the values of one instant.
 using Known = std::unordered_map<std::string, std::vector<Answer>>;
@@ -52,34 +58,76 @@ void back_off(int attempt) {
 
 }  // namespace
 
-// A place in the hash of finished operations, and this operation's number there.
+// Holes over more chunks than the script should try one by one, while the server serves nobody else: those
+// that are there are looked for beforehand. Whoever writes to the file meanwhile moves its times.
+class LongRows {
+ public:
+  explicit LongRows(const std::vector<WriteItem>& writes) {
+    for (const WriteItem& item : writes) {
+      if (is_one(item)) inodes_.push_back(std::get<HoleOverChunks>(item).ino);
+    }
+  }
+  static bool is_one(const WriteItem& item) {
+    const auto* holes = std::get_if<HoleOverChunks>(&item);
+    return holes != nullptr && holes->last - holes->first >= kLongRow;
+  }
+  void add_guarded(const ReadItem& item, const std::vector<Answer>& seen, Steps* steps) const {
+    const auto* attr = std::get_if<AttrRead>(&item);
+    if (!attr || std::ranges::find(inodes_, attr->ino) == inodes_.end())
+      return add_checks(item, &seen, steps);
+    AttrRead whole = *attr;
+    whole.depends |= field::mtime | field::ctime;
+    add_checks(whole, &seen, steps);
+  }
+  static Status add(Client& client, const HoleOverChunks& row, Steps* steps) {
+    for (uint32_t index : TRY(chunks_of(client, row.ino, (uint64_t{row.last} + 1) * kChunkSize))) {
+      if (index >= row.first && index <= row.last) add_write(HoleOverChunks{row.ino, index, index}, steps);
+    }
+    return {};
+  }
+
+ private:
+  static constexpr uint32_t kLongRow = 10'000;
+  std::vector<Ino> inodes_;
+};
+
+// A place in the hash of decided attempts, one operation's at a time.
 class Transactions::Slot {
  public:
-  explicit Slot(Transactions& owner) : owner_(owner), seq_(++owner.seq_) {
+  explicit Slot(Transactions& owner) : owner_(owner) {
     std::lock_guard lock(owner.slots_mutex_);
     if (owner.free_slots_.empty()) owner.free_slots_.push_back(owner.slots_++);
-    number_ = owner.free_slots_.back();
+    attempt_.slot = owner.free_slots_.back();
     owner.free_slots_.pop_back();
   }
   ~Slot() {
     std::lock_guard lock(owner_.slots_mutex_);
-    owner_.free_slots_.push_back(number_);
+    if (open_) {
+      owner_.abandoned_.push_back(attempt_);
+      owner_.any_abandoned_ = true;
+    } else {
+      owner_.free_slots_.push_back(attempt_.slot);
+    }
   }
   Slot(const Slot&) = delete;
-  std::string name() const { return std::to_string(number_); }
-  uint64_t seq() const { return seq_; }
+  const Attempt& next_attempt() {
+    attempt_.seq = ++owner_.seq_;
+    return attempt_;
+  }
+  // The attempt's outcome is not known.
+  void leave_open() { open_ = true; }
 
  private:
   Transactions& owner_;
-  const uint64_t seq_;
-  uint32_t number_;
+  Attempt attempt_{};
+  bool open_ = false;
 };
 
 // Answers from what conflicts told, then from hints, else by a flight.
 class Transactions::Hinted final : public Fetcher {
  public:
-  Hinted(Transactions& owner, const Known& known, bool hints)
-      : owner_(owner), known_(known), use_hints_(hints) {}
+  Hinted(Transactions& owner, const Known& known, bool hints, std::stop_token stop)
+      : owner_(owner), known_(known), use_hints_(hints), stop_(std::move(stop)) {}
 
   Status fetch(const std::vector<ReadItem*>& items) override {
     Status done = answer(items);
@@ -101,7 +149,7 @@ class Transactions::Hinted final : public Fetcher {
       answers.clear();
       hinted.assign(items.size(), false);
       ++flights_;
-      TRY(owner_.ask(items, &answers));
+      TRY(owner_.ask(items, &answers, stop_));
     }
     hinted_.insert(hinted_.end(), hinted.begin(), hinted.end());
     for (size_t i = 0; i < items.size(); ++i) {
@@ -134,6 +182,7 @@ class Transactions::Hinted final : public Fetcher {
   Transactions& owner_;
   const Known& known_;
   const bool use_hints_;
+  const std::stop_token stop_;
   std::vector<std::vector<Answer>> seen_;
   std::vector<bool> hinted_;
   int flights_ = 0;
@@ -159,34 +208,37 @@ class Transactions::Asking final : public Fetcher {
 
 Transactions::Transactions(Client& client) : client_(client), slots_key_(random_name()) {}
 
-Result<Reply> Transactions::call(const Steps& steps, bool ask, std::string_view slot, uint64_t seq,
-                                 std::stop_token stop) {
+Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
+                                 bool* maybe_ran) {
   std::vector<std::string> rest;
-  rest.reserve(steps.keys.size() + steps.args.size() + 6);
-  bool with_slot = !slot.empty();
-  rest.push_back(std::to_string(steps.keys.size() + (with_slot ? 1 : 0)));
-  if (with_slot) rest.push_back(slots_key_);
+  rest.reserve(steps.keys.size() + steps.args.size() + 7);
+  rest.push_back(std::to_string(steps.keys.size() + (attempt ? 1 : 0)));
+  if (attempt) rest.push_back(slots_key_);
   rest.insert(rest.end(), steps.keys.begin(), steps.keys.end());
   rest.push_back(std::to_string(steps.checks));
   rest.push_back(ask ? "ask" : std::to_string(steps.writes));
-  rest.emplace_back(slot);
-  rest.push_back(with_slot ? std::to_string(seq) : "");
+  rest.push_back(attempt ? std::to_string(attempt->slot) : "");
+  rest.push_back(attempt ? std::to_string(attempt->seq) : "");
+  rest.push_back(attempt && !ask ? time_to_live() : "");
   rest.insert(rest.end(), steps.args.begin(), steps.args.end());
   Commands by_sha;
   by_sha.add_list({"EVALSHA", script_sha()}, rest);
-  Reply reply = TRY(client_.call(by_sha, stop)).front();
+  Reply reply = TRY(client_.call(by_sha, stop, maybe_ran)).front();
   if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) {
     Commands whole;
     whole.add_list({"EVAL", kScript}, rest);
-    reply = TRY(client_.call(whole, stop)).front();
+    reply = TRY(client_.call(whole, stop, maybe_ran)).front();
   }
   if (reply.is_error()) return fail(error_of(reply));
   return reply;
 }
 
-Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers) {
+Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
+                         std::stop_token stop) {
   if (const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr) {
-    Reply reply = TRY(client_.run("GET", "i" + std::to_string(attr->ino)));
+    Commands get;
+    get.add("GET", "i" + std::to_string(attr->ino));
+    Reply reply = TRY(client_.call(get, std::move(stop))).front();
     if (reply.is_error()) return fail(error_of(reply));
     answers->push_back({answer_of(reply)});
   } else {
@@ -196,7 +248,7 @@ Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::v
       answers->resize(items.size());
       return {};
     }
-    Reply reply = TRY(call(steps, true, "", 0, {}));
+    Reply reply = TRY(call(steps, true, nullptr, std::move(stop)));
     *answers = sorted_answers(reply, items.size(), [&](size_t i) -> const ReadItem& { return *items[i]; });
   }
   for (size_t i = 0; i < items.size(); ++i) {
@@ -213,21 +265,58 @@ Status Transactions::read(Operation operation) {
   return {};
 }
 
-// An interrupt cannot take back a commit that was sent, so it does not end the wait for it.
-Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher, bool writes,
-                                   const Slot& slot, std::stop_token stop) {
+std::string Transactions::time_to_live() {
+  using namespace std::chrono;
+  int64_t now = duration_cast<seconds>(steady_clock::now().time_since_epoch()).count();
+  int64_t due = prolong_at_;
+  if (now < due || !prolong_at_.compare_exchange_strong(due, now + kProlongEvery)) return {};
+  return std::to_string(kKeepDecided);
+}
+
+Status Transactions::refuse_abandoned(std::stop_token stop) {
+  if (!any_abandoned_) return {};
+  std::vector<Attempt> attempts;
+  {
+    std::lock_guard lock(slots_mutex_);
+    attempts = abandoned_;
+  }
+  for (const Attempt& attempt : attempts) TRY(call(Steps{}, true, &attempt, stop));
+  std::lock_guard lock(slots_mutex_);
+  for (const Attempt& attempt : attempts) {
+    if (std::erase_if(abandoned_, [&](const Attempt& a) { return a.slot == attempt.slot; }) > 0)
+      free_slots_.push_back(attempt.slot);
+  }
+  any_abandoned_ = !abandoned_.empty();
+  return {};
+}
+
+// A broken connection leaves it open whether the commit ran: the next try gets the same verdict, or the
+// first. Who gives up before leaves the attempt to refuse_abandoned().
+Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher, bool writes, Slot& slot,
+                                   std::stop_token stop) {
+  const LongRows rows(tx.writes());
   Steps steps;
   for (size_t i = 0; i < fetcher.seen().size(); ++i) {
     if (fetcher.hinted(i)) {
       add_hint_checks(tx.reads()[i], fetcher.seen()[i], &steps);
     } else {
-      add_checks(tx.reads()[i], &fetcher.seen()[i], &steps);
+      rows.add_guarded(tx.reads()[i], fetcher.seen()[i], &steps);
     }
   }
-  if (!writes) return call(steps, false, "", 0, stop);
-  for (const WriteItem& item : tx.writes()) add_guards(item, &steps);
-  for (const WriteItem& item : tx.writes()) add_write(item, &steps);
-  return call(steps, false, slot.name(), slot.seq(), {});
+  if (!writes) return call(steps, false, nullptr, std::move(stop));
+  add_guards(tx.writes(), &steps);
+  for (const WriteItem& item : tx.writes()) {
+    if (LongRows::is_one(item)) {
+      TRY(LongRows::add(client_, std::get<HoleOverChunks>(item), &steps));
+    } else {
+      add_write(item, &steps);
+    }
+  }
+  TRY(refuse_abandoned(stop));
+  bool maybe_ran = false;
+  auto reply = call(steps, false, &slot.next_attempt(), std::move(stop), &maybe_ran);
+  if (!reply && maybe_ran) slot.leave_open();
+  return reply;
 }
 
 void Transactions::finish(const Transaction& tx, const Reply& reply) {
@@ -246,7 +335,7 @@ Status Transactions::run(Operation operation, std::stop_token stop) {
   Known known;
   for (int attempt = 0;; ++attempt) {
     if (stop.stop_requested()) return fail(EINTR);
-    Hinted fetcher(*this, known, attempt == 0);
+    Hinted fetcher(*this, known, attempt == 0, stop);
     Transaction tx(fetcher);
     Status answer = operation(tx);
     if (fetcher.failed()) return answer;
@@ -258,7 +347,8 @@ Status Transactions::run(Operation operation, std::stop_token stop) {
       if (writes) finish(tx, reply);
       return answer;
     }
-    if (verdict == kIdInUse) return fail(EEXIST, "an id that was to be new is in use");
+    if (verdict == kInodeInUse) return fail(kInodeTaken, "an inode number was given twice");
+    if (verdict == kSliceInUse) return fail(EEXIST, "a slice number was given twice");
     if (verdict != kConflict) return fail(EIO, "the commit's outcome is unknown");
     ++conflicts_;
     known.clear();

@@ -22,29 +22,45 @@ class Transactions {
 
   Status run(Operation operation, std::stop_token stop);
   Status read(Operation operation);
-  // Calls the script; loads it where the server does not know it (again).
-  Result<Reply> call(const Steps& steps, bool ask, std::string_view slot, uint64_t seq, std::stop_token stop);
   uint64_t conflicts() const { return conflicts_; }
+  // After the server may have lost what was seen on it.
+  void forget_hints() { hints_.clear(); }
 
  private:
+  // An attempt to commit: a place in the hash of decided attempts, and this attempt's number there.
+  struct Attempt {
+    uint32_t slot;
+    uint64_t seq;
+  };
   class Slot;
   class Hinted;
   class Asking;
 
+  // Calls the script; loads it where the server does not know it (again). `*maybe_ran` as Client::call.
+  Result<Reply> call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
+                     bool* maybe_ran = nullptr);
   // Checks what `tx` read, and writes if `writes`: the script's reply.
-  Result<Reply> commit(const Transaction& tx, const Hinted& fetcher, bool writes, const Slot& slot,
+  Result<Reply> commit(const Transaction& tx, const Hinted& fetcher, bool writes, Slot& slot,
                        std::stop_token stop);
+  // Refuses the attempts for good whose outcome nobody waited for, so that none of them is applied from now
+  // on.
+  Status refuse_abandoned(std::stop_token stop);
+  std::string time_to_live();
   // After a commit: the answers that flow back, and what is known now.
   void finish(const Transaction& tx, const Reply& reply);
-  Status ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers);
+  Status ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
+             std::stop_token stop = {});
 
   Client& client_;
   Hints hints_;
   const std::string slots_key_;  // by a random number of this client
   std::mutex slots_mutex_;
   std::vector<uint32_t> free_slots_;
+  std::vector<Attempt> abandoned_;  // their slots are not free
+  std::atomic<bool> any_abandoned_{false};
   uint32_t slots_ = 0;
   std::atomic<uint64_t> seq_{0};
+  std::atomic<int64_t> prolong_at_{0};  // steady seconds
   std::atomic<uint64_t> conflicts_{0};
 };
 

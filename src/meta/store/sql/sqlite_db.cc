@@ -138,10 +138,9 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& path, co
   std::string name = options.mode == Mode::immutable ? immutable_uri(path) : path;
   int rc = sqlite3_open_v2(name.c_str(), &connection->db_, flags, nullptr);
   if (rc == SQLITE_OK) {
-    if (Status status = connection->configure(options); status)
-      return connection;
-    else
-      return fail(status.error().code, path + ": " + status.error().to_string());
+    Status status = connection->configure(options);
+    if (!status) return fail(status.error().code, path + ": " + status.error().to_string());
+    return connection;
   }
   if (!connection->db_) return fail(ENOMEM);
   Error error = failure(connection->db_, rc).error();
@@ -155,7 +154,8 @@ Connection::~Connection() {
 
 Status Connection::configure(const Options& options) {
   sqlite3_busy_handler(db_, &Connection::wait_for_lock, this);
-  if (options.mode == Mode::read_write || options.mode == Mode::create) {
+  // The journal's mode is kept in the file: somebody else's database is left as it is.
+  if (options.mode == Mode::create || (options.mode == Mode::read_write && TRY(holds_volume()))) {
     Query journal = TRY(query("PRAGMA journal_mode=WAL"));
     if (!TRY(journal.next()) || journal.bytes(0) != "wal") {
       return fail(EINVAL, "the database cannot use a write-ahead log here (a network file system?)");
@@ -173,6 +173,11 @@ Status Connection::configure(const Options& options) {
       TRY(query("PRAGMA schema_version"));  // the first read of the file: says whether it is a database
   TRY(probe.next());
   return {};
+}
+
+Result<bool> Connection::holds_volume() {
+  Query setting = TRY(query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'jfs_setting'"));
+  return setting.next();
 }
 
 // Other processes hold the write lock for milliseconds, and leave gaps as short: look often, and not in step

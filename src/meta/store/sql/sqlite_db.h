@@ -93,6 +93,7 @@ class Connection {
  private:
   explicit Connection(std::chrono::milliseconds busy_limit) : busy_limit_(busy_limit) {}
   Status configure(const Options& options);
+  Result<bool> holds_volume();
   static int wait_for_lock(void* self, int tries);
   static int committed(void* self, sqlite3* db, const char* schema, int pages);
   Result<sqlite3_stmt*> prepare(const char* sql);

@@ -3,28 +3,28 @@
 namespace cider::meta::sqlite {
 
 Result<ReaderPool::Lease> ReaderPool::acquire() {
-  {
-    std::unique_lock lock(mutex_);
-    freed_.wait(lock, [this] { return !free_.empty() || open_ < limit_; });
-    if (!free_.empty()) {
-      Lease lease(this, std::move(free_.back()));
-      free_.pop_back();
-      return lease;
-    }
-    ++open_;
-  }
-  auto opened = Connection::open(path_, options_);
-  if (opened) return Lease(this, *std::move(opened));
-  std::lock_guard lock(mutex_);
-  --open_;
-  freed_.notify_one();
-  return fail(opened.error());
+  Slot* slot = take();
+  Lease lease(this, slot);
+  if (!slot->connection) slot->connection = TRY(Connection::open(path_, options_));
+  return lease;
 }
 
-void ReaderPool::give_back(std::unique_ptr<Connection> connection) {
-  std::lock_guard lock(mutex_);
-  free_.push_back(std::move(connection));
-  freed_.notify_one();
+// The semaphore promises a free slot to everyone it lets pass; another may be quicker at the one looked at.
+ReaderPool::Slot* ReaderPool::take() {
+  free_.acquire();
+  for (;;) {
+    for (Slot& slot : slots_) {
+      if (!slot.busy.load(std::memory_order_relaxed) &&
+          !slot.busy.exchange(true, std::memory_order_acquire)) {
+        return &slot;
+      }
+    }
+  }
+}
+
+void ReaderPool::give_back(Slot& slot) {
+  slot.busy.store(false, std::memory_order_release);
+  free_.release();
 }
 
 }  // namespace cider::meta::sqlite

@@ -1,10 +1,11 @@
 // Connections for reading, opened when needed and kept.
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
 #include <memory>
-#include <mutex>
+#include <semaphore>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -13,41 +14,46 @@
 namespace cider::meta::sqlite {
 
 // Thread-safe. Readers see the last commit at the moment they begin (WAL), wait neither for the writer nor
-// for each other, but for a free connection when all are busy.
+// for each other, but for a free connection when all are busy. There is no lock: every lookup passes here,
+// and a thread that loses its core while it holds one makes all others sleep and wake.
 class ReaderPool {
  public:
   ReaderPool(std::string path, Connection::Options options, size_t limit)
-      : path_(std::move(path)), options_(options), limit_(limit) {}
+      : path_(std::move(path)), options_(options), slots_(limit), free_(static_cast<ptrdiff_t>(limit)) {}
 
+ private:
+  struct alignas(64) Slot {
+    std::atomic<bool> busy{false};
+    std::unique_ptr<Connection> connection;  // belongs to whoever made it busy
+  };
+
+ public:
   // A connection, given back when the lease ends.
   class Lease {
    public:
-    Lease(ReaderPool* pool, std::unique_ptr<Connection> connection)
-        : pool_(pool), connection_(std::move(connection)) {}
-    Lease(Lease&&) = default;
+    Lease(ReaderPool* pool, Slot* slot) : pool_(pool), slot_(slot) {}
+    Lease(Lease&& other) noexcept : pool_(other.pool_), slot_(std::exchange(other.slot_, nullptr)) {}
     Lease(const Lease&) = delete;
     Lease& operator=(const Lease&) = delete;
     ~Lease() {
-      if (connection_) pool_->give_back(std::move(connection_));
+      if (slot_) pool_->give_back(*slot_);
     }
-    Connection& operator*() const { return *connection_; }
+    Connection& operator*() const { return *slot_->connection; }
 
    private:
     ReaderPool* pool_;
-    std::unique_ptr<Connection> connection_;
+    Slot* slot_;
   };
   Result<Lease> acquire();
 
  private:
-  void give_back(std::unique_ptr<Connection> connection);
+  Slot* take();
+  void give_back(Slot& slot);
 
   const std::string path_;
   const Connection::Options options_;
-  const size_t limit_;
-  std::mutex mutex_;
-  std::condition_variable freed_;
-  std::vector<std::unique_ptr<Connection>> free_;  // the last one used is the next: its caches are warm
-  size_t open_ = 0;
+  std::vector<Slot> slots_;  // the first are taken first: their caches are warm
+  std::counting_semaphore<> free_;
 };
 
 }  // namespace cider::meta::sqlite

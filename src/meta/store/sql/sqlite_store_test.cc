@@ -69,6 +69,15 @@ TEST(SqliteStore, says_what_is_wrong_with_a_file) {
   auto foreign = open_store(folder / "foreign", true);
   alter(folder / "foreign", "CREATE TABLE other (x)");
   EXPECT_EQ(foreign->load_setting().value(), std::nullopt);
+  std::ofstream(folder / "theirs") << "";
+  alter(folder / "theirs", "CREATE TABLE other (x)");
+  auto content = [&] {
+    std::ifstream file(folder / "theirs", std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  const std::string before = content();
+  EXPECT_EQ(open_store(folder / "theirs")->load_setting().value(), std::nullopt);
+  EXPECT_EQ(content(), before);  // not even its journal's mode
   EXPECT_EQ(code_of(open_sqlite(folder / "foreign", {.create = true, .read_only = true})), EINVAL);
 }
 

@@ -1,0 +1,49 @@
+#include "meta/store/redis/given_numbers.h"
+
+#include "meta/store/redis/keys.h"
+
+namespace cider::meta::redis {
+namespace {
+
+constexpr std::string_view kRaise = R"lua(
+local raised = 0
+for i, k in ipairs(KEYS) do
+  if tonumber(redis.call('GET', k) or '0') < tonumber(ARGV[i]) then
+    redis.call('SET', k, ARGV[i])
+    raised = 1
+  end
+end
+return raised
+)lua";
+
+}  // namespace
+
+void GivenNumbers::note(Counter counter, int64_t value) {
+  for (size_t i = 0; i < kCounters.size(); ++i) {
+    if (kCounters[i] != counter) continue;
+    int64_t known = highest_[i];
+    while (known < value && !highest_[i].compare_exchange_weak(known, value)) {
+    }
+  }
+}
+
+Result<bool> GivenNumbers::raise(Connection& connection) {
+  std::vector<std::string> keys;
+  std::vector<std::string> values;
+  for (size_t i = 0; i < kCounters.size(); ++i) {
+    if (highest_[i] == 0) continue;
+    keys.push_back(counter_key(kCounters[i]));
+    values.push_back(std::to_string(highest_[i]));
+  }
+  if (keys.empty()) return false;
+  std::vector<std::string> arguments{std::to_string(keys.size())};
+  arguments.insert(arguments.end(), keys.begin(), keys.end());
+  arguments.insert(arguments.end(), values.begin(), values.end());
+  Commands commands;
+  commands.add_list({"EVAL", kRaise}, arguments);
+  Reply reply = TRY(connection.call(commands)).front();
+  if (reply.is_error()) return fail(error_of(reply));
+  return reply.integer() == 1;
+}
+
+}  // namespace cider::meta::redis

@@ -1,0 +1,157 @@
+"""Stores that are away, read-only or full."""
+import contextlib
+import errno
+import os
+import random
+import shutil
+import subprocess
+import time
+
+from .harness import (
+    MIB, bare, case, expect, fails_with, new_mount, read_fresh, refused, remount, small_disk, visible,
+    wait_for, works, write_in_background, write_synced,
+)
+
+
+@case
+def store_gone_and_back():
+    with new_mount() as volume:
+        content = os.urandom(5 * MIB)
+        write_synced(volume.point / "kept", content)
+        remount(volume)
+        away = volume.work / "away"
+        volume.bucket.rename(away)
+        with fails_with(errno.EIO, errno.ENOENT):
+            read_fresh(volume.point / "kept")
+        waiting = write_in_background(volume.point / "late")  # data waits for the store to come back ...
+        impatient = write_in_background(volume.point / "impatient")
+        time.sleep(1)
+        expect(waiting.poll() is None and impatient.poll() is None, "fsync says that data is stored")
+        impatient.kill()  # ... and who waits can be killed
+        impatient.wait(timeout=10)
+        expect((volume.point / "kept").stat().st_size == len(content), "metadata is gone too")
+        expect(not volume.bucket.exists(), "the bucket's directory was made anew")
+        away.rename(volume.bucket)
+        expect(waiting.wait(timeout=30) == 0, "fsync failed although the store came back")
+        expect(read_fresh(volume.point / "kept") == content, "the file changed")
+        remount(volume)
+        expect(read_fresh(volume.point / "late") == b"x" * MIB, "what was synced is not there")
+        works(volume)
+        volume.unmount()
+        volume.bucket.rename(away)
+        refused(volume, "mount", "-d", "--check-storage", "--log", volume.log, "--bucket", "/proc/no/bucket", volume.url,
+                volume.point, says=["/proc/no/bucket"])
+        away.rename(volume.bucket)
+        volume.mount()
+        expect(read_fresh(volume.point / "kept") == content, "the file changed")
+
+
+@case
+def store_unmounted_while_in_use():
+    with bare() as volume:
+        with small_disk(volume.bucket, "64m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            write_synced(volume.point / "kept", b"k" * MIB)
+            subprocess.run(["umount", volume.bucket], check=True)  # it can be: nothing in it is held open
+            try:
+                with fails_with(errno.EIO, errno.ENOENT):
+                    read_fresh(volume.point / "kept")
+                expect(list(volume.bucket.iterdir()) == [], "something was written below the mount point of the store")
+                expect((volume.point / "kept").stat().st_size == MIB, "metadata is gone too")
+            finally:
+                subprocess.run(["mount", "-t", "tmpfs", "tmpfs", volume.bucket], check=True)
+            works(volume)
+            volume.unmount()
+
+
+@case
+def read_only_store():
+    with bare() as volume:
+        with small_disk(volume.bucket, "64m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            write_synced(volume.point / "kept", b"k" * MIB)
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            with fails_with(errno.EIO, errno.EROFS):
+                write_synced(volume.point / "lost", b"x" * MIB)
+            expect(read_fresh(volume.point / "kept") == b"k" * MIB, "what is there can't be read")
+            refused(volume, "format", "--bucket", volume.bucket, f"sqlite3://{volume.work}/other.db", "other", says=[str(volume.bucket)])
+            expect(not (volume.work / "other.db").exists(), "a volume without a store was left")
+            subprocess.run(["mount", "-o", "remount,rw", volume.bucket], check=True)
+            works(volume)
+            volume.unmount()
+
+
+@case
+def full_store():
+    with bare() as volume:
+        with small_disk(volume.bucket, "24m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            kept = os.urandom(8 * MIB)
+            write_synced(volume.point / "kept", kept)
+            with fails_with(errno.ENOSPC, errno.EIO):
+                write_synced(volume.point / "large", os.urandom(30 * MIB))
+            expect(read_fresh(volume.point / "kept") == kept, "another file changed")
+            (volume.point / "large").unlink()
+            wait_for(lambda: shutil.disk_usage(volume.bucket).free > 12 * MIB, "the space of the failed write comes back")
+            works(volume)
+            remount(volume)
+            expect(read_fresh(volume.point / "kept") == kept, "another file changed after a remount")
+            volume.unmount()
+
+
+@case
+def full_database():
+    with bare() as volume:
+        disk = volume.work / "small"
+        with small_disk(disk, "4m"):
+            volume.database = disk / "meta.db"
+            volume.url = f"sqlite3://{volume.database}"
+            volume.format()
+            volume.mount()
+            made = 0
+            with fails_with(errno.ENOSPC, errno.EIO):
+                for made in range(100_000):
+                    os.close(os.open(volume.point / f"{made:0200}", os.O_CREAT | os.O_WRONLY))
+            expect(made > 100, f"only {made} files fit")
+            names = visible(volume)
+            expect(len(names) == made, f"{len(names)} names of {made} that were made")
+            with open(disk / "ballast", "wb", buffering=0) as ballast:  # the last bytes too
+                with contextlib.suppress(OSError):
+                    while True:
+                        ballast.write(b"x" * 4096)
+            for name in names[:50]:
+                (volume.point / name).stat()
+            (disk / "ballast").unlink()
+            subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+            works(volume)
+            remount(volume)
+            expect(len(visible(volume)) == made, "names are lost after a remount")
+            volume.unmount()
+
+
+@case
+def one_full_disk_for_both():
+    with bare() as volume:
+        disk = volume.work / "small"
+        with small_disk(disk, "24m"):
+            volume.database, volume.bucket = disk / "meta.db", disk / "data"
+            volume.url = f"sqlite3://{volume.database}"
+            volume.format()
+            volume.mount("--io-retries", "2")
+            kept = {}
+            with fails_with(errno.ENOSPC, errno.EIO):
+                for number in range(1000):
+                    content = os.urandom(random.Random(number).choice([100, 70_000, MIB]))
+                    write_synced(volume.point / f"f{number}", content)
+                    kept[f"f{number}"] = content
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+            for name, content in kept.items():
+                expect(read_fresh(volume.point / name) == content, f"{name}, which was synced, changed")
+            works(volume)
+            remount(volume)
+            for name, content in kept.items():
+                expect(read_fresh(volume.point / name) == content, f"{name}, which was synced, changed after a remount")
+            volume.unmount()

@@ -85,9 +85,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     case 10:
       trash_folder(bytes);
       break;
-    case 11:
+    default:
       parse_client_version(bytes);
-      break;
   }
   return 0;
 }

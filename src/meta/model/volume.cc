@@ -261,7 +261,7 @@ std::string needed_client_version(const Volume& volume) {
   if (auto parsed = parse_object(volume.unknown)) carried = *std::move(parsed);
   auto set = [&](const char* name) {
     auto it = carried.find(name);
-    return it != carried.end() && it->is_string() && *it != "";
+    return it != carried.end() && it->is_string() && !it->get_ref<const std::string&>().empty();
   };
   const bool has_tiers =
       !volume.tiers.empty() &&

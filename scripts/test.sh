@@ -1,11 +1,11 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
-# usage: test.sh [STEP...]     steps: layers unit tsan smoke badinput fstab interop fsx posix crash; default all
+# usage: test.sh [STEP...]     steps: layers unit tsan smoke badinput fstab interop fsx posix crash redis; default all
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers unit tsan smoke badinput fstab interop fsx posix crash}
+STEPS=${*:-layers unit tsan smoke badinput fstab interop fsx posix crash redis}
 OUT=build/test-logs
 # With ccache, clones in different places share what they compile.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -104,6 +104,14 @@ step_fsx() {
   suite fsx tests/posix/fsx.sh "$FSX_OPS"
 }
 step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"; }
+# The black-box tests once more, on the other engines.
+step_redis() {
+  release || return
+  ENGINE=redis suite smoke-redis tests/posix/smoke.sh
+  ENGINE=redis suite fsx-redis tests/posix/fsx.sh 2000
+  if [ "$(id -u)" = 0 ]; then ENGINE=redis suite posix-redis tests/posix/pjdfstest.sh; fi
+  suite crash-redis tests/crash/kill9.py build/release/ciderfs --engine redis --rounds "$CRASH_ROUNDS"
+}
 
 release() { [ -n "${release_built:-}" ] || { build release && release_built=1; }; }
 

@@ -2,6 +2,7 @@
 # removes them at the end, however it ends.
 #
 #   BIN         the client to test (default build/release/ciderfs); any with JuiceFS's command line works
+#   ENGINE      of the metadata: sqlite (default), or redis, for which a redis-server of the run's own is started
 #   MOUNT_OPTS  options for every mount, FORMAT_OPTS for format
 #   KEEP=1      leave the temporary directory
 #
@@ -14,9 +15,23 @@ BIN=$(command -v "$BIN") || { echo "there is no program $BIN; build it first" >&
 W=$(mktemp -d "${TMPDIR:-/tmp}/ciderfs-test.XXXXXX")
 MNT=$W/mnt
 BUCKET=$W/data
-META=sqlite3://$W/meta.db
 VOLUME=test-vol
 mkdir "$MNT"
+
+# The URL of a volume's metadata, by a name and, for Redis, a database number: url_of NAME NUMBER.
+url_of() { if [ "$ENGINE" = redis ]; then echo "unix://$W/redis.sock?db=$2"; else echo "sqlite3://$W/$1.db"; fi; }
+ENGINE=${ENGINE:-sqlite}
+ENGINE_PID=
+case $ENGINE in
+  sqlite) ;;
+  redis)
+    redis-server --port 0 --unixsocket "$W/redis.sock" --dir "$W" --save "" --appendonly yes >"$W/redis.log" &
+    ENGINE_PID=$!
+    until [ -S "$W/redis.sock" ]; do sleep 0.05; kill -0 $ENGINE_PID || exit 2; done
+    ;;
+  *) echo "there is no engine $ENGINE; there are sqlite and redis" >&2; exit 2 ;;
+esac
+META=$(url_of meta 0)
 
 PASSED=0
 FAILED=0
@@ -64,6 +79,7 @@ cleanup() {
   local status=$?
   trap - EXIT
   if mounted; then crash_mount; fi
+  if [ -n "$ENGINE_PID" ]; then kill "$ENGINE_PID" && wait "$ENGINE_PID"; fi
   if [ "${KEEP:-}" = 1 ] || { [ $status != 0 ] && [ "${KEEP:-}" != 0 ]; }; then
     echo "left for a look: $W" >&2
   else

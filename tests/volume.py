@@ -15,9 +15,11 @@ def program(name):
 
 
 class Volume:
-    """`work` holds meta.db, data/ (the bucket), mnt/ and mount.log; close() ends the mount and removes all of it."""
+    """`work` holds meta.db, data/ (the bucket), mnt/ and mount.log; close() ends the mount and removes all of it.
 
-    def __init__(self, binary, prefix="ciderfs-test."):
+    With the engine redis the metadata is in a redis-server of its own, which close() ends too."""
+
+    def __init__(self, binary, prefix="ciderfs-test.", engine="sqlite"):
         self.binary = binary
         self.work = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
         self.point = self.work / "mnt"
@@ -26,6 +28,18 @@ class Volume:
         self.url = f"sqlite3://{self.database}"
         self.log = self.work / "mount.log"
         self.point.mkdir()
+        self.server = self.start_redis() if engine == "redis" else None
+
+    def start_redis(self):
+        socket = self.work / "redis.sock"
+        self.url = f"unix://{socket}?db=1"
+        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir", self.work, "--save", "",
+                                   "--appendonly", "yes"], stdout=subprocess.DEVNULL)
+        while not socket.exists():
+            if server.poll() is not None:
+                raise RuntimeError("redis-server does not start")
+            time.sleep(0.02)
+        return server
 
     def run(self, *words, check=True):
         result = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -67,6 +81,9 @@ class Volume:
 
     def close(self, keep=False):
         self.kill()
+        if self.server:
+            self.server.terminate()
+            self.server.wait()
         if keep:
             print(f"left for a look: {self.work}")
         else:

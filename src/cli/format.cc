@@ -211,10 +211,17 @@ NAME is 3 to 63 lower-case letters, digits and dashes.
 
 Run on a volume that exists, it changes the settings given (use `ciderfs config` for that).
 
-Metadata engines: sqlite3://PATH (one machine), memory:// (gone with the process).
+Metadata engines:
+  sqlite3://PATH                                    one machine
+  redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]     many machines
+  redis[s]://[[USER]:PASSWORD@]MASTER,SENTINEL,...[:PORT][/DB]
+  unix://[[USER]:PASSWORD@]/SOCKET[?db=DB]
+  memory://                                         gone with the process
+The password of Redis may also come from META_PASSWORD, or from the file that META_PASSWORD_FILE names.
 
 Examples:
   ciderfs format sqlite3:///var/lib/ciderfs/photos.db photos
+  ciderfs format redis://db.example/1 photos --bucket /srv/photos
   ciderfs format sqlite3://photos.db photos --bucket /srv/photos --trash-days 7 --capacity 500)",
     .options = kOptions,
     .unsupported = kUnsupported,

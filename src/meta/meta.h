@@ -289,7 +289,7 @@ class Meta {
 
 // --- volumes, without mounting them (ops/volume.cc)
 
-// Opens the engine of a META URL: "sqlite3://path", "memory://". EINVAL for schemes that aren't supported,
+// Opens the engine of a META URL: "sqlite3://path", "redis://host/db", "memory://". EINVAL for schemes that aren't supported,
 // naming those that are.
 Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, bool read_only);
 // Loads and checks the setting: ENOENT where the database holds no volume, EPERM where this client's version

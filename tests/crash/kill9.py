@@ -132,8 +132,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="longest time until the kill")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
+    parser.add_argument("--engine", choices=["sqlite", "redis"], default="sqlite")
     args = parser.parse_args()
-    volume = Volume(program(args.binary), "ciderfs-crash.")
+    volume = Volume(program(args.binary), "ciderfs-crash.", args.engine)
     volume.format()
     failed = 0
     try:

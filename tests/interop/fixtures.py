@@ -14,12 +14,14 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = Path(os.environ.get("CIDER_FIXTURES", ROOT.parent / "shared" / "fixtures"))
-READABLE = ["main-sqlite", "small-bs64k"]
-REFUSED = {"small-zstd": "compress", "small-aes": "encrypt", "small-changelog-sqlite": "change log"}
+READABLE = ["main-sqlite", "small-bs64k", "main-redis", "small-hashprefix"]
+REFUSED = {"small-zstd": "compress", "small-aes": "encrypt", "small-changelog-sqlite": "change log", "small-lz4": "compress",
+           "small-chacha": "encrypt", "small-changelog": "change log", "small-shards": "shard"}
 # JuiceFS computed these times through 64-bit nanoseconds and stored the overflow; what its client shows of the negative rest is an
 # artefact of its decoder (fraction clamped by the kernel). We show the stored instant.
 OVERFLOWN = {b"times/y9999": ("atime_ns", "mtime_ns")}
@@ -92,21 +94,40 @@ class Volume:
     def __init__(self, binary, name):
         self.binary, self.name = binary, name
         self.work = Path(tempfile.mkdtemp(prefix="ciderfs-fixture."))
-        shutil.copy(FIXTURES / name / "meta.db", self.work / "meta.db")
-        os.chmod(self.work / "meta.db", 0o600)
+        self.server = None
+        if (FIXTURES / name / "commands.resp").exists():
+            self.url = self.load_redis(FIXTURES / name / "commands.resp")
+        else:
+            shutil.copy(FIXTURES / name / "meta.db", self.work / "meta.db")
+            os.chmod(self.work / "meta.db", 0o600)
+            self.url = f"sqlite3://{self.work}/meta.db"
         if (FIXTURES / name / "objects").exists():
             shutil.copytree(FIXTURES / name / "objects", self.work / "data")
         else:
             (self.work / "data").mkdir()
         (self.work / "mnt").mkdir()
 
+    def load_redis(self, commands):
+        path = self.work / "redis.sock"
+        self.server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--dir", self.work, "--save", ""],
+                                       stdout=subprocess.DEVNULL)
+        while not path.exists():
+            time.sleep(0.02)
+        loaded = subprocess.run(["redis-cli", "-s", path, "--pipe"], stdin=open(commands, "rb"), capture_output=True, text=True)
+        if "errors: 0," not in loaded.stdout:
+            raise RuntimeError(f"redis-cli --pipe: {loaded.stdout} {loaded.stderr}")
+        return f"unix://{path}"
+
     def mount(self):
         return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog", "--log",
-                               self.work / "log", "--bucket", f"{self.work}/data/", f"sqlite3://{self.work}/meta.db",
-                               self.work / "mnt"], capture_output=True, text=True, timeout=60)
+                               self.work / "log", "--bucket", f"{self.work}/data/", self.url, self.work / "mnt"],
+                              capture_output=True, text=True, timeout=60)
 
     def remove(self):
         subprocess.run(["umount", "-l", self.work / "mnt"], capture_output=True)
+        if self.server:
+            self.server.terminate()
+            self.server.wait()
         shutil.rmtree(self.work)
 
 

@@ -60,7 +60,7 @@ check "writing is refused" python_check read_only
 check "nosuid and nodev by default" grep -q " $MNT [^ ]* [^ ]*nosuid,nodev" /proc/self/mounts
 check "unmount at the end" unmount_volume
 if [ "$(id -u)" = 0 ]; then
-  META=sqlite3://$W/small.db
+  META=$(url_of small 1)
   BUCKET=$W/small
   mkdir "$BUCKET"
   mount -t tmpfs -o size=32M ciderfs-test "$BUCKET"
@@ -69,7 +69,7 @@ if [ "$(id -u)" = 0 ]; then
   check "a full disk" python_check full_store
   check "unmount the full one without loss" unmount_volume
   umount "$BUCKET"
-  META=sqlite3://$W/trash.db
+  META=$(url_of trash 2)
   BUCKET=$W/trash
   check "format with a trash" format_volume --trash-days 1
   check "mount with a trash" mount_volume

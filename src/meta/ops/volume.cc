@@ -46,10 +46,13 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, boo
       return fail(EINVAL, "META URL '" + std::string(url) + "' names no file: sqlite3://PATH");
     return open_sqlite(std::string(rest), SqliteOptions{.create = create, .read_only = read_only});
   }
-  if (scheme == "redis" || scheme == "unix") return open_redis(url, read_only);
+  if (scheme == "redis" || scheme == "rediss" || scheme == "unix") return open_redis(url, read_only);
+  // JuiceFS's short form: an address alone is Redis's.
+  if (colon == std::string_view::npos && !url.empty())
+    return open_redis("redis://" + std::string(url), read_only);
   if (scheme == "memory" || scheme == "memkv") return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
   return fail(EINVAL, "META URL '" + std::string(url) +
-                          "' is of no supported engine; use sqlite3://PATH or redis://HOST:PORT/DB");
+                          "' is of no supported engine; use sqlite3://PATH, redis[s]://HOST:PORT/DB or unix:///SOCKET?db=DB");
 }
 
 Result<Volume> load_volume(Store& store) {

@@ -92,10 +92,11 @@ def block_sizes():
 @case
 def urls():
     with bare() as volume:
-        for url in ("", "meta.txt", "://", "sqlite3://", "redis://127.0.0.1/1", "http://127.0.0.1/", "sqlite3:///\n", "memory"):
+        for url in ("", "meta.txt", "://", "sqlite3://", "redis://127.0.0.1:1/1", "redis://127.0.0.1/x", "http://127.0.0.1/", "sqlite3:///\n", "memory"):
             refused(volume, "status", url, says=[])
             refused(volume, "mount", "-d", "--log", volume.log, url, volume.point, says=[])
-        refused(volume, "status", "redis://127.0.0.1/1", says=["redis", "sqlite3"])
+        refused(volume, "status", "redis://127.0.0.1:1/1", says=["127.0.0.1:1", "refused"])
+        refused(volume, "status", "http://127.0.0.1/", says=["redis", "sqlite3"])
         refused(volume, "format", "--storage", "s3", "--bucket", "http://b.invalid", volume.url, "vol", says=["s3", "file"])
         expect(not volume.database.exists(), "a database was made")
 

@@ -2,7 +2,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <future>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/log.h"
@@ -16,6 +18,7 @@
 #include "cli/mounted_volume.h"
 #include "cli/stop_signals.h"
 #include "cli/terminal.h"
+#include "cli/volume_access.h"
 
 namespace cider::cli {
 namespace {
@@ -106,20 +109,36 @@ Result<int> mount_in_foreground(MountPlan plan) {
   return code;
 }
 
-// A mount of ours is there already: a second one on top would only hide it.
-Status check_not_mounted(const Arguments& arguments, const std::string& mount_point) {
+// Whether a mount of the volume, by whatever client, shows its `.config` there.
+bool serves(const std::string& mount_point, const std::string& meta_url) {
+  std::ifstream file(mount_point + "/.config");
+  const auto config = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  const auto uuid = nlohmann::json::json_pointer("/Format/UUID");
+  if (!config.is_object() || !config.contains(uuid)) return false;
+  const auto opened = open_volume(meta_url, Access::read_only);
+  return opened && config[uuid] == opened->volume.uuid;
+}
+
+// Whether the volume is there already, as `mount -a` finds it the second time. Another mount there is an
+// error: one on top of it would only hide it.
+Result<bool> is_mounted(const Arguments& arguments, const MountPlan& plan) {
+  const std::string& mount_point = plan.mount_point;
   struct stat here;
   struct stat above;
   if (::stat(mount_point.c_str(), &here) != 0 || ::stat((mount_point + "/..").c_str(), &above) != 0)
-    return {};  // mount says why
-  if (arguments.flag("force") || here.st_dev == above.st_dev || mount_point == "/") return {};
+    return false;  // mount says why
+  if (arguments.flag("force") || here.st_dev == above.st_dev || mount_point == "/") return false;
+  if (serves(mount_point, plan.meta_url)) return true;
   return fail(EBUSY, "mount point " + mount_point +
                          ": something is mounted there already; unmount it, or use --force to mount over it");
 }
 
 Result<int> run(const Arguments& arguments) {
   MountPlan plan = TRY(plan_mount(arguments));
-  TRY(check_not_mounted(arguments, plan.mount_point));
+  if (TRY(is_mounted(arguments, plan))) {
+    log::info("The volume is mounted there already: " + plan.mount_point);
+    return 0;
+  }
   const std::string log_file = TRY(absolute(arguments.text("log")));
   prepare_mount_process();
   if (arguments.flag("disable-transparent-hugepage")) disable_huge_pages();

@@ -101,6 +101,7 @@ struct MountedVolume::Parts {
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
     files.emplace(meta, catalog, data, budget, plan.vfs);
+    if (!plan.vfs.access_log.empty()) TRY(files->access_log().append_to(plan.vfs.access_log));
     front.emplace(*files, files->access_log(), plan.vfs);
     fuse::SessionOptions options;
     options.mount = {plan.mount_point, "CiderFS:" + name, plan.flags};

@@ -83,7 +83,7 @@ Status check_mountpoint(const MountRequest& request) {
     if (code == ENOENT) return fail(code, what + "there is no such directory; create it first");
     if (code == ENOTCONN || code == ECONNABORTED) {
       return fail(code,
-                  what + "a dead mount is there; unmount it first (umount -l " + request.mountpoint + ")");
+                  what + "a dead mount is there; unmount it first (ciderfs umount " + request.mountpoint + ")");
     }
     return fail(code, what + Error{code, {}}.to_string());
   }

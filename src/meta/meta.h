@@ -173,7 +173,8 @@ class Meta {
   Result<Node> resolve(const Caller& caller, Ino root, std::string_view path);
 
   // --- attributes
-  Result<Attr> getattr(Ino ino);
+  // EINTR if `stop` is requested while the engine is away.
+  Result<Attr> getattr(Ino ino, const std::stop_token& stop = {});
   Result<Attr> setattr(const Caller& caller, Ino ino, const AttrChange& change);
   // kFlagImmutable, kFlagAppend, kFlagSkipTrash; only root may.
   Result<Attr> set_flags(const Caller& caller, Ino ino, uint8_t flags);
@@ -256,6 +257,7 @@ class Meta {
   // This hour's folder in the trash, made if need be; 0 where nothing goes to the trash.
   Result<Ino> trash_folder();
   Result<Ino> make_trash_folder(const std::string& name);
+  Status empty_trash_folder(Ino folder);
   void forget_trash_folder();
   // Does what is left to do after an inode lost a name.
   void settle(const Aftermath& after);
@@ -289,8 +291,8 @@ class Meta {
 
 // --- volumes, without mounting them (ops/volume.cc)
 
-// Opens the engine of a META URL: "sqlite3://path", "redis://host/db", "memory://". EINVAL for schemes that aren't supported,
-// naming those that are.
+// Opens the engine of a META URL: "sqlite3://path", "redis://host/db", "memory://". EINVAL for schemes that
+// aren't supported, naming those that are.
 Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, bool read_only);
 // Loads and checks the setting: ENOENT where the database holds no volume, EPERM where this client's version
 // may not use it.

@@ -286,6 +286,37 @@ TEST_P(DataTest, DeletedDataGoesWhoeverCleansUp) {
   EXPECT_TRUE(volume_->dump().deleted_files.empty());
 }
 
+// After a power loss the records may be those of the last sync: their objects must be there.
+TEST(DeletedData, GoesOnlyAfterItsRecordsAreSynced) {
+  std::atomic<bool> disk_works = false;
+  std::atomic<int> syncs = 0, deleted = 0;
+  MemoryStore store({.on_sync = [&]() -> Status {
+    ++syncs;
+    return disk_works ? Status{} : fail(EIO);
+  }});
+  Volume volume{.name = "testvolume", .storage = "mem"};
+  volume.trash_days = 0;
+  ASSERT_TRUE(format_volume(store, &volume));
+  Meta meta(memory_store_view(store), volume, {.background_jobs = false});
+  testing::FakeData data;
+  DataCallbacks callbacks = data.callbacks(meta);
+  callbacks.delete_slice = [&](uint64_t, uint32_t) -> Status {
+    EXPECT_GT(syncs, 0);
+    ++deleted;
+    return {};
+  };
+  ASSERT_TRUE(meta.start(callbacks));
+  const Ino file = meta.mknod(Caller{}, kRootIno, "f", NewNode{.mode = 0644}).value().ino;
+  ASSERT_TRUE(data.write(meta, file, 0, testing::kUnit, 1, Time{1, 0}));
+  ASSERT_TRUE(meta.unlink(Caller{}, kRootIno, "f"));
+  while (syncs == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(deleted, 0);
+  disk_works = true;
+  EXPECT_TRUE(meta.clean_unreferenced_slices());
+  EXPECT_EQ(deleted, 1);
+  meta.stop();
+}
+
 TEST_P(DataTest, UsageIsExactWhenTwoGrowAndCutOneFile) {
   make();
   Ino file = mkfile("f");

@@ -407,5 +407,24 @@ TEST_P(TrashTest, OldHoursAreEmptied) {
   EXPECT_EQ(list(kTrashIno).size(), 1u);
 }
 
+TEST_P(TrashTest, WhatCannotBeRemovedKeepsNobodyElse) {
+  make({.trash_days = 1});
+  Ino stays = mkfile("1");
+  mkfile("2");
+  Ino dir = mkdir("d");
+  mkfile("3", dir);
+  for (const char* name : {"1", "2"}) ASSERT_TRUE(a().unlink(Caller{}, kRootIno, name));
+  std::atomic<uint64_t> removed{0};
+  ASSERT_TRUE(a().remove_tree(Caller{}, kRootIno, "d", false, &removed));
+  ASSERT_TRUE(a().set_flags(Caller{}, stays, kFlagImmutable));
+  Ino folder = hour_folder(a());
+  clock().advance(2 * 86400);
+  EXPECT_TRUE(b().clean_trash(clock().now()));
+  EXPECT_EQ(list(folder).size(), 1u);
+  ASSERT_TRUE(a().set_flags(Caller{}, stays, 0));
+  EXPECT_TRUE(b().clean_trash(clock().now()));
+  EXPECT_TRUE(list(kTrashIno).empty());
+}
+
 }  // namespace
 }  // namespace cider::meta

@@ -6,6 +6,9 @@
 
 namespace cider::vfs {
 
+namespace field = meta::field;
+using meta::Fields;
+
 // `before` and `after`: what was pending before and after `attr` was read from the engine. What was pending
 // before may be committed now, so that `attr` may or may not show it.
 Attr VolumeFileSystem::with_pending(Attr attr, const Pending& before, const Pending& after) {
@@ -37,11 +40,29 @@ AttrReply VolumeFileSystem::attr_reply(Ino ino, const Attr& attr, uint64_t momen
 EntryReply VolumeFileSystem::entry_reply(Ino parent, Ino ino, const Attr& attr, uint64_t moment,
                                          const Pending& before) {
   const AttrReply self = attr_reply(ino, attr, moment, before);
+  kernel_.named(ino, is_trash(parent));
   const bool name_changed = changes_.since(parent, moment);
   return {.ino = self.ino,
           .attr = self.attr,
           .entry_ttl = name_changed ? Duration{0} : entry_ttl(attr),
           .attr_ttl = self.attr_ttl};
+}
+
+AttrReply VolumeFileSystem::changed_reply(Ino ino, const Attr& attr, const Pending& before) {
+  AttrReply reply{.ino = outer(ino),
+                  .attr = with_pending(attr, before, data_.pending(ino)),
+                  .attr_ttl = options_.attr_ttl};
+  kernel_.told(ino, reply.attr);
+  return reply;
+}
+
+Result<EntryReply> VolumeFileSystem::found_entry(const Caller& caller, Ino parent, const meta::Node& node,
+                                                 uint64_t moment) {
+  // In this order: what is committed after the engine's answer is either still pending here, or seen below.
+  const Pending pending = data_.pending(node.ino);
+  if (!changes_.since(node.ino, moment)) return entry_reply(parent, node.ino, node.attr, moment, pending);
+  const AttrReply now = TRY(getattr(caller, outer(node.ino), {}));
+  return EntryReply{.ino = now.ino, .attr = now.attr, .attr_ttl = now.attr_ttl};
 }
 
 EntryReply VolumeFileSystem::fresh_entry(const meta::Node& node) {
@@ -65,10 +86,11 @@ void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
   if (foreign) changed_by_others(ino);
 }
 
-void VolumeFileSystem::changed(Ino ino, const Attr& attr) {
+void VolumeFileSystem::changed(Ino ino, const Attr& attr, meta::Fields fields) {
   if (const auto inode = handles_.inode(ino)) {
     inode->update([&](Attr& known) {
-      known = attr;
+      meta::copy_fields(&known, attr, fields);
+      known.ctime = std::max(known.ctime, attr.ctime);
       changes_.mark(ino);
     });
   } else {
@@ -93,7 +115,7 @@ void VolumeFileSystem::changed_by_others(Ino ino) {
 void VolumeFileSystem::committed(const MetaCatalog::Committed& commit) {
   if (commit.result) {
     found_before_commit(commit.ino, commit.result->before);
-    changed(commit.ino, commit.result->attr);
+    changed(commit.ino, commit.result->attr, field::length | field::mtime);
     kernel_.moved_by_write(commit.ino, commit.result->before, commit.result->attr);
     return;
   }
@@ -118,7 +140,7 @@ Attr VolumeFileSystem::as_by_handle(Ino ino, Attr attr) const {
   return attr;
 }
 
-Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optional<Handle>) {
+Result<AttrReply> VolumeFileSystem::getattr(const Caller& caller, Ino ino, std::optional<Handle>) {
   if (is_internal(ino)) {
     const InternalNode* node = internal_.find(ino);
     if (node == nullptr) return fail(ENOENT);
@@ -129,7 +151,7 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller&, Ino ino, std::optiona
   for (int tries = 1;; ++tries) {
     const uint64_t moment = changes_.now();
     const Pending before = data_.pending(at);
-    Result<Attr> attr = meta_.getattr(at);
+    Result<Attr> attr = meta_.getattr(at, caller.interrupt);
     if (!attr && attr.error().code == ENOENT) {
       attr = attr_of_open_directory(at);  // removed, but a process still has it open
       if (attr) return AttrReply{.ino = ino, .attr = *attr};
@@ -146,7 +168,7 @@ Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t 
   Attr after;
   TRY(data_.truncate(ino, size, caller.interrupt, [&]() -> Status {
     after = TRY(meta_.truncate(caller, ino, size, by_handle, kill_suidgid));
-    changed(ino, after);
+    changed(ino, after, field::length | field::mtime | field::mode);
     kernel_.moved(ino, after);
     return {};
   }));
@@ -159,6 +181,7 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   if (is_internal(ino)) return fail(EPERM);
   const Ino at = inner(ino);
   std::optional<Attr> after;
+  Pending before;
   if (set.size) {
     if (handle) {
       const auto file = TRY(find_file(*handle, at));
@@ -179,9 +202,12 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
   const bool sets_more = set.mode || set.uid || set.gid || set.atime || set.mtime || set.atime_now ||
                          set.mtime_now || (!set.size && (set.ctime || set.kill_suidgid));
   if (sets_more) {
+    Fields fields = field::mode | field::uid | field::gid | field::acl | field::atime;
+    if (set.mtime || set.mtime_now) fields |= field::mtime;
     const auto apply = [&]() -> Status {
+      before = data_.pending(at);
       after = TRY(meta_.setattr(caller, at, change));
-      changed(at, *after);
+      changed(at, *after, fields);
       kernel_.moved_ctime(at, *after);
       return {};
     };
@@ -190,8 +216,7 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
     TRY(after_writes ? data_.ordered(at, caller.interrupt, apply) : apply());
   }
   if (!after) return getattr(caller, ino, handle);
-  const Pending pending = data_.pending(at);
-  return attr_reply(at, as_by_handle(at, *after), changes_.now(), pending);
+  return changed_reply(at, as_by_handle(at, *after), before);
 }
 
 // Writing to a file takes its suid and sgid bits. The kernel asks for it with every write of an ordinary
@@ -203,7 +228,7 @@ Status VolumeFileSystem::kill_suidgid(const Caller& caller, OpenInode& inode) {
   Caller system = caller;
   system.check_permission = false;
   const Attr after = TRY(meta_.setattr(system, inode.ino(), {.kill_suidgid = true}));
-  changed(inode.ino(), after);
+  changed(inode.ino(), after, field::mode);
   kernel_.moved_ctime(inode.ino(), after);
   notify({.ino = outer(inode.ino())});
   return {};

@@ -89,14 +89,16 @@ Json list(const std::vector<Piece>& pieces, bool raw) {
 Status add_locks(meta::Meta& meta, Ino ino, Json* json) {
   std::vector<meta::Flock> flocks;
   std::vector<meta::Plock> plocks;
-  TRY(meta.store().read([&](meta::Transaction& tx) -> Status {
-    auto& flock = tx.ask(meta::FlocksRead{ino, {}});
-    auto& plock = tx.ask(meta::PlocksRead{ino, {}});
-    TRY(tx.fetch());
-    flocks = flock.table;
-    plocks = plock.table;
-    return {};
-  }));
+  TRY(meta.store().read(
+      [&](meta::Transaction& tx) -> Status {
+        auto& flock = tx.ask(meta::FlocksRead{ino, {}});
+        auto& plock = tx.ask(meta::PlocksRead{ino, {}});
+        TRY(tx.fetch());
+        flocks = flock.table;
+        plocks = plock.table;
+        return {};
+      },
+      {}));
   Json records;
   for (const meta::Plock& lock : plocks) {
     for (const meta::PlockRange& range : lock.ranges) {

@@ -10,6 +10,8 @@
 namespace cider::vfs {
 namespace {
 
+constexpr meta::Fields kResized = meta::field::length | meta::field::mtime | meta::field::mode;
+
 BufferChain as_chain(const std::string& text) {
   if (text.empty()) return {};
   Buffer buffer = Buffer::allocate(text.size(), nullptr);
@@ -92,7 +94,7 @@ Status VolumeFileSystem::fallocate(const Caller& caller, Ino ino, Handle handle,
   TRY(check_locks(*file));
   TRY(data_.ordered(ino, caller.interrupt, [&]() -> Status {
     const Attr after = TRY(meta_.fallocate(caller, ino, mode, off, len));
-    changed(ino, after);
+    changed(ino, after, kResized);
     kernel_.moved(ino, after);  // the kernel drops the pages of a punched or zeroed range itself
     return {};
   }));
@@ -119,7 +121,7 @@ Result<uint64_t> VolumeFileSystem::copy_file_range(const Caller& caller, Ino in,
   TRY(data_.ordered(out, caller.interrupt, [&]() -> Status {
     copied = TRY(meta_.copy_range(caller, in, in_off, out, out_off, len));
     if (copied.bytes == 0) return {};
-    changed(out, copied.out);
+    changed(out, copied.out, kResized);
     kernel_.moved(out, copied.out);
     return {};
   }));

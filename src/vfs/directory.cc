@@ -27,7 +27,7 @@ Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int f
   if (is_internal(ino)) return fail(ENOTDIR);
   const Ino at = inner(ino);
   const uint64_t moment = changes_.now();
-  const Attr attr = TRY(meta_.getattr(at));
+  const Attr attr = TRY(meta_.getattr(at, caller.interrupt));
   if (!attr.is_dir()) return fail(ENOTDIR);
   if (caller.check_permission)
     TRY(meta_.access(caller, at, (flags & O_ACCMODE) == O_RDONLY ? R_OK : R_OK | W_OK));
@@ -49,17 +49,17 @@ Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t
                  .type = entry.entry.type,
                  .next_offset = item.next_offset};
     EntryReply reply;
-    // A name may be gone since the page was read: after a change in the directory the kernel looks names up
-    // itself.
-    if (plus && entry.attr && !changes_.since(at, item.moment)) {
+    // A name may be gone since the page was read, or a file have grown: after a change the kernel looks the
+    // name up itself.
+    const Ino entry_ino = entry.entry.ino;
+    const auto pending = is_internal(entry_ino) ? std::nullopt : data_.pending(entry_ino);
+    if (plus && entry.attr && !changes_.since(at, item.moment) && !changes_.since(entry_ino, item.moment)) {
       reply = is_internal(entry.entry.ino) ? EntryReply{.ino = entry.entry.ino,
                                                         .attr = *entry.attr,
                                                         .entry_ttl = options_.entry_ttl,
                                                         .attr_ttl = options_.attr_ttl}
-                                           : entry_reply(at, entry.entry.ino, *entry.attr, item.moment,
-                                                         data_.pending(entry.entry.ino));
-      // An attribute that is out of date is better asked for than shown.
-      if (reply.attr_ttl != Duration{0} || options_.attr_ttl == Duration{0}) out.plus = &reply;
+                                           : entry_reply(at, entry_ino, *entry.attr, item.moment, pending);
+      out.plus = &reply;
     }
     return sink(out);
   });

@@ -49,9 +49,9 @@ TEST(Directory, HundredThousandEntriesWhileOthersComeAndGo) {
   EXPECT_EQ(seen.size(), kEntries + 2u);
 }
 
-TEST(Directory, ListingGivesAttributesThatAreStillTrue) {
+void check_attributes_in_listing(const VfsOptions& options) {
   SharedVolume volume;
-  Mount m(volume);
+  Mount m(volume, options);
   const Ino dir = m.mkdir(kRootIno, "d");
   const Ino a = m.make(dir, "a", "12345");
   const Ino b = m.make(dir, "b");
@@ -78,6 +78,14 @@ TEST(Directory, ListingGivesAttributesThatAreStillTrue) {
   EXPECT_FALSE(attrs(2)["b"]);
   m.fs.releasedir(m.root, dir, h);
   m.close(b, hb);
+}
+
+TEST(Directory, ListingGivesAttributesThatAreStillTrue) {
+  check_attributes_in_listing({});
+}
+
+TEST(Directory, ListingGivesTrueAttributesWhereTheKernelCachesNone) {
+  check_attributes_in_listing({.attr_ttl = Duration{0}});
 }
 
 TEST(Directory, ARemovedOpenDirectoryStillAnswers) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <thread>
 
 #include "vfs/testing/mount.h"
@@ -479,6 +480,59 @@ TEST(File, AHandleThatLostItsLockAnswersErrors) {
   a.close(ino, other);
   b.close(ino, theirs);
   EXPECT_EQ(a.content(ino), "before");
+}
+
+// The kernel then looks the name up again.
+TEST(File, OpeningWhatAnotherClientReplacedIsStale) {
+  for (int trash_days : {0, 1}) {
+    SharedVolume volume({.trash_days = trash_days});
+    Mount a(volume);
+    Mount b(volume);
+    const Ino old = a.make(kRootIno, "x", "old");
+    EXPECT_EQ(b.fs.lookup(b.root, kRootIno, "x").value().ino, old);
+    a.make(kRootIno, "y", "new");
+    ASSERT_TRUE(a.fs.rename(a.root, kRootIno, "y", kRootIno, "x", 0));
+    EXPECT_EQ(code_of(b.fs.open(b.root, old, O_RDONLY, false)), ESTALE);
+    EXPECT_EQ(code_of(b.fs.open(b.root, old, O_RDWR, false)), ESTALE);
+    EXPECT_NE(b.fs.lookup(b.root, kRootIno, "x").value().ino, old);
+    if (trash_days == 0) continue;
+    // Who looks into the trash may read there.
+    const Ino trash = b.fs.lookup(b.root, kRootIno, ".trash").value().ino;
+    const Handle listing = b.fs.opendir(b.root, trash, O_RDONLY).value().handle;
+    b.fs.releasedir(b.root, trash, listing);
+    const std::string hour = b.list(trash).at(2);
+    const Ino folder = b.fs.lookup(b.root, trash, hour).value().ino;
+    EXPECT_EQ(b.fs.lookup(b.root, folder, b.list(folder).at(2)).value().ino, old);
+    EXPECT_EQ(b.content(old), "old");
+    EXPECT_EQ(code_of(b.fs.open(b.root, old, O_RDWR, false)), EPERM);
+  }
+}
+
+// A commit that answers while another change of the inode is under way: neither answer takes back the other.
+TEST(File, ChangesOfAttributesDontTakeBackTheLengthOfCommits) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "log");
+  const Handle h = m.open(ino, O_RDWR).handle;
+  std::string name = "log";
+  std::atomic<bool> stop = false;
+  std::thread flusher([&] {
+    while (!stop) EXPECT_TRUE(m.fs.flush(m.root, ino, h, 0));
+  });
+  for (uint64_t i = 1; i <= 2000 && !HasFailure(); ++i) {
+    EXPECT_TRUE(m.write(ino, h, 100 * (i - 1), std::string(100, 'x')));
+    const std::string next = name == "log" ? "log.1" : "log";
+    EXPECT_TRUE(m.fs.rename(m.root, kRootIno, name, kRootIno, next, 0));
+    name = next;
+    const uint16_t mode = i % 2 == 0 ? 0640 : 0600;
+    EXPECT_EQ(m.fs.setattr(m.root, ino, {.mode = mode}, {}).value().attr.length, 100 * i);
+    EXPECT_EQ(m.read(ino, h, 100 * (i - 1), 200).size(), 100u);
+    EXPECT_EQ(m.fs.lookup(m.root, kRootIno, name).value().attr.length, 100 * i);
+    EXPECT_EQ(m.stat(ino).mode, mode);
+  }
+  stop = true;
+  flusher.join();
+  m.close(ino, h);
 }
 
 }  // namespace

@@ -72,7 +72,7 @@ Result<std::string> VolumeFileSystem::ioctl(const Caller& caller, Ino ino, Handl
   if (sets) {
     const uint8_t flags = TRY(from_fs_flags(TRY(number(in))));
     const Attr after = TRY(meta_.set_flags(caller, at, flags));
-    changed(at, after);
+    changed(at, after, meta::field::flags);
     kernel_.moved_ctime(at, after);
     notify({.ino = ino});
     return std::string();

@@ -40,6 +40,17 @@ void KernelView::told(Ino ino, const meta::Attr& attr) {
   known->attr = version_of(attr);
 }
 
+void KernelView::named(Ino ino, bool in_trash) {
+  std::lock_guard lock(mutex_of(ino));
+  find_or_add(ino)->in_trash = in_trash;
+}
+
+bool KernelView::named_outside_trash(Ino ino) {
+  std::lock_guard lock(mutex_of(ino));
+  const Known* known = find(ino);
+  return known != nullptr && known->has_attr && !known->in_trash;
+}
+
 bool KernelView::knows(Ino ino, const meta::Attr& attr) {
   std::lock_guard lock(mutex_of(ino));
   const Known* known = find(ino);

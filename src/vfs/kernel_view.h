@@ -23,6 +23,10 @@ class KernelView {
 
   // True if the kernel was last told just these.
   bool knows(Ino ino, const meta::Attr& attr);
+  // The inode was found by a name, in the trash or outside.
+  void named(Ino ino, bool in_trash);
+  // True if the last name by which the kernel found the inode lies outside the trash.
+  bool named_outside_trash(Ino ino);
 
   // The file is being opened with these attributes. True if the kernel's pages show this version; otherwise
   // it drops them now and fills them with this one.
@@ -51,6 +55,7 @@ class KernelView {
     Ino ino = 0;
     bool has_attr = false;
     bool has_pages = false;
+    bool in_trash = false;
     Version attr;
     Version pages;
   };

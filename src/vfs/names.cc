@@ -32,12 +32,7 @@ Result<EntryReply> VolumeFileSystem::lookup(const Caller& caller, Ino parent, st
     if (node.error().code != ENOENT || options_.negative_ttl == Duration{0}) return fail(node.error());
     return EntryReply{.entry_ttl = changes_.since(dir, moment) ? Duration{0} : options_.negative_ttl};
   }
-  if (!changes_.since(node->ino, moment))
-    return entry_reply(dir, node->ino, node->attr, moment, data_.pending(node->ino));
-  // Perhaps data was committed between the engine's answer and now: the answer lacks it, and it is not
-  // pending any more.
-  const AttrReply now = TRY(getattr(caller, outer(node->ino), {}));
-  return EntryReply{.ino = now.ino, .attr = now.attr, .attr_ttl = now.attr_ttl};
+  return found_entry(caller, dir, *node, moment);
 }
 
 // The answer to an operation that has made an entry.
@@ -79,9 +74,11 @@ Result<EntryReply> VolumeFileSystem::link(const Caller& caller, Ino ino, Ino new
   const Pending pending = data_.pending(ino);
   const meta::Node node = TRY(meta_.link(caller, ino, dir, new_name));
   changes_.mark(dir);
-  changed(ino, node.attr);
+  changed(ino, node.attr, meta::field::nlink | meta::field::parent);
   kernel_.moved_ctime(ino, node.attr);
-  return entry_reply(dir, ino, node.attr, changes_.now(), pending);
+  const AttrReply self = changed_reply(ino, node.attr, pending);
+  return EntryReply{
+      .ino = self.ino, .attr = self.attr, .entry_ttl = entry_ttl(node.attr), .attr_ttl = self.attr_ttl};
 }
 
 Status VolumeFileSystem::unlink(const Caller& caller, Ino parent, std::string_view name) {
@@ -112,7 +109,7 @@ Status VolumeFileSystem::rename(const Caller& caller, Ino parent, std::string_vi
   changes_.mark(inner(new_parent));
   if (renamed.replaced != 0) changes_.mark(renamed.replaced);
   if (renamed.moved.ino != 0) {
-    changed(renamed.moved.ino, renamed.moved.attr);
+    changed(renamed.moved.ino, renamed.moved.attr, meta::field::nlink | meta::field::parent);
     kernel_.moved_ctime(renamed.moved.ino, renamed.moved.attr);
   }
   return {};

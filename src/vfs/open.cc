@@ -19,21 +19,47 @@ OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   return {.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
 }
 
+// Whether an open failed with `code`, or met the trash, because another client has removed or replaced the
+// file since the kernel found its name. With ESTALE the kernel looks the name up again.
+bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
+  if (handles_.inode(ino)) return false;  // then it may be meant, by /proc/self/fd
+  if (code == ENOENT) return true;
+  if (code != EPERM || !kernel_.named_outside_trash(ino)) return false;
+  const auto now = meta_.getattr(ino);
+  return now && is_trash(now->parent);
+}
+
 Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flags, bool kill_suidgid) {
   if (is_internal(ino)) return open_internal(caller, ino, flags);
-  const uint64_t moment = changes_.now();
-  Attr attr = TRY(meta_.open(caller, ino, flags));
+  uint64_t moment = changes_.now();
+  Result<Attr> found = meta_.open(caller, ino, flags);
+  if (!found && removed_by_others(ino, found.error().code)) return fail(ESTALE);
+  Attr attr = TRY(std::move(found));
+  if (is_trash(attr.parent) && removed_by_others(ino, EPERM)) {
+    meta_.close(ino);
+    return fail(ESTALE);
+  }
   learn(ino, attr, moment);
+  // The handle comes first, so that what is committed from here on reaches it.
+  const auto handle = handles_.add_file(ino, attr, flags);
+  const auto give_up = [&](const Error& error) {
+    handles_.remove(handle->id, ino);
+    meta_.close(ino);
+    return fail(error);
+  };
   if (flags & O_TRUNC) {
-    Result<Attr> truncated = truncate(caller, ino, 0, true, kill_suidgid);
-    if (!truncated) {
-      meta_.close(ino);
-      return fail(std::move(truncated).error());
-    }
+    const auto truncated = truncate(caller, ino, 0, true, kill_suidgid);
+    if (!truncated) return give_up(truncated.error());
     attr = *truncated;
+  } else if (changes_.since(ino, moment)) {  // perhaps before the handle was there
+    moment = changes_.now();
+    const auto now = meta_.getattr(ino, caller.interrupt);
+    if (!now) return give_up(now.error());
+    attr = *now;
+    learn(ino, attr, moment);
   }
   const Pending pending = data_.pending(ino);
-  OpenReply reply = opened(ino, attr, flags);
+  OpenReply reply{.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
   if (!reply.keep_cache)
     data_.invalidate(ino);  // what is wrong with the kernel's pages is wrong with slice lists too
   reply.stale_attr = !kernel_.knows(ino, with_pending(attr, pending, pending));
@@ -63,8 +89,7 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
     const AttrReply now = TRY(getattr(caller, node.ino, reply->handle));
     node.attr = now.attr;
   }
-  return CreateReply{.entry = entry_reply(dir, node.ino, node.attr, moment, data_.pending(node.ino)),
-                     .open = *reply};
+  return CreateReply{.entry = TRY(found_entry(caller, dir, node, moment)), .open = *reply};
 }
 
 // The open part of a create. The kernel takes the answer for a new regular file and asks no permission, so we

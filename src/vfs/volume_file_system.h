@@ -126,13 +126,18 @@ class VolumeFileSystem : public FileSystem {
   // `moment` and `before` were taken before `attr` was read.
   AttrReply attr_reply(Ino ino, const Attr& attr, uint64_t moment, const Pending& before);
   EntryReply entry_reply(Ino parent, Ino ino, const Attr& attr, uint64_t moment, const Pending& before);
-  // For an answer to this client's own change, which is newer than anything.
+  // For a node that lookup or create found at `moment`: asked again where data was committed since.
+  Result<EntryReply> found_entry(const Caller& caller, Ino parent, const meta::Node& node, uint64_t moment);
+  // For a node that this client made.
   EntryReply fresh_entry(const meta::Node& node);
   Duration entry_ttl(const Attr& attr) const;
   // Compares with what was known: a foreign change makes cached slice lists and pages wrong.
   void learn(Ino ino, const Attr& attr, uint64_t moment);
-  // After this client's own change is committed.
-  void changed(Ino ino, const Attr& attr);
+  // After this client's own change of `fields` (and the ctime) is committed. Answers of commits don't come in
+  // the order of the commits: what the others changed is left to them.
+  void changed(Ino ino, const Attr& attr, meta::Fields fields);
+  // The answer to a change that left the data alone. `before` was taken before the change.
+  AttrReply changed_reply(Ino ino, const Attr& attr, const Pending& before);
   void changed_by_others(Ino ino);
   void found_before_commit(Ino ino, const Attr& before);
   void committed(const MetaCatalog::Committed& commit);
@@ -153,6 +158,7 @@ class VolumeFileSystem : public FileSystem {
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino) const;
   Result<OpenReply> open_present(const Caller& caller, const meta::Node& node, int flags);
   OpenReply opened(Ino ino, const Attr& attr, int flags);
+  bool removed_by_others(Ino ino, int code);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
   // EIO through a handle whose locks were lost: others may have changed, or locked, what it relies on.

@@ -40,7 +40,7 @@ Result<std::vector<std::string>> VolumeFileSystem::listxattr(const Caller& calle
   std::vector<std::string> names = TRY(meta_.listxattr(caller, inner(ino)));
   std::erase_if(names, [&](const std::string& name) { return acl_kind(name) || !xattr_enabled(name); });
   if (meta_.volume()->enable_acl) {
-    const Attr attr = TRY(meta_.getattr(inner(ino)));
+    const Attr attr = TRY(meta_.getattr(inner(ino), caller.interrupt));
     if (attr.access_acl != 0) names.emplace_back(kAccessAcl);
     if (attr.default_acl != 0) names.emplace_back(kDefaultAcl);
   }

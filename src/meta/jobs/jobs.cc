@@ -140,8 +140,9 @@ void Jobs::run_shared_jobs() {
     take_turn(Counter::last_cleanup_trash, kHour, "clean up of the trash", [&]() -> Status {
       int64_t now = meta_.clock_.now().sec;
       int64_t days = meta_.volume()->trash_days;
-      TRY(meta_.clean_trash(Time{now - days * kDay - 2 * kHour, 0}));
-      return meta_.clean_delayed_slices(Time{now - days * kDay, 0});
+      Status emptied = meta_.clean_trash(Time{now - days * kDay - 2 * kHour, 0});
+      Status freed = meta_.clean_delayed_slices(Time{now - days * kDay, 0});
+      return emptied ? freed : emptied;
     });
   }
 }

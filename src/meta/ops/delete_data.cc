@@ -50,15 +50,20 @@ Status drop_chunks(Transaction& tx, const std::vector<ChunkKey>& keys,
 void Meta::delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices) {
   if (options_.max_deletes == 0 || !data_.delete_slice || slices.empty()) return;
   std::vector<SliceRefRead> refs;
-  Status done = store_->read([&](Transaction& tx) -> Status {
-    std::vector<SliceRefRead*> asked;
-    for (const auto& [id, size] : slices) asked.push_back(&tx.ask(SliceRefRead{id, size, {}}));
-    TRY(tx.fetch());
-    for (const SliceRefRead* ref : asked) {
-      if (ref->refs && *ref->refs <= 0) refs.push_back(*ref);
-    }
-    return {};
-  });
+  Status done = store_->read(
+      [&](Transaction& tx) -> Status {
+        std::vector<SliceRefRead*> asked;
+        for (const auto& [id, size] : slices) asked.push_back(&tx.ask(SliceRefRead{id, size, {}}));
+        TRY(tx.fetch());
+        for (const SliceRefRead* ref : asked) {
+          if (ref->refs && *ref->refs <= 0) refs.push_back(*ref);
+        }
+        return {};
+      },
+      {});
+  // What freed the slices must be on disk first: after a power loss the old records would name objects that
+  // are gone.
+  if (done && !refs.empty()) done = store_->sync();
   for (const SliceRefRead& ref : refs) {
     if (!done) break;
     done = data_.delete_slice(ref.id, ref.size);

@@ -6,14 +6,16 @@
 namespace cider::meta {
 namespace {
 
-Result<Attr> read_attr(Store& store, Ino ino) {
+Result<Attr> read_attr(Store& store, Ino ino, const std::stop_token& stop) {
   std::optional<Attr> value;
-  TRY(store.read([&](Transaction& tx) -> Status {
-    auto& read = tx.attr(ino, field::all);
-    TRY(tx.fetch());
-    value = read.value;
-    return {};
-  }));
+  TRY(store.read(
+      [&](Transaction& tx) -> Status {
+        auto& read = tx.attr(ino, field::all);
+        TRY(tx.fetch());
+        value = read.value;
+        return {};
+      },
+      stop));
   if (value) return *value;
   if (ino != kTrashIno) return fail(ENOENT);
   // A volume that was made without a trash still shows its folder.
@@ -28,52 +30,56 @@ Result<Attr> read_attr(Store& store, Ino ino) {
 
 }  // namespace
 
-Result<Attr> Meta::getattr(Ino ino) {
+Result<Attr> Meta::getattr(Ino ino, const std::stop_token& stop) {
   const OpTimer<"GetAttr"> timer;
-  return read_attr(*store_, ino);
+  return read_attr(*store_, ino, stop);
 }
 
 Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view name) {
   const OpTimer<"Lookup"> timer;
   if (caller.check_permission) TRY(access(caller, parent, kExecute));
-  if (name == ".") return Node{parent, TRY(getattr(parent))};
+  if (name == ".") return Node{parent, TRY(getattr(parent, caller.interrupt))};
   if (name == "..") {
-    Attr dir = TRY(getattr(parent));
+    Attr dir = TRY(getattr(parent, caller.interrupt));
     if (!dir.is_dir()) return fail(ENOTDIR);
-    return Node{dir.parent, TRY(getattr(dir.parent))};
+    return Node{dir.parent, TRY(getattr(dir.parent, caller.interrupt))};
   }
   if (name.size() > kMaxName) return fail(ENAMETOOLONG);
   if (parent == kRootIno && name == ".trash") return Node{kTrashIno, TRY(getattr(kTrashIno))};
   Node node;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& found = tx.lookup(parent, name, field::all);
-    TRY(tx.fetch());
-    if (!found.value) return fail(ENOENT);
-    // An entry without its inode is a crash of an older client; it can still be removed by name.
-    if (!found.attr)
-      return fail(ENOENT,
-                  "entry " + std::string(name) + " of directory " + std::to_string(parent) + " dangles");
-    node = Node{found.value->ino, *found.attr};
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& found = tx.lookup(parent, name, field::all);
+        TRY(tx.fetch());
+        if (!found.value) return fail(ENOENT);
+        // An entry without its inode is a crash of an older client; it can still be removed by name.
+        if (!found.attr)
+          return fail(ENOENT,
+                      "entry " + std::string(name) + " of directory " + std::to_string(parent) + " dangles");
+        node = Node{found.value->ino, *found.attr};
+        return {};
+      },
+      caller.interrupt));
   return node;
 }
 
-Result<std::string> Meta::readlink(const Caller&, Ino ino) {
+Result<std::string> Meta::readlink(const Caller& caller, Ino ino) {
   const OpTimer<"ReadLink"> timer;
   std::string target;
   Attr attr;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& inode = tx.attr(ino, field::all);
-    auto& link = tx.ask(SymlinkRead{ino, {}});
-    TRY(tx.fetch());
-    if (!inode.value) return fail(ENOENT);
-    if (!inode.value->is_symlink()) return fail(EINVAL);
-    if (!link.target) return fail(EIO, "symlink " + std::to_string(ino) + " has no target");
-    target = *link.target;
-    attr = *inode.value;
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& inode = tx.attr(ino, field::all);
+        auto& link = tx.ask(SymlinkRead{ino, {}});
+        TRY(tx.fetch());
+        if (!inode.value) return fail(ENOENT);
+        if (!inode.value->is_symlink()) return fail(EINVAL);
+        if (!link.target) return fail(EIO, "symlink " + std::to_string(ino) + " has no target");
+        target = *link.target;
+        attr = *inode.value;
+        return {};
+      },
+      caller.interrupt));
   (void)touch_atime(ino, attr);  // a lost access time is no reason to fail
   return target;
 }

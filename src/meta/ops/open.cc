@@ -38,7 +38,7 @@ Result<Attr> Meta::open(const Caller& caller, Ino ino, int flags) {
   open_files_.open(ino);
   Attr attr;
   Status opened = [&]() -> Status {
-    attr = TRY(getattr(ino));
+    attr = TRY(getattr(ino, caller.interrupt));
     bool checks = caller.check_permission || attr.flags != 0 || attr.parent > kTrashIno;
     if (!checks) return {};
     return evaluate(caller, [&](OpEnv& env) { return check_open(env, attr, flags); });

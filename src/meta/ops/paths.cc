@@ -13,18 +13,20 @@ constexpr int kMaxDepth = 10'000;
 
 Result<std::map<Ino, uint32_t>> Meta::parents(Ino ino) {
   std::map<Ino, uint32_t> out;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& inode = tx.attr(ino, field::all);
-    auto& holders = tx.ask(ParentsRead{ino, {}});
-    TRY(tx.fetch());
-    if (!inode.value) return fail(ENOENT);
-    if (inode.value->parent != 0) {
-      out[inode.value->parent] = 1;
-    } else {
-      out = holders.parents;
-    }
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& inode = tx.attr(ino, field::all);
+        auto& holders = tx.ask(ParentsRead{ino, {}});
+        TRY(tx.fetch());
+        if (!inode.value) return fail(ENOENT);
+        if (inode.value->parent != 0) {
+          out[inode.value->parent] = 1;
+        } else {
+          out = holders.parents;
+        }
+        return {};
+      },
+      {}));
   return out;
 }
 

@@ -138,16 +138,19 @@ Status wait_op(Transaction& tx, const OpEnv& env, Ino ino, uint64_t owner, const
 Result<PlockRange> Meta::getlk(Ino ino, uint64_t owner, const PlockRange& range) {
   PlockRange answer = range;
   answer.kind = LockKind::unlock;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& locks = tx.ask(PlocksRead{ino, {}});
-    TRY(tx.fetch());
-    LockHolder other;
-    const PlockRange* conflict = find_conflict(locks.table, LockHolder{session_id(), owner}, range, &other);
-    if (!conflict) return {};
-    answer = *conflict;
-    if (other.sid != session_id()) answer.pid = 0;  // another machine's process number says nothing here
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& locks = tx.ask(PlocksRead{ino, {}});
+        TRY(tx.fetch());
+        LockHolder other;
+        const PlockRange* conflict =
+            find_conflict(locks.table, LockHolder{session_id(), owner}, range, &other);
+        if (!conflict) return {};
+        answer = *conflict;
+        if (other.sid != session_id()) answer.pid = 0;  // another machine's process number says nothing here
+        return {};
+      },
+      {}));
   return answer;
 }
 

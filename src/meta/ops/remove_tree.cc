@@ -1,4 +1,5 @@
 // rmr: removes a tree entry by entry, depth first, with bounded memory; also how the trash is emptied.
+#include "base/log.h"
 #include "meta/ops/env.h"
 
 namespace cider::meta {
@@ -59,23 +60,37 @@ Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name
   return {};
 }
 
+// An entry that cannot be removed (immutable, damaged) must not keep the others for ever: it stays, is told,
+// and the rest goes.
+Status Meta::empty_trash_folder(Ino folder) {
+  const Caller root;
+  std::atomic<uint64_t> removed{0};
+  DirCursor cursor;
+  while (!cursor.at_end) {
+    for (const ListedEntry& entry : TRY(list_dir(folder, &cursor, kPage, false))) {
+      Status gone = remove_tree(root, folder, entry.name, true, &removed);
+      if (!gone && gone.error().code == ENOENT) {  // its inode is missing: the name may still go
+        auto name_gone = unlink(root, folder, entry.name, true);
+        gone = name_gone || name_gone.error().code == ENOENT ? Status{} : fail(name_gone.error());
+      }
+      if (gone) continue;
+      const int code = gone.error().code;
+      if (code != EPERM && code != EACCES && code != EIO) return gone;
+      log::warning("trash: " + entry.name + " stays: " + gone.error().to_string());
+    }
+  }
+  return {};
+}
+
 Status Meta::clean_trash(Time before) {
   DirCursor cursor;
-  Caller root;
+  const Caller root;
   while (!cursor.at_end) {
     for (const ListedEntry& folder : TRY(list_dir(kTrashIno, &cursor, kPage, false))) {
       Time hour;
       if (!parse_trash_folder_name(folder.name, &hour) || hour >= before) continue;
-      std::atomic<uint64_t> removed{0};
       // Not by remove_tree of the folder itself: nobody may remove from `.trash` but this job.
-      DirCursor inner;
-      while (true) {
-        inner = DirCursor{};
-        std::vector<ListedEntry> page = TRY(list_dir(folder.entry.ino, &inner, kPage, false));
-        if (page.empty()) break;
-        for (const ListedEntry& entry : page)
-          TRY(remove_tree(root, folder.entry.ino, entry.name, true, &removed));
-      }
+      TRY(empty_trash_folder(folder.entry.ino));
       auto gone = rmdir(root, kTrashIno, folder.name, true);
       if (!gone && gone.error().code != ENOENT && gone.error().code != ENOTEMPTY)
         return fail(std::move(gone).error());

@@ -24,12 +24,14 @@ Result<Ino> Meta::trash_folder() {
 
 Result<Ino> Meta::make_trash_folder(const std::string& name) {
   std::optional<Ino> present;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& entry = tx.entry(kTrashIno, name);
-    TRY(tx.fetch());
-    if (entry.value) present = entry.value->ino;
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& entry = tx.entry(kTrashIno, name);
+        TRY(tx.fetch());
+        if (entry.value) present = entry.value->ino;
+        return {};
+      },
+      {}));
   if (present) return *present;
 
   // Where a number is in use the counter was rolled back: ever larger steps bring it forward.

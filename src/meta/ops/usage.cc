@@ -11,13 +11,15 @@ Result<VolumeUsage> Meta::usage() {
   const OpTimer<"StatFS"> timer;
   uint64_t space = 0;
   uint64_t inodes = 0;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& used = tx.ask(UsageRead{});
-    TRY(tx.fetch());
-    space = std::max<int64_t>(used.space, 0);
-    inodes = std::max<int64_t>(used.inodes, 0);
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& used = tx.ask(UsageRead{});
+        TRY(tx.fetch());
+        space = std::max<int64_t>(used.space, 0);
+        inodes = std::max<int64_t>(used.inodes, 0);
+        return {};
+      },
+      {}));
   std::shared_ptr<const Volume> volume = this->volume();
   VolumeUsage out;
   if (volume->capacity > 0) {

@@ -51,8 +51,10 @@ Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, boo
   if (colon == std::string_view::npos && !url.empty())
     return open_redis("redis://" + std::string(url), read_only);
   if (scheme == "memory" || scheme == "memkv") return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
-  return fail(EINVAL, "META URL '" + std::string(url) +
-                          "' is of no supported engine; use sqlite3://PATH, redis[s]://HOST:PORT/DB or unix:///SOCKET?db=DB");
+  return fail(
+      EINVAL,
+      "META URL '" + std::string(url) +
+          "' is of no supported engine; use sqlite3://PATH, redis[s]://HOST:PORT/DB or unix:///SOCKET?db=DB");
 }
 
 Result<Volume> load_volume(Store& store) {

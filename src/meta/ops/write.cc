@@ -78,12 +78,14 @@ Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice
 Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
   const OpTimer<"Read"> timer;
   std::string records;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& chunk = tx.ask(ChunkRead{ino, index, false, {}});
-    TRY(tx.fetch());
-    records = std::move(chunk.records);
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& chunk = tx.ask(ChunkRead{ino, index, false, {}});
+        TRY(tx.fetch());
+        records = std::move(chunk.records);
+        return {};
+      },
+      {}));
   auto slices = decode_slices(records);
   if (!slices) {
     return fail(EIO, "chunk " + std::to_string(index) + " of inode " + std::to_string(ino) + ": " +

@@ -25,29 +25,33 @@ void touch_ctime(Transaction& tx, const OpEnv& env, Ino ino) {
 
 }  // namespace
 
-Result<std::string> Meta::getxattr(const Caller&, Ino ino, std::string_view name) {
+Result<std::string> Meta::getxattr(const Caller& caller, Ino ino, std::string_view name) {
   const OpTimer<"GetXattr"> timer;
   TRY(check_xattr_name(name));
   std::string value;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& xattr = tx.ask(XattrRead{ino, std::string(name), {}});
-    TRY(tx.fetch());
-    if (!xattr.value) return fail(ENODATA);
-    value = *xattr.value;
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& xattr = tx.ask(XattrRead{ino, std::string(name), {}});
+        TRY(tx.fetch());
+        if (!xattr.value) return fail(ENODATA);
+        value = *xattr.value;
+        return {};
+      },
+      caller.interrupt));
   return value;
 }
 
-Result<std::vector<std::string>> Meta::listxattr(const Caller&, Ino ino) {
+Result<std::vector<std::string>> Meta::listxattr(const Caller& caller, Ino ino) {
   const OpTimer<"ListXattr"> timer;
   std::vector<std::string> names;
-  TRY(store_->read([&](Transaction& tx) -> Status {
-    auto& xattrs = tx.ask(XattrNamesRead{ino, {}});
-    TRY(tx.fetch());
-    names = xattrs.names;
-    return {};
-  }));
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& xattrs = tx.ask(XattrNamesRead{ino, {}});
+        TRY(tx.fetch());
+        names = xattrs.names;
+        return {};
+      },
+      caller.interrupt));
   return names;
 }
 

@@ -108,8 +108,9 @@ class Store {
   // read set bears out. Writes nothing when it answers an error. EINTR if `stop` is requested before it was
   // begun.
   virtual Status run(Operation operation, std::stop_token stop) = 0;
-  // Runs an operation that only reads. Each fetch() is answered at one instant, without hints.
-  virtual Status read(Operation operation) = 0;
+  // Runs an operation that only reads. Each fetch() is answered at one instant, without hints. EINTR if
+  // `stop` is requested while the engine is away.
+  virtual Status read(Operation operation, std::stop_token stop) = 0;
   // Everything committed before survives a power loss after this.
   virtual Status sync() = 0;
 

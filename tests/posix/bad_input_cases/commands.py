@@ -128,7 +128,11 @@ def mount_points():
         volume.unmount()
         (volume.point / "something").unlink()
         volume.mount()
-        refused(volume, "mount", "-d", *log, volume.url, volume.point, says=["mounted there already"])
+        again = volume.run("mount", "-d", *log, volume.url, volume.point)
+        expect("mounted there already" in again.stderr + again.stdout, again.stderr)
+        expect(len(volume.pids()) == 1, "the volume was mounted twice on one place")
+        with new_volume() as other:
+            refused(other, "mount", "-d", *log, other.url, volume.point, says=["mounted there already"])
         works(volume)
         for pid in volume.pids():
             os.kill(pid, 9)

@@ -120,7 +120,7 @@ Status MemoryStore::run(Operation operation, std::stop_token stop) {
   }
 }
 
-Status MemoryStore::read(Operation operation) {
+Status MemoryStore::read(Operation operation, std::stop_token) {
   Reader reader(*this, true);
   Transaction tx(reader);
   return operation(tx);
@@ -254,8 +254,7 @@ Result<std::vector<DeletedFile>> MemoryStore::deleted_files(int64_t before, size
 Result<std::vector<uint32_t>> MemoryStore::chunks_of(Ino ino, uint64_t) {
   std::lock_guard lock(mutex_);
   std::vector<uint32_t> out;
-  for (auto it = tables_->chunks.lower_bound({ino, 0});
-       it != tables_->chunks.end() && it->first.first == ino;
+  for (auto it = tables_->chunks.lower_bound({ino, 0}); it != tables_->chunks.end() && it->first.first == ino;
        ++it) {
     out.push_back(it->first.second);
   }
@@ -297,7 +296,9 @@ class View final : public Store {
   Status destroy_volume() override { return s_.destroy_volume(); }
   Result<bool> has_quotas() override { return s_.has_quotas(); }
   Status run(Operation operation, std::stop_token stop) override { return s_.run(operation, stop); }
-  Status read(Operation operation) override { return s_.read(operation); }
+  Status read(Operation operation, std::stop_token stop) override {
+    return s_.read(operation, std::move(stop));
+  }
   Status sync() override { return s_.sync(); }
   Result<int64_t> counter(Counter c) override { return s_.counter(c); }
   Result<int64_t> add_counter(Counter c, int64_t delta) override { return s_.add_counter(c, delta); }
@@ -316,7 +317,9 @@ class View final : public Store {
   Result<std::vector<DeletedFile>> deleted_files(int64_t b, size_t n) override {
     return s_.deleted_files(b, n);
   }
-  Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override { return s_.chunks_of(ino, length); }
+  Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override {
+    return s_.chunks_of(ino, length);
+  }
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t n) override {
     return s_.unreferenced_slices(n);
   }

@@ -25,6 +25,7 @@ class MemoryStore final : public Store {
     std::function<void()>
         between_reads;  // called before every read, without any lock: others may commit there
     std::function<Status()> before_commit;  // an error here is the commit's answer; nothing is written
+    std::function<Status()> on_sync;        // what sync() answers
   };
 
   MemoryStore() : MemoryStore(Behaviour{}) {}
@@ -44,8 +45,8 @@ class MemoryStore final : public Store {
   Status save_setting(std::string_view setting) override;
   Status destroy_volume() override;
   Status run(Operation operation, std::stop_token stop) override;
-  Status read(Operation operation) override;
-  Status sync() override { return {}; }
+  Status read(Operation operation, std::stop_token stop) override;
+  Status sync() override { return behaviour_.on_sync ? behaviour_.on_sync() : Status{}; }
   Result<int64_t> counter(Counter counter) override;
   Result<int64_t> add_counter(Counter counter, int64_t delta) override;
   Result<uint64_t> highest_id(Counter counter) override;

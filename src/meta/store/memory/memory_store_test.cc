@@ -32,12 +32,14 @@ class MemoryStoreTest : public testing::Test {
 
   uint16_t mode(Ino ino) {
     uint16_t mode = 0;
-    EXPECT_TRUE(store_.read([&](Transaction& tx) -> Status {
-      AttrRead& seen = tx.attr(ino, field::all);
-      TRY(tx.fetch());
-      mode = seen.value->mode;
-      return {};
-    }));
+    EXPECT_TRUE(store_.read(
+        [&](Transaction& tx) -> Status {
+          AttrRead& seen = tx.attr(ino, field::all);
+          TRY(tx.fetch());
+          mode = seen.value->mode;
+          return {};
+        },
+        {}));
     return mode;
   }
 

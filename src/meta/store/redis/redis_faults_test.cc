@@ -108,6 +108,21 @@ TEST_F(RedisFaultTest, WaitingForTheServerEndsWhenTheCallerIsInterrupted) {
   EXPECT_NE(file("never"), 0u);
 }
 
+TEST_F(RedisFaultTest, ReadingEndsWhenTheCallerIsInterrupted) {
+  proxy_.go_away(true);
+  std::stop_source interrupt;
+  Caller caller;
+  caller.interrupt = interrupt.get_token();
+  auto looking = std::async(std::launch::async, [&] { return code_of(a_->lookup(caller, kRootIno, "x")); });
+  auto asking =
+      std::async(std::launch::async, [&] { return code_of(a_->getattr(kRootIno, caller.interrupt)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  interrupt.request_stop();
+  EXPECT_EQ(looking.get(), EINTR);
+  EXPECT_EQ(asking.get(), EINTR);
+  proxy_.go_away(false);
+}
+
 TEST_F(RedisFaultTest, WaitingForTheServerHasALimit) {
   redis::Client client(redis::parse_redis_url(proxy_.url(kDb)).value(), false,
                        std::chrono::milliseconds(100));

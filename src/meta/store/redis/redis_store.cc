@@ -107,7 +107,9 @@ class RedisStore final : public Store {
     TRY(check_writable());
     return transactions_.run(operation, std::move(stop));
   }
-  Status read(Operation operation) override { return transactions_.read(operation); }
+  Status read(Operation operation, std::stop_token stop) override {
+    return transactions_.read(operation, std::move(stop));
+  }
   // As durable as the server is configured to be (appendfsync, replicas): there is no command that asks for
   // more.
   Status sync() override { return {}; }

@@ -194,16 +194,17 @@ class Transactions::Hinted final : public Fetcher {
 // Each flight is one instant, and the truth.
 class Transactions::Asking final : public Fetcher {
  public:
-  explicit Asking(Transactions& owner) : owner_(owner) {}
+  Asking(Transactions& owner, std::stop_token stop) : owner_(owner), stop_(std::move(stop)) {}
   Status fetch(const std::vector<ReadItem*>& items) override {
     std::vector<std::vector<Answer>> answers;
-    TRY(owner_.ask(items, &answers));
+    TRY(owner_.ask(items, &answers, stop_));
     for (size_t i = 0; i < items.size(); ++i) TRY(take_answers(items[i], answers[i]));
     return {};
   }
 
  private:
   Transactions& owner_;
+  const std::stop_token stop_;
 };
 
 Transactions::Transactions(Client& client) : client_(client), slots_key_(random_name()) {}
@@ -257,8 +258,8 @@ Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::v
   return {};
 }
 
-Status Transactions::read(Operation operation) {
-  Asking fetcher(*this);
+Status Transactions::read(Operation operation, std::stop_token stop) {
+  Asking fetcher(*this, std::move(stop));
   Transaction tx(fetcher);
   TRY(operation(tx));
   if (!tx.writes().empty()) return fail(EINVAL, "an operation that only reads has writes");

@@ -21,7 +21,7 @@ class Transactions {
   explicit Transactions(Client& client);
 
   Status run(Operation operation, std::stop_token stop);
-  Status read(Operation operation);
+  Status read(Operation operation, std::stop_token stop);
   uint64_t conflicts() const { return conflicts_; }
   // After the server may have lost what was seen on it.
   void forget_hints() { hints_.clear(); }

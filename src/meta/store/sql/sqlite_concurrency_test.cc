@@ -91,12 +91,14 @@ void hammer(Store& store, unsigned seed, size_t directories, int steps, std::ato
         break;
       default: {
         // One fetch is one instant: an entry and its inode are there together, or not at all.
-        Status status = store.read([&](Transaction& transaction) -> Status {
-          LookupRead& lookup = transaction.lookup(parent, name, field::all);
-          TRY(transaction.fetch());
-          EXPECT_EQ(lookup.value.has_value(), lookup.attr.has_value());
-          return {};
-        });
+        Status status = store.read(
+            [&](Transaction& transaction) -> Status {
+              LookupRead& lookup = transaction.lookup(parent, name, field::all);
+              TRY(transaction.fetch());
+              EXPECT_EQ(lookup.value.has_value(), lookup.attr.has_value());
+              return {};
+            },
+            {});
         ASSERT_TRUE(status) << status.error().to_string();
         continue;
       }
@@ -173,14 +175,16 @@ TEST(SqliteConcurrency, a_fetch_of_several_questions_is_one_instant) {
     }
   });
   for (int i = 0; i < 3000; ++i) {
-    Status status = volume.store->read([&](Transaction& transaction) -> Status {
-      EntryRead& one = transaction.entry(1, "x");
-      for (int between = 0; between < 10; ++between) transaction.attr(1, field::all);
-      EntryRead& two = transaction.entry(2, "x");
-      TRY(transaction.fetch());
-      EXPECT_NE(one.value.has_value(), two.value.has_value());
-      return {};
-    });
+    Status status = volume.store->read(
+        [&](Transaction& transaction) -> Status {
+          EntryRead& one = transaction.entry(1, "x");
+          for (int between = 0; between < 10; ++between) transaction.attr(1, field::all);
+          EntryRead& two = transaction.entry(2, "x");
+          TRY(transaction.fetch());
+          EXPECT_NE(one.value.has_value(), two.value.has_value());
+          return {};
+        },
+        {});
     ASSERT_TRUE(status);
   }
   stop = true;
@@ -325,11 +329,13 @@ void fill_the_disk(const std::string& path) {
   }
   if (refused != 4) _exit(12);
   // Reading goes on.
-  Status status = store->read([](Transaction& transaction) -> Status {
-    AttrRead& attr = transaction.attr(100, field::all);
-    TRY(transaction.fetch());
-    return attr.value ? Status() : fail(ENOENT);
-  });
+  Status status = store->read(
+      [](Transaction& transaction) -> Status {
+        AttrRead& attr = transaction.attr(100, field::all);
+        TRY(transaction.fetch());
+        return attr.value ? Status() : fail(ENOENT);
+      },
+      {});
   _exit(status ? 0 : 13);
 }
 

@@ -1,6 +1,17 @@
 #include "meta/store/sql/sqlite_pool.h"
 
+#include <cerrno>
+
 namespace cider::meta::sqlite {
+
+ReaderPool::ReaderPool(std::string path, Connection::Options options, size_t limit)
+    : path_(std::move(path)), options_(options), slots_(limit) {
+  ::sem_init(&free_, 0, static_cast<unsigned>(limit));
+}
+
+ReaderPool::~ReaderPool() {
+  ::sem_destroy(&free_);
+}
 
 Result<ReaderPool::Lease> ReaderPool::acquire() {
   Slot* slot = take();
@@ -11,7 +22,8 @@ Result<ReaderPool::Lease> ReaderPool::acquire() {
 
 // The semaphore promises a free slot to everyone it lets pass; another may be quicker at the one looked at.
 ReaderPool::Slot* ReaderPool::take() {
-  free_.acquire();
+  while (::sem_wait(&free_) != 0 && errno == EINTR) {
+  }
   for (;;) {
     for (Slot& slot : slots_) {
       if (!slot.busy.load(std::memory_order_relaxed) &&
@@ -24,7 +36,7 @@ ReaderPool::Slot* ReaderPool::take() {
 
 void ReaderPool::give_back(Slot& slot) {
   slot.busy.store(false, std::memory_order_release);
-  free_.release();
+  ::sem_post(&free_);
 }
 
 }  // namespace cider::meta::sqlite

@@ -1,9 +1,10 @@
 // Connections for reading, opened when needed and kept.
 #pragma once
 
+#include <semaphore.h>
+
 #include <atomic>
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,8 +19,9 @@ namespace cider::meta::sqlite {
 // and a thread that loses its core while it holds one makes all others sleep and wake.
 class ReaderPool {
  public:
-  ReaderPool(std::string path, Connection::Options options, size_t limit)
-      : path_(std::move(path)), options_(options), slots_(limit), free_(static_cast<ptrdiff_t>(limit)) {}
+  ReaderPool(std::string path, Connection::Options options, size_t limit);
+  ~ReaderPool();
+  ReaderPool(const ReaderPool&) = delete;
 
  private:
   struct alignas(64) Slot {
@@ -53,7 +55,7 @@ class ReaderPool {
   const std::string path_;
   const Connection::Options options_;
   std::vector<Slot> slots_;  // the first are taken first: their caches are warm
-  std::counting_semaphore<> free_;
+  ::sem_t free_;             // libstdc++ 12 loses wake-ups of its counting_semaphore
 };
 
 }  // namespace cider::meta::sqlite

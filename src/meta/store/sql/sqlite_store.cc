@@ -103,7 +103,7 @@ class SqliteStore final : public Store {
         std::move(stop));
   }
 
-  Status read(Operation operation) override {
+  Status read(Operation operation, std::stop_token) override {
     ReaderPool::Lease lease = TRY(readers_.acquire());
     ReaderFetcher fetcher(*lease);
     Transaction transaction(fetcher);

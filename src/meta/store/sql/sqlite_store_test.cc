@@ -94,10 +94,12 @@ TEST(SqliteStore, a_damaged_file_is_an_error_not_a_crash) {
   if (!store) return;  // found at once
   bool failed = false;
   for (Ino ino = 1; ino < 600; ++ino) {
-    Status status = (*store)->read([&](Transaction& transaction) {
-      transaction.attr(ino, field::all);
-      return transaction.fetch();
-    });
+    Status status = (*store)->read(
+        [&](Transaction& transaction) {
+          transaction.attr(ino, field::all);
+          return transaction.fetch();
+        },
+        {});
     if (!status) failed = true;
   }
   EXPECT_TRUE(failed);
@@ -304,10 +306,12 @@ TEST(SqliteStore, chunks) {
   ASSERT_TRUE(write(store, ReplaceSlices{7, 0, b + b, ""}, DeleteChunk{7, 3}));
   EXPECT_EQ(store.chunks_of(7, 0).value(), std::vector<uint32_t>{9});
   alter(volume.path, "UPDATE jfs_chunk SET slices=x'0102'");
-  Status damaged = store.read([](Transaction& transaction) {
-    transaction.ask(ChunkRead{7, 9, false, {}});
-    return transaction.fetch();
-  });
+  Status damaged = store.read(
+      [](Transaction& transaction) {
+        transaction.ask(ChunkRead{7, 9, false, {}});
+        return transaction.fetch();
+      },
+      {});
   EXPECT_EQ(code_of(damaged), EIO);
 }
 

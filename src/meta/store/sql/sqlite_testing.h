@@ -94,7 +94,7 @@ Item ask(Store& store, const Item& question) {
     answers[i] = item;
     return {};
   };
-  Status read = store.read(operation);
+  Status read = store.read(operation, {});
   EXPECT_TRUE(read) << read.error().to_string();
   i = 1;
   Status run = store.run(operation, {});

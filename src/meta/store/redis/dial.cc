@@ -65,11 +65,7 @@ Result<UniqueFd> connect_tcp(const Address& to, milliseconds limit) {
 Result<std::unique_ptr<Socket>> dial(const RedisUrl& url, const Address& address) {
   auto fd = address.is_unix() ? connect_unix(address.host, url.dial_timeout)
                               : connect_tcp(address, url.dial_timeout);
-  if (!fd) {
-    const Error& error = fd.error();
-    return fail(error.code,
-                "connect to " + address.to_string() + (error.message.empty() ? "" : ": " + error.message));
-  }
+  if (!fd) return fail(fd.error().code, "connect to " + address.to_string() + ": " + fd.error().to_string());
   const Timeouts timeouts{url.read_timeout, url.write_timeout};
   if (!url.tls) return plain_socket(*std::move(fd), timeouts);
   return tls_socket(*std::move(fd), timeouts, *url.tls, address.host, url.dial_timeout);

@@ -233,6 +233,32 @@ TEST(DataPathFault, EqualFetchesAreOneAndSurviveTheInterruptOfTheFirst) {
   EXPECT_EQ(h.store.calls(Op::get), 2);
 }
 
+// A reader that is still busy with its first block counts on somebody else's fetch of the second.
+TEST(DataPathFault, AReaderIsNotInterruptedWithTheOneWhoseFetchItPlannedToUse) {
+  Harness h;
+  std::string text = pattern(2 * kBlock);
+  ASSERT_TRUE(h.write(kIno, 0, text));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::get}; });
+  std::stop_source stop;
+  std::atomic<int> interrupted{-1};
+  std::jthread first(
+      [&] { interrupted = code_of(h.data.read(kIno, 1, 2 * kBlock, kBlock, kBlock, stop.get_token())); });
+  ASSERT_TRUE(eventually([&] { return h.store.hanging() == 1; }));
+  std::atomic<int> answer{-1};
+  std::jthread second([&] {
+    auto bytes = h.read(kIno, 0, 2 * kBlock, 2);
+    EXPECT_TRUE(!bytes || *bytes == text);
+    answer = code_of(bytes);
+  });
+  ASSERT_TRUE(eventually([&] { return h.store.hanging() == 2; }));
+  stop.request_stop();
+  ASSERT_TRUE(eventually([&] { return interrupted.load() == EINTR; }));
+  h.store.release();
+  ASSERT_TRUE(eventually([&] { return answer.load() != -1; }));
+  EXPECT_EQ(answer, 0);
+}
+
 TEST(DataPathFault, InterruptedReadEnds) {
   Harness h;
   ASSERT_TRUE(h.write(kIno, 0, pattern(1000)));

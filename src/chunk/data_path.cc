@@ -99,6 +99,10 @@ Status DataPath::fsync(Ino ino, std::stop_token stop) {
   return impl_->writer.fsync(impl_->file(ino), std::move(stop));
 }
 
+Status DataPath::sync_metadata(std::move_only_function<Status()> metadata) {
+  return impl_->writer.unsynced().sync_with(std::move(metadata));
+}
+
 void DataPath::flush_in_background(Ino ino) {
   if (auto file = impl_->files.find(ino)) impl_->writer.flush_in_background(file);
 }

@@ -325,6 +325,27 @@ TEST(DataPathFault, FsyncSyncsEachSliceOnceAndAgainAfterAFailure) {
   EXPECT_EQ(h.store.calls(Op::sync), 3);
 }
 
+// Another file's fsync takes this file's records to the disk too.
+TEST(DataPathFault, BlocksAreSyncedBeforeTheirRecordsBecomeDurable) {
+  Harness h;
+  ASSERT_TRUE(h.write(kIno, 0, pattern(2 * kBlock)));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  EXPECT_EQ(h.store.calls(Op::sync), 0);
+  EXPECT_TRUE(h.data.sync_metadata([&]() -> Status {
+    EXPECT_EQ(h.store.calls(Op::sync), 2);
+    h.catalog.set_rule([&](Ino, auto) {
+      EXPECT_EQ(h.store.calls(Op::sync), 3);  // a commit that comes meanwhile is synced before
+      return MemoryCatalog::Verdict{};
+    });
+    EXPECT_TRUE(h.write(kIno + 1, 0, "later"));
+    return h.data.flush(kIno + 1, {});
+  }));
+  h.catalog.set_rule(nullptr);
+  ASSERT_TRUE(h.write(kIno, 0, "later"));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  EXPECT_EQ(h.store.calls(Op::sync), 3);
+}
+
 TEST(DataPathFault, RewriteJoinsPartsAndCleansUpAfterAFailure) {
   Harness h;
   std::string text = pattern(3 * kBlock);

@@ -12,11 +12,13 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <ranges>
 #include <set>
 #include <unordered_set>
 
+#include "base/worker_pool.h"
 #include "object/direct_io.h"
 #include "object/drivers.h"
 #include "object/file_list.h"
@@ -28,6 +30,7 @@ namespace {
 // A directory that is removed again and again while we make it is somebody's mistake, not a reason to spin.
 constexpr int kAttempts = 5;
 constexpr size_t kMaxNameInTemp = 200;
+constexpr int kSyncThreads = 16;
 
 class FileStore final : public ObjectStore {
  public:
@@ -99,6 +102,7 @@ class FileStore final : public ObjectStore {
  private:
   Result<bool> sync_object(const std::string& key);
   Status sync_folders(const std::set<std::string>& of_objects);
+  void in_parallel(size_t count, std::function<void(size_t)> work);
 
   // The object is written anew, or gone.
   void mend(std::string_view key) {
@@ -174,22 +178,47 @@ class FileStore final : public ObjectStore {
   // Objects whose sync failed on the disk. The kernel tells of a lost write once and drops the data, so a
   // later fdatasync that succeeds proves nothing.
   std::set<std::string, std::less<>> broken_;
+  WorkerPool syncs_{"cider-sync", kSyncThreads};
 };
 
+// One after another, each object waits for a commit of the disk's journal of its own; many at once share one.
 // Goes on after an error, so that one bad object doesn't keep the others from the disk.
 Status FileStore::sync(std::span<const std::string> keys) {
+  for (const std::string& key : keys) TRY(check_key(key));
+  std::vector<Result<bool>> there(keys.size());
+  in_parallel(keys.size(), [&](size_t i) { there[i] = sync_object(keys[i]); });
   std::set<std::string> folders;
   Status first;
-  for (const std::string& key : keys) {
-    TRY(check_key(key));
-    if (Result<bool> there = sync_object(key); !there) {
-      if (first) first = fail(there.error());
-    } else if (*there) {
-      folders.insert(parent_of(path_of(key)));
+  for (size_t i = 0; i < keys.size(); i++) {
+    if (!there[i]) {
+      if (first) first = fail(there[i].error());
+    } else if (*there[i]) {
+      folders.insert(parent_of(path_of(keys[i])));
     }
   }
   if (Status status = sync_folders(folders); !status && first) first = status;
   return first;
+}
+
+// Calls work(0) to work(count - 1), here and on the pool's threads. Helpers that come too late find nothing
+// to do.
+void FileStore::in_parallel(size_t count, std::function<void(size_t)> work) {
+  struct Shared {
+    std::function<void(size_t)> work;
+    std::atomic<size_t> next{0};
+    std::atomic<size_t> done{0};
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->work = std::move(work);
+  const auto help = [shared, count] {
+    for (size_t i; (i = shared->next.fetch_add(1)) < count;) {
+      shared->work(i);
+      if (shared->done.fetch_add(1) + 1 == count) shared->done.notify_all();
+    }
+  };
+  for (size_t i = 1; i < std::min<size_t>(count, kSyncThreads); i++) syncs_.submit(help);
+  help();
+  for (size_t done; (done = shared->done.load()) < count;) shared->done.wait(done);
 }
 
 // False if it is not there: deleted meanwhile, nothing to keep.

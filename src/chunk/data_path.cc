@@ -157,6 +157,7 @@ Status DataPath::flush_all(std::chrono::milliseconds deadline) {
           fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
     }
   }
+  impl_->writer.unsynced().sync_all();  // an engine that is closed makes its records durable
   return first;
 }
 

@@ -346,6 +346,15 @@ TEST(DataPathFault, BlocksAreSyncedBeforeTheirRecordsBecomeDurable) {
   EXPECT_EQ(h.store.calls(Op::sync), 3);
 }
 
+TEST(DataPathFault, BlocksAreSyncedBeforeTheEngineIsClosed) {
+  Harness h;
+  ASSERT_TRUE(h.write(kIno, 0, "a"));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  ASSERT_TRUE(h.write(kIno + 1, 0, "b"));
+  ASSERT_TRUE(h.data.flush_all(10s));
+  EXPECT_EQ(h.store.calls(Op::sync), 2);
+}
+
 TEST(DataPathFault, RewriteJoinsPartsAndCleansUpAfterAFailure) {
   Harness h;
   std::string text = pattern(3 * kBlock);

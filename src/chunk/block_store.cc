@@ -71,16 +71,19 @@ Status BlockStore::sync(std::span<const SliceRef> slices) {
   // A slice may have 1024 blocks; the keys of all slices at once could be many.
   constexpr size_t kBatch = 4096;
   std::vector<std::string> keys;
+  Status first;
+  const auto sync_keys = [&] {
+    if (Status status = store_.sync(keys); !status && first) first = status;
+    keys.clear();
+  };
   for (const SliceRef& slice : slices) {
     for (uint32_t index = 0; uint32_t length = block_length(layout_, slice.size, index); index++) {
       keys.push_back(block_key(layout_, slice.id, index, length));
     }
-    if (keys.size() < kBatch) continue;
-    TRY(store_.sync(keys));
-    keys.clear();
+    if (keys.size() >= kBatch) sync_keys();
   }
-  if (keys.empty()) return {};
-  return store_.sync(keys);
+  if (!keys.empty()) sync_keys();
+  return first;
 }
 
 }  // namespace cider::chunk

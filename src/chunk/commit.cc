@@ -67,6 +67,7 @@ size_t Writer::batch_size(const FileState& file) const {
 void Writer::commit(const FilePtr& file) {
   while (true) {
     std::vector<NewSlice> slices;
+    UnsyncedSlices::Slices stored;
     size_t batch;
     Time mtime;
     {
@@ -82,12 +83,15 @@ void Writer::commit(const FilePtr& file) {
         const LogEntry& entry = file->log[i];
         for (const auto& slice : entry.slices) {
           slices.push_back({entry.index, Slice{slice->pos, slice->id, slice->len, 0, slice->len}});
+          if (file->repeat == 0) stored.push_back({slice->id, slice->len});
         }
         mtime = std::max(mtime, entry.mtime);
       }
       file->in_commit = batch;
       file->records_version++;
     }
+    // Before the record is written, as it may become durable at once.
+    if (unsynced_.add(file->ino, std::move(stored))) (void)unsynced_.sync(file->ino, {});
     Status status = catalog_.commit(file->ino, slices, mtime);
     if (status) {
       commit_succeeded(file, batch);
@@ -108,20 +112,15 @@ void Writer::commit(const FilePtr& file) {
 
 void Writer::commit_succeeded(const FilePtr& file, size_t batch) {
   std::vector<uint32_t> crowded;
-  UnsyncedSlices::Slices stored;
   size_t upkeep;
   {
     std::lock_guard lock(file->mutex);
-    for (size_t i = 0; i < batch; i++) {
-      for (const auto& slice : file->log[i].slices) stored.push_back({slice->id, slice->len});
-      note_records(*file, file->log[i], crowded);
-    }
-    unsynced_.add(file->ino, std::move(stored));
+    for (size_t i = 0; i < batch; i++) note_records(*file, file->log[i], crowded);
     upkeep = pop_entries(*file, batch);
   }
   pressure_.sub(upkeep);
   for (uint32_t index : crowded) catalog_.suggest_compaction(file->ino, index);
-  sync_overflow();
+  unsynced_.sync_overflow();
 }
 
 // Puts committed slices into the cached records of their chunk.
@@ -195,20 +194,6 @@ void Writer::remove_objects(std::vector<BlockStore::SliceRef> slices) {
       }
     }
   });
-}
-
-// Too many slices wait for an fsync that may never come: they are synced now, and need not be remembered any
-// more.
-void Writer::sync_overflow() {
-  while (true) {
-    auto [ino, slices] = unsynced_.take_overflow();
-    if (slices.empty()) return;
-    if (Status status = blocks_.sync(slices); !status) {
-      log::warning("inode " + std::to_string(ino) + ": sync failed: " + status.error().to_string());
-      unsynced_.add(ino, std::move(slices));
-      return;
-    }
-  }
 }
 
 }  // namespace cider::chunk

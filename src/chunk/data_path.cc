@@ -99,6 +99,10 @@ Status DataPath::fsync(Ino ino, std::stop_token stop) {
   return impl_->writer.fsync(impl_->file(ino), std::move(stop));
 }
 
+Status DataPath::sync_metadata(std::move_only_function<Status()> metadata) {
+  return impl_->writer.unsynced().sync_with(std::move(metadata));
+}
+
 void DataPath::flush_in_background(Ino ino) {
   if (auto file = impl_->files.find(ino)) impl_->writer.flush_in_background(file);
 }
@@ -153,6 +157,7 @@ Status DataPath::flush_all(std::chrono::milliseconds deadline) {
           fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
     }
   }
+  impl_->writer.unsynced().sync_all();  // an engine that is closed makes its records durable
   return first;
 }
 

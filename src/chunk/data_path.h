@@ -76,7 +76,12 @@ class DataPath {
   // Waits until everything accepted before for `ino` is committed. EINTR leaves the work going on in the
   // background.
   Status flush(Ino ino, std::stop_token stop);
+  // Also waits until it survives a power loss, as far as the store is concerned. An error stays until the
+  // data that the store's disk has failed to keep is gone.
   Status fsync(Ino ino, std::stop_token stop);
+  // Runs `metadata`, which makes committed metadata survive a power loss: of all inodes, whoever asked. So
+  // their blocks are synced before it, lest new records replace old data that was safe and have none.
+  Status sync_metadata(std::move_only_function<Status()> metadata);
   // Starts committing what is left of `ino`, without waiting (RELEASE).
   void flush_in_background(Ino ino);
   bool has_pending(Ino ino) const;

@@ -233,6 +233,32 @@ TEST(DataPathFault, EqualFetchesAreOneAndSurviveTheInterruptOfTheFirst) {
   EXPECT_EQ(h.store.calls(Op::get), 2);
 }
 
+// A reader that is still busy with its first block counts on somebody else's fetch of the second.
+TEST(DataPathFault, AReaderIsNotInterruptedWithTheOneWhoseFetchItPlannedToUse) {
+  Harness h;
+  std::string text = pattern(2 * kBlock);
+  ASSERT_TRUE(h.write(kIno, 0, text));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::get}; });
+  std::stop_source stop;
+  std::atomic<int> interrupted{-1};
+  std::jthread first(
+      [&] { interrupted = code_of(h.data.read(kIno, 1, 2 * kBlock, kBlock, kBlock, stop.get_token())); });
+  ASSERT_TRUE(eventually([&] { return h.store.hanging() == 1; }));
+  std::atomic<int> answer{-1};
+  std::jthread second([&] {
+    auto bytes = h.read(kIno, 0, 2 * kBlock, 2);
+    EXPECT_TRUE(!bytes || *bytes == text);
+    answer = code_of(bytes);
+  });
+  ASSERT_TRUE(eventually([&] { return h.store.hanging() == 2; }));
+  stop.request_stop();
+  ASSERT_TRUE(eventually([&] { return interrupted.load() == EINTR; }));
+  h.store.release();
+  ASSERT_TRUE(eventually([&] { return answer.load() != -1; }));
+  EXPECT_EQ(answer, 0);
+}
+
 TEST(DataPathFault, InterruptedReadEnds) {
   Harness h;
   ASSERT_TRUE(h.write(kIno, 0, pattern(1000)));
@@ -297,6 +323,36 @@ TEST(DataPathFault, FsyncSyncsEachSliceOnceAndAgainAfterAFailure) {
   EXPECT_EQ(h.store.calls(Op::sync), 3);
   EXPECT_TRUE(h.data.fsync(kIno, {}));
   EXPECT_EQ(h.store.calls(Op::sync), 3);
+}
+
+// Another file's fsync takes this file's records to the disk too.
+TEST(DataPathFault, BlocksAreSyncedBeforeTheirRecordsBecomeDurable) {
+  Harness h;
+  ASSERT_TRUE(h.write(kIno, 0, pattern(2 * kBlock)));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  EXPECT_EQ(h.store.calls(Op::sync), 0);
+  EXPECT_TRUE(h.data.sync_metadata([&]() -> Status {
+    EXPECT_EQ(h.store.calls(Op::sync), 2);
+    h.catalog.set_rule([&](Ino, auto) {
+      EXPECT_EQ(h.store.calls(Op::sync), 3);  // a commit that comes meanwhile is synced before
+      return MemoryCatalog::Verdict{};
+    });
+    EXPECT_TRUE(h.write(kIno + 1, 0, "later"));
+    return h.data.flush(kIno + 1, {});
+  }));
+  h.catalog.set_rule(nullptr);
+  ASSERT_TRUE(h.write(kIno, 0, "later"));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  EXPECT_EQ(h.store.calls(Op::sync), 3);
+}
+
+TEST(DataPathFault, BlocksAreSyncedBeforeTheEngineIsClosed) {
+  Harness h;
+  ASSERT_TRUE(h.write(kIno, 0, "a"));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  ASSERT_TRUE(h.write(kIno + 1, 0, "b"));
+  ASSERT_TRUE(h.data.flush_all(10s));
+  EXPECT_EQ(h.store.calls(Op::sync), 2);
 }
 
 TEST(DataPathFault, RewriteJoinsPartsAndCleansUpAfterAFailure) {

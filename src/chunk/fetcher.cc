@@ -62,9 +62,10 @@ Status Fetcher::read(std::span<const SliceRange> wanted, BufferChain& out, bool&
     for (const Use& use : uses) {
       status = finish(use.fetch, stop);
       if (!status) {
-        // Fetches ahead do not try hard.
+        // Fetches ahead do not try hard, and who ran this one may have been interrupted, unlike us.
         std::lock_guard lock(mutex_);
-        again = use.fetch->ahead && status.error().code != EINTR;
+        again = status.error().code == EINTR ? !stop.stop_requested() && !stop_.stop_requested()
+                                             : use.fetch->ahead;
         break;
       }
     }

@@ -49,11 +49,8 @@ Status Writer::wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock,
 }
 
 Status Writer::fsync(const FilePtr& file, std::stop_token stop) {
-  TRY(flush(file, std::move(stop), flush_deadline()));
-  UnsyncedSlices::Slices slices = unsynced_.take(file->ino);
-  Status status = blocks_.sync(slices);
-  if (!status) unsynced_.add(file->ino, std::move(slices));
-  return status;
+  TRY(flush(file, stop, flush_deadline()));
+  return unsynced_.sync(file->ino, std::move(stop));
 }
 
 void Writer::flush_in_background(const FilePtr& file) {

@@ -24,6 +24,7 @@ Writer::Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, 
       pressure_(pressure),
       timer_(timer),
       options_(options),
+      unsynced_([&blocks](std::span<const BlockStore::SliceRef> slices) { return blocks.sync(slices); }),
       uploads_("cider-upload", options.max_uploads),
       commits_("cider-commit", kMostCommits) {}
 

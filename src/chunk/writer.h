@@ -50,6 +50,8 @@ class Writer {
   bool is_gone(const FilePtr& file);
   Monotonic::time_point flush_deadline() const { return Monotonic::now() + options_.flush_timeout; }
 
+  UnsyncedSlices& unsynced() { return unsynced_; }
+
   // Files whose buffered data is not all cut into slices yet.
   std::vector<FilePtr> files_with_open_data();
   void stop();
@@ -84,7 +86,6 @@ class Writer {
   size_t pop_entries(FileState& file, size_t count);
   void note_records(FileState& file, const LogEntry& entry, std::vector<uint32_t>& crowded);
   void remove_objects(std::vector<BlockStore::SliceRef> slices);
-  void sync_overflow();
 
   // flush.cc
   Status wait_for_log(FileState& file, std::unique_lock<std::mutex>& lock, FlushWaiter& waiter,

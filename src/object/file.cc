@@ -12,11 +12,13 @@
 #include <atomic>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <ranges>
 #include <set>
 #include <unordered_set>
 
+#include "base/worker_pool.h"
 #include "object/direct_io.h"
 #include "object/drivers.h"
 #include "object/file_list.h"
@@ -28,6 +30,7 @@ namespace {
 // A directory that is removed again and again while we make it is somebody's mistake, not a reason to spin.
 constexpr int kAttempts = 5;
 constexpr size_t kMaxNameInTemp = 200;
+constexpr int kSyncThreads = 16;
 
 class FileStore final : public ObjectStore {
  public:
@@ -62,6 +65,7 @@ class FileStore final : public ObjectStore {
     const std::string path = path_of(key);
     for (int attempt = 1;; attempt++) {
       Status status = put_once(path, data);
+      if (status) mend(key);
       if (code_of(status) != ENOENT) return status;
       if (attempt == kAttempts) return fail(EIO, status.error().message);
       TRY(make_parents(path));
@@ -71,8 +75,11 @@ class FileStore final : public ObjectStore {
   Status remove(std::string_view key) override {
     TRY(check_key(key));
     const std::string path = path_of(key);
-    if (::unlink(path.c_str()) == 0 || errno == ENOENT || errno == ENOTDIR) return {};
-    return fail_errno("remove " + path);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT && errno != ENOTDIR) {
+      return fail_errno("remove " + path);
+    }
+    mend(key);
+    return {};
   }
 
   Result<ObjectInfo> head(std::string_view key) override {
@@ -93,6 +100,16 @@ class FileStore final : public ObjectStore {
   Status remove_empty_folders(std::string_view folder) override;
 
  private:
+  Result<bool> sync_object(const std::string& key);
+  Status sync_folders(const std::set<std::string>& of_objects);
+  void in_parallel(size_t count, std::function<void(size_t)> work);
+
+  // The object is written anew, or gone.
+  void mend(std::string_view key) {
+    std::lock_guard lock(mutex_);
+    if (auto it = broken_.find(key); it != broken_.end()) broken_.erase(it);
+  }
+
   std::string path_of(std::string_view key) const { return root_ + std::string(key); }
 
   std::unexpected<Error> no_entry(std::string_view key, const std::string& path, const char* what) const {
@@ -158,24 +175,78 @@ class FileStore final : public ObjectStore {
   std::atomic<uint64_t> next_temp_{0};
   std::mutex mutex_;
   std::unordered_set<std::string> durable_;  // directories whose entry in their parent has been synced
+  // Objects whose sync failed on the disk. The kernel tells of a lost write once and drops the data, so a
+  // later fdatasync that succeeds proves nothing.
+  std::set<std::string, std::less<>> broken_;
+  WorkerPool syncs_{"cider-sync", kSyncThreads};
 };
 
+// One after another, each object waits for a commit of the disk's journal of its own; many at once share one.
+// Goes on after an error, so that one bad object doesn't keep the others from the disk.
 Status FileStore::sync(std::span<const std::string> keys) {
-  std::set<std::string, std::greater<>> folders;  // children before parents
-  for (const std::string& key : keys) {
-    TRY(check_key(key));
-    const std::string path = path_of(key);
-    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file && errno == ENOENT) continue;  // deleted meanwhile: nothing to keep
-    if (!file) return fail_errno("open " + path);
-    if (::fdatasync(file.get()) != 0) return fail_errno("sync " + path);
-    folders.insert(parent_of(path));
+  for (const std::string& key : keys) TRY(check_key(key));
+  std::vector<Result<bool>> there(keys.size());
+  in_parallel(keys.size(), [&](size_t i) { there[i] = sync_object(keys[i]); });
+  std::set<std::string> folders;
+  Status first;
+  for (size_t i = 0; i < keys.size(); i++) {
+    if (!there[i]) {
+      if (first) first = fail(there[i].error());
+    } else if (*there[i]) {
+      folders.insert(parent_of(path_of(keys[i])));
+    }
   }
+  if (Status status = sync_folders(folders); !status && first) first = status;
+  return first;
+}
 
+// Calls work(0) to work(count - 1), here and on the pool's threads. Helpers that come too late find nothing
+// to do.
+void FileStore::in_parallel(size_t count, std::function<void(size_t)> work) {
+  struct Shared {
+    std::function<void(size_t)> work;
+    std::atomic<size_t> next{0};
+    std::atomic<size_t> done{0};
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->work = std::move(work);
+  const auto help = [shared, count] {
+    for (size_t i; (i = shared->next.fetch_add(1)) < count;) {
+      shared->work(i);
+      if (shared->done.fetch_add(1) + 1 == count) shared->done.notify_all();
+    }
+  };
+  for (size_t i = 1; i < std::min<size_t>(count, kSyncThreads); i++) syncs_.submit(help);
+  help();
+  for (size_t done; (done = shared->done.load()) < count;) shared->done.wait(done);
+}
+
+// False if it is not there: deleted meanwhile, nothing to keep.
+Result<bool> FileStore::sync_object(const std::string& key) {
+  const std::string path = path_of(key);
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file && errno == ENOENT) {
+    mend(key);
+    return false;
+  }
+  if (!file) return fail_errno("open " + path);
+  {
+    std::lock_guard lock(mutex_);
+    if (broken_.contains(key)) return fail(EIO, "sync " + path + ": failed before");
+  }
+  if (::fdatasync(file.get()) == 0) return true;
+  auto error = fail_errno("sync " + path);
+  std::lock_guard lock(mutex_);
+  broken_.insert(key);
+  return error;
+}
+
+Status FileStore::sync_folders(const std::set<std::string>& of_objects) {
+  std::set<std::string, std::greater<>> folders(of_objects.begin(), of_objects.end());  // children first
   // The folder of an object must be synced each time; those above it only until their entry is known to be
   // durable.
   std::vector<std::string> made_durable;
-  for (const std::string& folder : std::set(folders)) {
+  for (const std::string& folder : of_objects) {
     std::string child = folder;
     while (child.size() > root_.size()) {
       {

@@ -61,8 +61,10 @@ class ObjectStore {
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
                                                size_t limit) = 0;
 
-  // Makes these objects, which put() has stored, survive a power loss. Remote stores acknowledge only durable
-  // objects: nothing to do.
+  // Makes these objects, which put() has stored, survive a power loss. Those that are not there are passed
+  // over. An error (the first one; the other objects are synced all the same) stays: while an object is there
+  // that the disk has failed to keep, syncing it again fails, until it is put again. Remote stores
+  // acknowledge only durable objects: nothing to do.
   virtual Status sync(std::span<const std::string> /*keys*/) { return {}; }
 
   // Removes the folder that keys beginning with `folder` + "/" lie in and those below it, as far as no object

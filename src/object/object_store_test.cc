@@ -275,6 +275,22 @@ TEST_F(FileStoreTest, ModesFollowTheUmask) {
   EXPECT_EQ(st.st_mode & 07777, 0755u);
 }
 
+// Linux reports a lost write once; what it dropped must not count as synced the next time.
+TEST_F(FileStoreTest, AFailedSyncIsRememberedUntilTheObjectIsPutAgain) {
+  ASSERT_TRUE(store_->put("a/good", chain({"1"}), {}));
+  std::vector<std::string> keys = {"a/bad", "a/good"};
+  fs::create_symlink("/proc/version", at("a/bad"));  // a file that cannot be synced
+  EXPECT_EQ(code_of(store_->sync(keys)), EINVAL);
+  fs::copy_file(at("a/good"), at("a/other"));
+  fs::rename(at("a/other"), at("a/bad"));  // one that can
+  EXPECT_EQ(code_of(store_->sync(keys)), EIO);
+  EXPECT_EQ(code_of(store_->sync(keys)), EIO);
+  std::vector<std::string> good = {"a/good"};
+  EXPECT_TRUE(store_->sync(good));
+  ASSERT_TRUE(store_->put("a/bad", chain({"2"}), {}));
+  EXPECT_TRUE(store_->sync(keys));
+}
+
 TEST_F(FileStoreTest, FoldersAreMadeAgainWhenTheyVanish) {
   ASSERT_TRUE(store_->put("a/b/c", chain({"1"}), {}));
   std::vector<std::string> keys = {"a/b/c"};

@@ -81,7 +81,7 @@ Status VolumeFileSystem::fsync(const Caller& caller, Ino ino, Handle handle, boo
   if (is_internal(ino)) return {};
   TRY(check_locks(*TRY(find_file(handle, ino))));
   TRY(data_.fsync(ino, caller.interrupt));
-  return meta_.store().sync();
+  return data_.sync_metadata([&] { return meta_.store().sync(); });
 }
 
 Status VolumeFileSystem::fallocate(const Caller& caller, Ino ino, Handle handle, int mode, uint64_t off,

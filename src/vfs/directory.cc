@@ -66,7 +66,7 @@ Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t
 }
 
 Status VolumeFileSystem::fsyncdir(const Caller&, Ino, Handle) {
-  return meta_.store().sync();
+  return data_.sync_metadata([&] { return meta_.store().sync(); });
 }
 
 void VolumeFileSystem::releasedir(const Caller&, Ino ino, Handle handle) {

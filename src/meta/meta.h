@@ -67,6 +67,8 @@ struct DataCallbacks {
   std::function<Result<Slice>(std::span<const Slice> parts)> rewrite;
   // A chunk's records were changed by a job.
   std::function<void(Ino ino, uint32_t index)> chunk_changed;
+  // Calls `sync`, which makes all records durable, after the blocks that they name are.
+  std::function<Status(const std::function<Status()>& sync)> sync_with;
 };
 
 struct Node {

@@ -77,6 +77,7 @@ meta::DataCallbacks data_callbacks(chunk::DataPath& data, chunk::BlockStore& blo
       .delete_slice = [&blocks](uint64_t id, uint32_t size) { return blocks.remove_slice(id, size); },
       .rewrite = [&data](std::span<const Slice> parts) { return data.rewrite(parts, {}); },
       .chunk_changed = [&data](Ino ino, uint32_t) { data.invalidate(ino); },
+      .sync_with = [&data](const std::function<Status()>& sync) { return data.sync_metadata(sync); },
   };
 }
 

@@ -63,7 +63,8 @@ void Meta::delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& sl
       {});
   // What freed the slices must be on disk first: after a power loss the old records would name objects that
   // are gone.
-  if (done && !refs.empty()) done = store_->sync();
+  const auto sync = [this] { return store_->sync(); };
+  if (done && !refs.empty()) done = data_.sync_with ? data_.sync_with(sync) : sync();
   for (const SliceRefRead& ref : refs) {
     if (!done) break;
     done = data_.delete_slice(ref.id, ref.size);

@@ -14,6 +14,18 @@ def program(name):
     return shutil.which(name) or sys.exit(f"there is no program {name}; build it first")
 
 
+def start_redis(folder):
+    """A redis-server of its own that keeps its files in `folder`: the process and its unix socket."""
+    socket = folder / "redis.sock"
+    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "",
+                               "--appendonly", "yes"], stdout=subprocess.DEVNULL)
+    while not socket.exists():
+        if server.poll() is not None:
+            raise RuntimeError("redis-server does not start")
+        time.sleep(0.02)
+    return server, socket
+
+
 class Volume:
     """`work` holds meta.db, data/ (the bucket), mnt/ and mount.log; close() ends the mount and removes all of it.
 
@@ -28,18 +40,10 @@ class Volume:
         self.url = f"sqlite3://{self.database}"
         self.log = self.work / "mount.log"
         self.point.mkdir()
-        self.server = self.start_redis() if engine == "redis" else None
-
-    def start_redis(self):
-        socket = self.work / "redis.sock"
-        self.url = f"unix://{socket}?db=1"
-        server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir", self.work, "--save", "",
-                                   "--appendonly", "yes"], stdout=subprocess.DEVNULL)
-        while not socket.exists():
-            if server.poll() is not None:
-                raise RuntimeError("redis-server does not start")
-            time.sleep(0.02)
-        return server
+        self.server = None
+        if engine == "redis":
+            self.server, socket = start_redis(self.work)
+            self.url = f"unix://{socket}?db=1"
 
     def run(self, *words, check=True):
         result = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)

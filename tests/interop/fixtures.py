@@ -14,10 +14,12 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from volume import start_redis  # noqa: E402
+
 FIXTURES = Path(os.environ.get("CIDER_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 READABLE = ["main-sqlite", "small-bs64k", "main-redis", "small-hashprefix"]
 REFUSED = {"small-zstd": "compress", "small-aes": "encrypt", "small-changelog-sqlite": "change log", "small-lz4": "compress",
@@ -108,11 +110,7 @@ class Volume:
         (self.work / "mnt").mkdir()
 
     def load_redis(self, commands):
-        path = self.work / "redis.sock"
-        self.server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--dir", self.work, "--save", ""],
-                                       stdout=subprocess.DEVNULL)
-        while not path.exists():
-            time.sleep(0.02)
+        self.server, path = start_redis(self.work)
         loaded = subprocess.run(["redis-cli", "-s", path, "--pipe"], stdin=open(commands, "rb"), capture_output=True, text=True)
         if "errors: 0," not in loaded.stdout:
             raise RuntimeError(f"redis-cli --pipe: {loaded.stdout} {loaded.stderr}")

@@ -29,11 +29,8 @@ Duration VolumeFileSystem::entry_ttl(const Attr& attr) const {
 
 AttrReply VolumeFileSystem::attr_reply(Ino ino, const Attr& attr, uint64_t moment, const Pending& before) {
   learn(ino, attr, moment);
-  AttrReply reply{.ino = outer(ino),
-                  .attr = with_pending(attr, before, data_.pending(ino)),
-                  .attr_ttl = options_.attr_ttl};
+  AttrReply reply = changed_reply(ino, attr, before);
   if (changes_.since(ino, moment)) reply.attr_ttl = Duration{0};
-  kernel_.told(ino, reply.attr);
   return reply;
 }
 
@@ -168,7 +165,7 @@ Result<Attr> VolumeFileSystem::truncate(const Caller& caller, Ino ino, uint64_t 
   Attr after;
   TRY(data_.truncate(ino, size, caller.interrupt, [&]() -> Status {
     after = TRY(meta_.truncate(caller, ino, size, by_handle, kill_suidgid));
-    changed(ino, after, field::length | field::mtime | field::mode);
+    changed(ino, after, kResized);
     kernel_.moved(ino, after);
     return {};
   }));

@@ -10,8 +10,6 @@
 namespace cider::vfs {
 namespace {
 
-constexpr meta::Fields kResized = meta::field::length | meta::field::mtime | meta::field::mode;
-
 BufferChain as_chain(const std::string& text) {
   if (text.empty()) return {};
   Buffer buffer = Buffer::allocate(text.size(), nullptr);

@@ -51,15 +51,18 @@ Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t
     EntryReply reply;
     // A name may be gone since the page was read, or a file have grown: after a change the kernel looks the
     // name up itself.
-    const Ino entry_ino = entry.entry.ino;
-    const auto pending = is_internal(entry_ino) ? std::nullopt : data_.pending(entry_ino);
-    if (plus && entry.attr && !changes_.since(at, item.moment) && !changes_.since(entry_ino, item.moment)) {
-      reply = is_internal(entry.entry.ino) ? EntryReply{.ino = entry.entry.ino,
-                                                        .attr = *entry.attr,
-                                                        .entry_ttl = options_.entry_ttl,
-                                                        .attr_ttl = options_.attr_ttl}
-                                           : entry_reply(at, entry_ino, *entry.attr, item.moment, pending);
-      out.plus = &reply;
+    if (plus && entry.attr && !changes_.since(at, item.moment)) {
+      const Ino found = entry.entry.ino;
+      if (is_internal(found)) {
+        reply = {.ino = found,
+                 .attr = *entry.attr,
+                 .entry_ttl = options_.entry_ttl,
+                 .attr_ttl = options_.attr_ttl};
+        out.plus = &reply;
+      } else if (const Pending pending = data_.pending(found); !changes_.since(found, item.moment)) {
+        reply = entry_reply(at, found, *entry.attr, item.moment, pending);
+        out.plus = &reply;
+      }
     }
     return sink(out);
   });

@@ -115,6 +115,8 @@ class VolumeFileSystem : public FileSystem {
  private:
   // The largest file: 2^31 chunks of 64 MiB.
   static constexpr uint64_t kMaxFileSize = kChunkSize << 31;
+  // What truncate, fallocate and copy_file_range change.
+  static constexpr meta::Fields kResized = meta::field::length | meta::field::mtime | meta::field::mode;
 
   // --- inode numbers: the kernel's root, 1, is the --subdir
   Ino inner(Ino ino) const { return ino == kRootIno ? options_.root : ino; }

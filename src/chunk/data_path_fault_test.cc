@@ -18,15 +18,6 @@ using namespace std::chrono_literals;
 constexpr Ino kIno = 7;
 constexpr uint32_t kBlock = 64 << 10;
 
-template <class Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 4000; i++) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return condition();
-}
-
 HarnessOptions impatient() {
   HarnessOptions options;
   options.data.flush_timeout = 1s;

@@ -16,15 +16,6 @@ using namespace std::chrono_literals;
 
 constexpr Ino kIno = 7;
 
-template <class Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000; i++) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return condition();
-}
-
 TEST(DataPath, ReadsWhatWasWrittenBeforeAndAfterFlush) {
   Harness h;
   std::string text = pattern(300'000);
@@ -56,15 +47,15 @@ TEST(DataPath, SequentialWritesMakeOneSlice) {
 TEST(DataPath, FullBlocksAreUploadedBeforeFlush) {
   Harness h;
   ASSERT_TRUE(h.write(kIno, 0, pattern(200 << 10)));
-  EXPECT_TRUE(eventually([&] { return h.store.calls(Op::put) == 3; }));
+  EXPECT_TRUE(eventually([&] { return h.store.calls(Op::put) == 3; }, 10s));
   EXPECT_EQ(h.catalog.commits(), 0);
 }
 
 TEST(DataPath, IdleDataIsCommittedByItself) {
   Harness h;
   ASSERT_TRUE(h.write(kIno, 10, "hello"));
-  EXPECT_TRUE(eventually([&] { return h.catalog.length(kIno) == 15; }));
-  EXPECT_TRUE(eventually([&] { return !h.data.has_pending(kIno); }));
+  EXPECT_TRUE(eventually([&] { return h.catalog.length(kIno) == 15; }, 10s));
+  EXPECT_TRUE(eventually([&] { return !h.data.has_pending(kIno); }, 10s));
   EXPECT_EQ(*h.read_committed(kIno, 0, 100), std::string(10, '\0') + "hello");
 }
 
@@ -72,7 +63,7 @@ TEST(DataPath, LaterWritesCoverEarlierOnesWhateverIsUploaded) {
   Harness h;
   std::string text = pattern(256 << 10, 1);
   ASSERT_TRUE(h.write(kIno, 0, text));
-  ASSERT_TRUE(eventually([&] { return h.store.calls(Op::put) == 4; }));
+  ASSERT_TRUE(eventually([&] { return h.store.calls(Op::put) == 4; }, 10s));
   std::string over = pattern(100'000, 2);
   ASSERT_TRUE(h.write(kIno, 50'000, over));
   text.replace(50'000, over.size(), over);

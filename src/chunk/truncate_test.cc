@@ -17,15 +17,6 @@ using namespace std::chrono_literals;
 constexpr Ino kIno = 7;
 constexpr uint32_t kBlock = 64 << 10;
 
-template <class Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 4000; i++) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(5ms);
-  }
-  return condition();
-}
-
 size_t stored_bytes(Harness& h) {
   size_t bytes = 0;
   const auto objects = *h.store.list("", "", 10'000);

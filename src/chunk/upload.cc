@@ -32,7 +32,7 @@ void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_
 void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure) {
   {
     std::lock_guard lock(file->mutex);
-    if (!begin_upload(*file, block)) return;
+    if (!begin_upload(block)) return;
   }
   Status status = store_block(file, block);
   PendingSlice& slice = *block.slice;
@@ -79,7 +79,7 @@ void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_
 
 // False if the block is not to be stored (any more), or is being stored already: it may have been submitted
 // twice.
-bool Writer::begin_upload(FileState&, const BlockUpload& block) {
+bool Writer::begin_upload(const BlockUpload& block) {
   PendingSlice& slice = *block.slice;
   if (slice.fate != PendingSlice::Fate::wanted || block.index >= slice.blocks.size()) return false;
   PendingSlice::Block& data = slice.blocks[block.index];

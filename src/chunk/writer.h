@@ -71,7 +71,7 @@ class Writer {
   void submit_uploads(const FilePtr& file, Uploads uploads);
   void submit_upload(const FilePtr& file, BlockUpload upload, Millis pause_after_failure);
   void upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure);
-  bool begin_upload(FileState& file, const BlockUpload& block);
+  bool begin_upload(const BlockUpload& block);  // with the file locked
   Status store_block(const FilePtr& file, const BlockUpload& block);
   void try_again(const FilePtr& file, const BlockUpload& block, const Error& error, Millis pause);
   void note_failed_upload(const FilePtr& file, const Error& error);

@@ -1,9 +1,11 @@
 // A DataPath over doubles of both seams. For tests.
 #pragma once
 
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
 
 #include "chunk/block_store.h"
 #include "chunk/data_path.h"
@@ -12,6 +14,17 @@
 #include "object/testing/faulty_store.h"
 
 namespace cider::chunk::testing {
+
+// Whether the condition comes true within the limit.
+template <class Condition>
+bool eventually(Condition condition, std::chrono::milliseconds limit = std::chrono::seconds(20)) {
+  constexpr std::chrono::milliseconds kPause{5};
+  for (; limit.count() > 0; limit -= kPause) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(kPause);
+  }
+  return condition();
+}
 
 struct HarnessOptions {
   size_t budget = 64 << 20;

@@ -104,6 +104,14 @@ Status Client::open() {
   return {};
 }
 
+Result<std::vector<Reply>> Client::ask_all(const Commands& commands) {
+  std::vector<Reply> replies = TRY(call(commands));
+  for (const Reply& reply : replies) {
+    if (reply.is_error()) return fail(error_of(reply));
+  }
+  return replies;
+}
+
 Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_token stop, bool* maybe_ran) {
   const auto end = steady_clock::now() + patience_;
   milliseconds pause = url_.min_retry_backoff;

@@ -45,6 +45,16 @@ class Client {
     std::vector<Reply> replies = TRY(call(commands));
     return std::move(replies.front());
   }
+  // The same with an error reply as an error.
+  template <class... Args>
+  Result<Reply> ask(const Args&... args) {
+    Commands commands;
+    commands.add(args...);
+    std::vector<Reply> replies = TRY(ask_all(commands));
+    return std::move(replies.front());
+  }
+  // As call(), with the first error reply as an error.
+  Result<std::vector<Reply>> ask_all(const Commands& commands);
 
  private:
   static constexpr size_t kConnections = 3;

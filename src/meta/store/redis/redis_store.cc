@@ -91,14 +91,14 @@ class RedisStore final : public Store {
   std::string describe() const override { return client_.url().describe(); }
 
   Result<std::optional<std::string>> load_setting() override {
-    Reply reply = TRY(ask("GET", redis::kSetting));
+    Reply reply = TRY(client_.ask("GET", redis::kSetting));
     return reply.optional_text();
   }
 
   Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) override;
   Status save_setting(std::string_view setting) override {
     TRY(check_writable());
-    TRY(ask("SET", redis::kSetting, setting));
+    TRY(client_.ask("SET", redis::kSetting, setting));
     return {};
   }
   Status destroy_volume() override;
@@ -116,38 +116,38 @@ class RedisStore final : public Store {
 
   // Redis keeps the last id that was given of nextinode and nextchunk, we speak of the next one.
   Result<int64_t> counter(Counter counter) override {
-    Reply reply = TRY(ask("GET", redis::counter_key(counter)));
+    Reply reply = TRY(client_.ask("GET", redis::counter_key(counter)));
     auto value = redis::parse_number<int64_t>(reply.is_nil() ? "0" : reply.text());
     if (!value) return fail(EIO, redis::counter_key(counter) + " is no number: " + std::string(reply.text()));
     return *value + shift(counter);
   }
   Result<int64_t> add_counter(Counter counter, int64_t delta) override {
     TRY(check_writable());
-    Reply reply = TRY(ask("INCRBY", redis::counter_key(counter), delta));
+    Reply reply = TRY(client_.ask("INCRBY", redis::counter_key(counter), delta));
     given_.note(counter, reply.integer());
     return reply.integer() + shift(counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
     TRY(check_writable());
-    Reply reply = TRY(ask("EVAL", kSetIfSmall, 1, redis::counter_key(counter), value, value - diff));
+    Reply reply = TRY(client_.ask("EVAL", kSetIfSmall, 1, redis::counter_key(counter), value, value - diff));
     return reply.integer() == 1;
   }
 
   Result<bool> has_quotas() override {
-    Reply reply = TRY(ask("EXISTS", "dirQuota", "userQuota", "groupQuota"));
+    Reply reply = TRY(client_.ask("EXISTS", "dirQuota", "userQuota", "groupQuota"));
     return reply.integer() > 0;
   }
 
   Result<std::optional<AclRule>> acl(uint32_t id) override {
-    Reply reply = TRY(ask("HGET", redis::kAcls, id));
+    Reply reply = TRY(client_.ask("HGET", redis::kAcls, id));
     if (reply.is_nil()) return std::optional<AclRule>{};
     return std::optional(TRY(decode_acl(reply.text())));
   }
   // An id that a broken connection leaves unused is harmless.
   Result<uint32_t> intern_acl(const AclRule& rule) override {
     TRY(check_writable());
-    Reply id = TRY(ask("INCR", redis::kAclMax));
-    TRY(ask("HSETNX", redis::kAcls, id.integer(), encode_acl(rule)));
+    Reply id = TRY(client_.ask("INCR", redis::kAclMax));
+    TRY(client_.ask("HSETNX", redis::kAcls, id.integer(), encode_acl(rule)));
     return static_cast<uint32_t>(id.integer());
   }
 
@@ -161,16 +161,14 @@ class RedisStore final : public Store {
     Commands commands;
     commands.add("ZADD", redis::kSessions, session.expire, session.sid);
     commands.add("HSET", redis::kSessionInfos, session.sid, session.info);
-    return done(commands);
+    TRY(client_.ask_all(commands));
+    return {};
   }
   Status refresh_session(uint64_t sid, int64_t expire) override {
     TRY(check_writable());
     Commands commands;
     commands.add("ZADD", redis::kSessions, "XX", expire, sid).add("ZSCORE", redis::kSessions, sid);
-    std::vector<Reply> replies = TRY(client_.call(commands));
-    for (const Reply& reply : replies) {
-      if (reply.is_error()) return fail(error_of(reply));
-    }
+    std::vector<Reply> replies = TRY(client_.ask_all(commands));
     if (replies[1].is_nil()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
     return {};
   }
@@ -205,19 +203,6 @@ class RedisStore final : public Store {
     if (read_only_) return fail(EROFS, describe() + " was opened for reading only");
     return {};
   }
-  template <class... Args>
-  Result<Reply> ask(const Args&... args) {
-    Reply reply = TRY(client_.run(args...));
-    if (reply.is_error()) return fail(error_of(reply));
-    return reply;
-  }
-  Status done(const Commands& commands) {
-    for (const Reply& reply : TRY(client_.call(commands))) {
-      if (reply.is_error()) return fail(error_of(reply));
-    }
-    return {};
-  }
-
   Client client_;
   redis::Transactions transactions_;
   redis::GivenNumbers given_;
@@ -269,15 +254,16 @@ Status RedisStore::create_volume(std::string_view setting, const Attr& root,
     commands.add("HSET", key, kRootIno, 0);
   }
   commands.add("SET", redis::kSetting, setting);
-  return done(commands);
+  TRY(client_.ask_all(commands));
+  return {};
 }
 
 Status RedisStore::destroy_volume() {
   TRY(check_writable());
-  TRY(ask("DEL", redis::kSetting));
+  TRY(client_.ask("DEL", redis::kSetting));
   std::string cursor = "0";
   do {
-    Reply reply = TRY(ask("SCAN", cursor, "COUNT", 1000));
+    Reply reply = TRY(client_.ask("SCAN", cursor, "COUNT", 1000));
     cursor = reply[0].text();
     std::vector<std::string> keys;
     for (size_t i = 0; i < reply[1].size(); ++i) {
@@ -286,7 +272,7 @@ Status RedisStore::destroy_volume() {
     if (keys.empty()) continue;
     Commands commands;
     commands.add_list({"DEL"}, keys);
-    TRY(done(commands));
+    TRY(client_.ask_all(commands));
   } while (cursor != "0");
   return {};
 }

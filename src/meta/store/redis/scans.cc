@@ -14,14 +14,6 @@ namespace {
 
 constexpr size_t kPage = 1000;  // elements of a scan, keys of a pipeline
 
-// The only reply of one command; error replies as errors.
-template <class... Args>
-Result<Reply> ask(Client& client, const Args&... args) {
-  Reply reply = TRY(client.run(args...));
-  if (reply.is_error()) return fail(error_of(reply));
-  return reply;
-}
-
 // HSCAN shows an element again when the hash grows or shrinks meanwhile, so names that were shown are
 // remembered, by 64 bits each.
 struct Listing {
@@ -38,7 +30,7 @@ Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view re
 }
 
 Status scan_page(Client& client, Ino dir, Listing* listing) {
-  Reply reply = TRY(ask(client, "HSCAN", dir_key(dir), listing->cursor, "COUNT", kPage));
+  Reply reply = TRY(client.ask("HSCAN", dir_key(dir), listing->cursor, "COUNT", kPage));
   listing->cursor = reply[0].text();
   listing->scanned = listing->cursor == "0";
   Reply pairs = reply[1];
@@ -57,8 +49,7 @@ Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
     for (size_t i = 0; i < n; ++i) keys.push_back(inode_key(entries[at + i]->entry.ino));
     Commands commands;
     commands.add_list({"MGET"}, keys);
-    Reply records = TRY(client.call(commands)).front();
-    if (records.is_error()) return fail(error_of(records));
+    Reply records = TRY(client.ask_all(commands)).front();
     for (size_t i = 0; i < n; ++i) {
       if (records[i].is_nil()) continue;
       auto attr = decode_attr(records[i].text());
@@ -79,9 +70,8 @@ Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
     commands.add("HGET", dir_key(dir), entry.name);
   }
   if (stale.empty()) return {};
-  std::vector<Reply> records = TRY(client.call(commands));
+  std::vector<Reply> records = TRY(client.ask_all(commands));
   for (size_t i = 0; i < stale.size(); ++i) {
-    if (records[i].is_error()) return fail(error_of(records[i]));
     if (records[i].is_nil()) {
       stale[i]->entry.ino = 0;
     } else {
@@ -99,7 +89,7 @@ Status scan_hash(Client& client, std::string_view key,
                  FunctionRef<bool(std::string_view, std::string_view)> each) {
   std::string cursor = "0";
   do {
-    Reply reply = TRY(ask(client, "HSCAN", key, cursor, "COUNT", kPage));
+    Reply reply = TRY(client.ask("HSCAN", key, cursor, "COUNT", kPage));
     cursor = reply[0].text();
     Reply pairs = reply[1];
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
@@ -139,10 +129,7 @@ Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cu
 Result<std::vector<SessionRecord>> list_sessions(Client& client) {
   Commands commands;
   commands.add("ZRANGE", kSessions, 0, -1, "WITHSCORES").add("HGETALL", kSessionInfos);
-  std::vector<Reply> replies = TRY(client.call(commands));
-  for (const Reply& reply : replies) {
-    if (reply.is_error()) return fail(error_of(reply));
-  }
+  std::vector<Reply> replies = TRY(client.ask_all(commands));
   std::vector<SessionRecord> out;
   for (size_t i = 0; i + 1 < replies[0].size(); i += 2) {
     SessionRecord session;
@@ -158,7 +145,7 @@ Result<std::vector<SessionRecord>> list_sessions(Client& client) {
 }
 
 Result<std::vector<Ino>> sustained_inodes(Client& client, uint64_t sid) {
-  Reply reply = TRY(ask(client, "SMEMBERS", sustained_key(sid)));
+  Reply reply = TRY(client.ask("SMEMBERS", sustained_key(sid)));
   std::vector<Ino> out;
   for (size_t i = 0; i < reply.size(); ++i) {
     if (auto ino = parse_number<Ino>(reply[i].text())) out.push_back(*ino);
@@ -168,14 +155,14 @@ Result<std::vector<Ino>> sustained_inodes(Client& client, uint64_t sid) {
 }
 
 Result<std::vector<RecordLockOwner>> session_locks(Client& client, uint64_t sid) {
-  Reply keys = TRY(ask(client, "SMEMBERS", locked_key(sid)));
+  Reply keys = TRY(client.ask("SMEMBERS", locked_key(sid)));
   std::vector<RecordLockOwner> out;
   for (size_t i = 0; i < keys.size(); ++i) {
     std::string_view key = keys[i].text();
     bool is_flock = key.starts_with("lockf");
     auto ino = parse_number<Ino>(key.substr(std::min<size_t>(key.size(), 5)));
     if (!ino || !(is_flock || key.starts_with("lockp"))) continue;
-    Reply fields = TRY(ask(client, "HGETALL", key));
+    Reply fields = TRY(client.ask("HGETALL", key));
     for (size_t j = 0; j + 1 < fields.size(); j += 2) {
       auto holder = parse_holder(fields[j].text());
       if (!holder || holder->sid != sid) continue;
@@ -193,8 +180,8 @@ Result<std::vector<RecordLockOwner>> session_locks(Client& client, uint64_t sid)
 }
 
 Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, size_t limit) {
-  Reply reply = TRY(ask(client, "ZRANGEBYSCORE", kDeletedFiles, "-inf", "(" + std::to_string(before),
-                        "WITHSCORES", "LIMIT", 0, limit));
+  Reply reply = TRY(client.ask("ZRANGEBYSCORE", kDeletedFiles, "-inf", "(" + std::to_string(before),
+                               "WITHSCORES", "LIMIT", 0, limit));
   std::vector<DeletedFile> out;
   for (size_t i = 0; i + 1 < reply.size(); i += 2) {
     DeletedFile file;
@@ -213,7 +200,7 @@ Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
   std::vector<uint32_t> out;
   std::string cursor = "0";
   do {
-    Reply reply = TRY(ask(client, "SCAN", cursor, "MATCH", head + "*", "COUNT", 10 * kPage));
+    Reply reply = TRY(client.ask("SCAN", cursor, "MATCH", head + "*", "COUNT", 10 * kPage));
     cursor = reply[0].text();
     for (size_t i = 0; i < reply[1].size(); ++i) {
       if (auto index = parse_number<uint32_t>(reply[1][i].text().substr(head.size()))) out.push_back(*index);
@@ -238,16 +225,15 @@ Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length
     uint64_t last = std::min(end, first + kPage);
     commands.add("HGET", kTruncated, ino);
     for (uint64_t i = first; i < last; ++i) commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
-    std::vector<Reply> replies = TRY(client.call(commands));
+    std::vector<Reply> replies = TRY(client.ask_all(commands));
     for (size_t i = 0; i < replies.size(); ++i) {
-      if (replies[i].is_error()) return fail(error_of(replies[i]));
       if (i > 0 && replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(first + i - 1));
     }
     uint64_t remembered = parse_number<uint32_t>(replies[0].text()).value_or(0);
     end = std::max(end, remembered);
     if (!out.empty()) end = std::min(std::max(end, uint64_t{out.back()} + 1 + kChunksLookedFor), kLastChunk);
     bool many = end - last > kManyChunks;
-    if (many && end > static_cast<uint64_t>(TRY(ask(client, "DBSIZE")).integer())) {
+    if (many && end > static_cast<uint64_t>(TRY(client.ask("DBSIZE")).integer())) {
       return chunks_by_scan(client, ino);
     }
     first = last;

@@ -30,7 +30,7 @@ run() {
   shift
   "$@" >"$log" 2>&1 && return 0
   echo "FAILED: $* (see $log)"
-  tail -30 "$log" | sed 's/^/    /'
+  { grep -nE "^\[  FAILED|: Failure$|Sanitizer:|\(Failed\)|\*\*\*" "$log" | tail -20; tail -20 "$log"; } | sed 's/^/    /'
   failures+=("$name")
   return 1
 }

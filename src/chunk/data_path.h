@@ -42,8 +42,12 @@ struct DataOptions {
   uint64_t max_readahead = 32 << 20;  // bytes per stream
   uint32_t fetch_size = 1 << 20;      // bytes of one GET, at most
   int io_retries = 10;                // tries of a GET, with growing pauses
-  std::chrono::seconds flush_timeout{
-      300};  // a flush that waits longer answers EIO (the data is kept and retried)
+  // A flush that waits longer answers EIO (the data is kept and retried).
+  std::chrono::seconds flush_timeout{300};
+  // Written data is sent off by itself when its chunk has not been written to for this long, ...
+  std::chrono::milliseconds longest_idle{1000};
+  // ... and at the latest this long after the first write.
+  std::chrono::milliseconds longest_open{5000};
 };
 
 // Data accepted but not yet committed for an inode.

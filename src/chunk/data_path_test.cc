@@ -52,7 +52,9 @@ TEST(DataPath, FullBlocksAreUploadedBeforeFlush) {
 }
 
 TEST(DataPath, IdleDataIsCommittedByItself) {
-  Harness h;
+  HarnessOptions options;
+  options.data.longest_idle = 300ms;
+  Harness h(std::move(options));
   ASSERT_TRUE(h.write(kIno, 10, "hello"));
   EXPECT_TRUE(eventually([&] { return h.catalog.length(kIno) == 15; }, 10s));
   EXPECT_TRUE(eventually([&] { return !h.data.has_pending(kIno); }, 10s));

@@ -75,11 +75,12 @@ TEST(Memory, StalledStoreHoldsWritersButNotReadersOfBufferedData) {
   const std::string piece = pattern(1 << 20);
   std::atomic<int> answered{0};
   int sent = 0;
-  while (sent < 100 && answered == sent) {
+  bool going = true;
+  while (sent < 100 && going) {
     ASSERT_TRUE(h.write(5, static_cast<uint64_t>(sent) << 20, piece));
     h.data.when_writable({}, [&] { answered++; });
     sent++;
-    std::this_thread::sleep_for(30ms);  // longer than a delay below the full stop
+    going = eventually([&] { return answered == sent; }, 500ms);  // below the full stop a delay is 20 ms
   }
   EXPECT_GE(sent, 20);
   EXPECT_LE(sent, 26);  // 75 % of 32 MiB
@@ -170,9 +171,7 @@ TEST(Memory, PressureSendsOffWhatIsStillGathered) {
   Harness h(HarnessOptions{.budget = 32 << 20, .block_size = 16 << 20});
   // 24 files of 1 MiB each: no block is full, and no time has passed, but half the budget is taken.
   for (Ino ino = 1; ino <= 24; ino++) ASSERT_TRUE(h.write(ino, 0, pattern(1 << 20)));
-  for (int i = 0; i < 180 && h.store.calls(Op::put) < 8; i++)
-    std::this_thread::sleep_for(5ms);  // less than the idle time
-  EXPECT_GE(h.store.calls(Op::put), 8);
+  EXPECT_TRUE(eventually([&] { return h.store.calls(Op::put) >= 8; }));
 }
 
 TEST(Memory, AllIsGivenBackAtTheEnd) {

@@ -7,8 +7,6 @@ namespace cider::chunk {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(250);
-constexpr auto kLongestOpen = std::chrono::seconds(5);
-constexpr auto kLongestIdle = std::chrono::seconds(1);
 constexpr int kMostCommits = 16;
 // What a slice takes in memory beside its data, about. Of many tiny writes it is the larger part.
 constexpr size_t kSliceUpkeep = 1024;
@@ -120,7 +118,7 @@ void Writer::tick() {
       std::lock_guard lock(file->mutex);
       for (auto it = file->open.rbegin(); it != file->open.rend(); ++it) {
         const OpenChunk& chunk = it->second;
-        if (now - chunk.first_write() < kLongestOpen && now - chunk.last_write() < kLongestIdle) continue;
+        if (now - chunk.first_write() < options_.longest_open && now - chunk.last_write() < options_.longest_idle) continue;
         freeze_up_to(*file, it->first, uploads);
         break;
       }

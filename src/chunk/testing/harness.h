@@ -26,10 +26,17 @@ bool eventually(Condition condition, std::chrono::milliseconds limit = std::chro
   return condition();
 }
 
+// Data of tests stays where it was written until they send it off, however slow the machine is.
+inline DataOptions patient() {
+  DataOptions options;
+  options.longest_idle = options.longest_open = std::chrono::hours(1);
+  return options;
+}
+
 struct HarnessOptions {
   size_t budget = 64 << 20;
   uint32_t block_size = 64 << 10;
-  DataOptions data;
+  DataOptions data = patient();
   std::unique_ptr<object::ObjectStore> store;  // null: in memory
 };
 

@@ -52,11 +52,12 @@ Status Meta::check_writable() const {
   return {};
 }
 
-Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash) {
+Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation, Trash trash,
+                 ChangedDirs* dirs) {
   constexpr int kMaxRounds = 20;  // each brings one missing input; more means that something is wrong
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, {}, 0, 0, {}, {}};
+  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, dirs, {}, 0, 0, {}, {}};
   for (int round = 0; round < kMaxRounds; ++round) {
     if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
     TransactionTimer timer;
@@ -66,6 +67,7 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
           env.now = clock_.now();
           env.sid = session_id();
           if (session_.is_overdue()) return fail(kSessionGone);
+          if (dirs) dirs->count = 0;
           env.wanted_acl.reset();
           env.wanted_rule.reset();
           return operation(tx, env);
@@ -94,7 +96,8 @@ Status Meta::with_new_inode(FunctionRef<Status(Ino)> make) {
 Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, clock_.now(), session_id(), 0, {}, {}};
+  OpEnv env{caller,  options_,     *volume,      acls_, open_files_, removal,
+            nullptr, clock_.now(), session_id(), 0,     {},          {}};
   while (true) {
     Status done = check(env);
     if (done) return {};

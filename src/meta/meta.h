@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -96,6 +97,25 @@ struct AttrChange {
   bool kill_suidgid = false;
 };
 
+// The directories whose entries an operation changed, as its commit left them, so that nobody has to ask for
+// them again. An engine that cannot tell leaves `attr` empty.
+struct ChangedDirs {
+  struct Dir {
+    Ino ino = 0;
+    std::optional<Attr> attr;
+  };
+  std::array<Dir, 2> dirs;  // a rename has two
+  size_t count = 0;
+
+  Dir& add(Ino ino) { return dirs.at(count++) = Dir{ino, {}}; }
+  std::optional<Attr> attr(Ino ino) const {
+    for (size_t i = 0; i < count; ++i) {
+      if (dirs[i].ino == ino) return dirs[i].attr;
+    }
+    return std::nullopt;
+  }
+};
+
 inline constexpr uint32_t kRenameNoReplace = 1;
 inline constexpr uint32_t kRenameExchange = 2;
 inline constexpr uint32_t kRenameWhiteout = 4;
@@ -150,21 +170,25 @@ class Meta {
   // Called after a heartbeat found a changed setting.
   void on_volume_change(std::function<void(const Volume&)> callback);
 
-  // --- names
+  // --- names. `dirs` gets the directories that changed.
   Result<Node> lookup(const Caller& caller, Ino parent, std::string_view name);
-  Result<Node> mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node);
+  Result<Node> mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node,
+                     ChangedDirs* dirs = nullptr);
   // As mknod of a file, but opens an existing file with `flags` unless `exclusive`; the inode counts as open.
   // `created` tells.
   Result<Node> create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode, bool exclusive,
-                      bool* created, int flags = O_RDWR);
+                      bool* created, int flags = O_RDWR, ChangedDirs* dirs = nullptr);
   // A file without a name, open; link() may give it one.
   Result<Node> tmpfile(const Caller& caller, Ino parent, uint16_t mode);
-  Result<Node> link(const Caller& caller, Ino ino, Ino parent, std::string_view name);
+  Result<Node> link(const Caller& caller, Ino ino, Ino parent, std::string_view name,
+                    ChangedDirs* dirs = nullptr);
   // Answers the inode that lost a name. skip_trash: delete although there is a trash.
-  Result<Ino> unlink(const Caller& caller, Ino parent, std::string_view name, bool skip_trash = false);
-  Result<Ino> rmdir(const Caller& caller, Ino parent, std::string_view name, bool skip_trash = false);
+  Result<Ino> unlink(const Caller& caller, Ino parent, std::string_view name, bool skip_trash = false,
+                     ChangedDirs* dirs = nullptr);
+  Result<Ino> rmdir(const Caller& caller, Ino parent, std::string_view name, bool skip_trash = false,
+                    ChangedDirs* dirs = nullptr);
   Result<Renamed> rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
-                         std::string_view new_name, uint32_t flags);
+                         std::string_view new_name, uint32_t flags, ChangedDirs* dirs = nullptr);
   Result<std::string> readlink(const Caller& caller, Ino ino);
   Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs);
   // The parents of an inode and how often each holds it.
@@ -248,7 +272,7 @@ class Meta {
   enum class Trash { unused, needed };
   // Runs an operation with fresh inputs per attempt; fetches ACL rules it lacks. See ops/env.h.
   Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation,
-             Trash trash = Trash::unused);
+             Trash trash = Trash::unused, ChangedDirs* dirs = nullptr);
   // Runs `make` with a new inode number, and with another one where it turns out to be taken.
   Status with_new_inode(FunctionRef<Status(Ino)> make);
   // Evaluates a check that needs no transaction, with the ACL rules that it asks for.

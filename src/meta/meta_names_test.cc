@@ -86,6 +86,41 @@ TEST_P(NamesTest, DirectoryTimesAndLinksFollowItsEntries) {
   EXPECT_EQ(attr(dir).nlink, 2u);
 }
 
+TEST_P(NamesTest, CommitsTellHowTheyLeftTheirDirectories) {
+  make();
+  const Ino d = mkdir("d"), e = mkdir("e");
+  const Ino file = mkfile("f", d);
+  ChangedDirs dirs;
+  const auto check = [&](std::initializer_list<Ino> changed, const char* what) {
+    EXPECT_EQ(dirs.count, changed.size()) << what;
+    for (Ino dir : changed) EXPECT_EQ(dirs.attr(dir), b().getattr(dir).value()) << what;
+    dirs = {};
+  };
+  bool created = false;
+  ASSERT_TRUE(a().create(Caller{}, d, "c", 0644, true, &created, O_RDWR, &dirs));
+  check({d}, "create");
+  const NewNode folder{FileType::directory, 0755, 0, {}};
+  const Ino sub = made(a().mknod(Caller{}, d, "sub", folder, &dirs));
+  check({d}, "mkdir");
+  ASSERT_TRUE(a().link(Caller{}, file, e, "l", &dirs));
+  check({e}, "link");
+  ASSERT_TRUE(a().rename(Caller{}, d, "c", d, "r", 0, &dirs));
+  check({d}, "rename within a directory");
+  ASSERT_TRUE(a().rename(Caller{}, d, "sub", e, "sub", 0, &dirs));
+  check({d, e}, "rename");
+  ASSERT_TRUE(a().rename(Caller{}, d, "r", e, "sub", kRenameExchange, &dirs));
+  check({d, e}, "exchange");
+  ASSERT_TRUE(a().rename(Caller{}, e, "sub", e, "l", 0, &dirs));
+  check({e}, "rename over a file");
+  ASSERT_TRUE(a().unlink(Caller{}, e, "l", false, &dirs));
+  check({e}, "unlink");
+  ASSERT_TRUE(a().rmdir(Caller{}, d, "r", false, &dirs));
+  check({d}, "rmdir");
+  EXPECT_NE(sub, 0u);
+  EXPECT_EQ(code_of(a().unlink(Caller{}, d, "absent", false, &dirs)), ENOENT);
+  EXPECT_FALSE(dirs.attr(d));
+}
+
 TEST_P(NamesTest, RemovalsAreRefusedAsLinuxDoes) {
   make();
   Ino dir = mkdir("dir");

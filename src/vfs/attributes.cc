@@ -144,6 +144,11 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller& caller, Ino ino, std::
     return AttrReply{.ino = ino, .attr = node->attr, .attr_ttl = options_.attr_ttl};
   }
   const Ino at = inner(ino);
+  if (const auto known = dirs_.take(at)) {
+    AttrReply reply = changed_reply(at, known->attr, {});
+    reply.attr_ttl = std::chrono::duration_cast<Duration>(known->ttl);
+    return reply;
+  }
   constexpr int kTries = 3;
   for (int tries = 1;; ++tries) {
     const uint64_t moment = changes_.now();

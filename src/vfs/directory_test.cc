@@ -4,6 +4,7 @@
 #include <set>
 #include <thread>
 
+#include "meta/store/memory/tables.h"
 #include "vfs/testing/mount.h"
 
 namespace cider::vfs {
@@ -24,6 +25,67 @@ TEST(Directory, TheRootShowsInternalFilesUnlessHidden) {
   EXPECT_EQ(prefixed.list(kRootIno),
             (Names{".", "..", ".jfs.accesslog", ".jfs.stats", ".jfs.config", ".jfs.trash"}));
   EXPECT_EQ(code_of(prefixed.fs.lookup(prefixed.root, kRootIno, ".stats")), ENOENT);
+}
+
+// The kernel asks for a directory after each change of its entries.
+TEST(Directory, WhatAChangeMadeOfADirectoryNeedsNoEngine) {
+  SharedVolume volume;
+  Mount m(volume, {.attr_ttl = std::chrono::hours(1)}), other(volume);
+  const Ino dir = m.mkdir(kRootIno, "d");
+  const auto changes = {
+      std::function([&] { m.make(dir, "f"); }),
+      std::function([&] { m.mkdir(dir, "sub"); }),
+      std::function([&] { ASSERT_TRUE(m.fs.symlink(m.root, dir, "s", "to")); }),
+      std::function([&] { ASSERT_TRUE(m.fs.rename(m.root, dir, "f", dir, "g", 0)); }),
+      std::function([&] { ASSERT_TRUE(m.fs.link(m.root, m.fs.lookup(m.root, dir, "g")->ino, dir, "h")); }),
+      std::function([&] { ASSERT_TRUE(m.fs.unlink(m.root, dir, "g")); }),
+      std::function([&] { ASSERT_TRUE(m.fs.rmdir(m.root, dir, "sub")); }),
+      std::function([&] { ASSERT_TRUE(m.fs.rename(m.root, dir, "s", kRootIno, "s", 0)); }),
+  };
+  uint32_t uid = 0;
+  for (const auto& change : changes) {
+    change();
+    const Attr left = other.stat(dir);
+    ASSERT_TRUE(other.fs.setattr(other.root, dir, {.uid = ++uid}, {}));
+    const AttrReply known = m.fs.getattr(m.root, dir, {}).value();
+    EXPECT_EQ(known.attr, left) << "as the commit left it";
+    EXPECT_LT(known.attr_ttl, std::chrono::hours(1)) << "from the commit on";
+    EXPECT_EQ(m.stat(dir).uid, uid) << "asked again, it asks the engine";
+  }
+}
+
+TEST(Directory, WhatAChangeMadeOfADirectoryIsForgottenWithTheNextChange) {
+  SharedVolume volume;
+  Mount m(volume, {.enable_xattr = true});
+  const Ino dir = m.mkdir(kRootIno, "d");
+  m.make(dir, "f");
+  ASSERT_TRUE(m.fs.setattr(m.root, dir, {.mode = 0700}, {}));
+  EXPECT_EQ(m.stat(dir).mode, 0700);
+  m.make(dir, "g");
+  const Time before = m.stat(dir).ctime;
+  m.make(dir, "h");
+  ASSERT_TRUE(m.fs.setxattr(m.root, dir, "user.a", "1", {}));
+  EXPECT_GT(m.stat(dir).ctime, before);
+  EXPECT_EQ(m.stat(dir).ctime, volume.engine.copy_tables().nodes.at(dir).ctime);
+}
+
+TEST(DirAttrs, ChangesAtOnceAreNotTakenForTheLatest) {
+  LocalChanges changes;
+  DirAttrs dirs(changes, std::chrono::hours(1));
+  const auto first = dirs.start(), second = dirs.start();
+  dirs.changed(7, Attr{.uid = 1}, first);
+  dirs.changed(7, Attr{.uid = 2}, second);
+  EXPECT_FALSE(dirs.take(7)) << "whose commit was the later one is not known";
+  dirs.changed(7, Attr{.uid = 3}, dirs.start());
+  dirs.changed(8, std::nullopt, dirs.start());
+  EXPECT_FALSE(dirs.take(8));
+  const auto known = dirs.take(7);
+  ASSERT_TRUE(known);
+  EXPECT_EQ(known->attr.uid, 3u);
+  EXPECT_FALSE(dirs.take(7)) << "only once";
+  DirAttrs never(changes, {});
+  never.changed(9, Attr{}, never.start());
+  EXPECT_FALSE(never.take(9)) << "nothing may be trusted";
 }
 
 TEST(Directory, HundredThousandEntriesWhileOthersComeAndGo) {

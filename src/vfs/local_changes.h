@@ -16,13 +16,18 @@ class LocalChanges {
   // Take this before reading from the engine.
   uint64_t now() const { return clock_.load(std::memory_order_acquire); }
 
+  struct Mark {
+    uint64_t moment;
+    uint64_t previous;  // of the mark before it, or after it if there is one already
+  };
   // Call after the change is committed, before anybody is told of it.
-  void mark(Ino ino) {
+  Mark mark(Ino ino) {
     const uint64_t moment = clock_.fetch_add(1, std::memory_order_acq_rel) + 1;
     std::atomic<uint64_t>& slot = slot_of(ino);
     uint64_t seen = slot.load(std::memory_order_relaxed);
     while (seen < moment && !slot.compare_exchange_weak(seen, moment, std::memory_order_acq_rel)) {
     }
+    return {moment, seen};
   }
 
   bool since(Ino ino, uint64_t moment) const {

@@ -35,35 +35,35 @@ Result<EntryReply> VolumeFileSystem::lookup(const Caller& caller, Ino parent, st
   return found_entry(caller, dir, *node, moment);
 }
 
-// The answer to an operation that has made an entry.
-Result<EntryReply> VolumeFileSystem::made(Ino parent, Result<meta::Node> node) {
-  if (!node) return fail(std::move(node).error());
-  changes_.mark(parent);
-  return fresh_entry(*node);
+Result<EntryReply> VolumeFileSystem::make(const Caller& caller, Ino parent, std::string_view name,
+                                          const meta::NewNode& node) {
+  TRY(check_not_internal(parent, name, EEXIST));
+  meta::ChangedDirs dirs;
+  const DirAttrs::Start start = dirs_.start();
+  const meta::Node made = TRY(meta_.mknod(caller, inner(parent), name, node, &dirs));
+  dirs_.changed(inner(parent), dirs.attr(inner(parent)), start);
+  return fresh_entry(made);
 }
 
 Result<EntryReply> VolumeFileSystem::mknod(const Caller& caller, Ino parent, std::string_view name,
                                            uint32_t mode, uint32_t rdev) {
-  TRY(check_not_internal(parent, name, EEXIST));
   meta::NewNode node{.mode = static_cast<uint16_t>(mode & 07777), .rdev = rdev};
   const uint32_t type = mode & S_IFMT;
   if (!meta::type_from_bits(type == 0 ? S_IFREG : type, &node.type)) return fail(EINVAL);
   if (node.type == FileType::directory || node.type == FileType::symlink) return fail(EPERM);
-  return made(inner(parent), meta_.mknod(caller, inner(parent), name, node));
+  return make(caller, parent, name, node);
 }
 
 Result<EntryReply> VolumeFileSystem::mkdir(const Caller& caller, Ino parent, std::string_view name,
                                            uint32_t mode) {
-  TRY(check_not_internal(parent, name, EEXIST));
   const meta::NewNode node{.type = FileType::directory, .mode = static_cast<uint16_t>(mode & 07777)};
-  return made(inner(parent), meta_.mknod(caller, inner(parent), name, node));
+  return make(caller, parent, name, node);
 }
 
 Result<EntryReply> VolumeFileSystem::symlink(const Caller& caller, Ino parent, std::string_view name,
                                              std::string_view target) {
-  TRY(check_not_internal(parent, name, EEXIST));
   const meta::NewNode node{.type = FileType::symlink, .mode = 0777, .target = target};
-  return made(inner(parent), meta_.mknod(caller, inner(parent), name, node));
+  return make(caller, parent, name, node);
 }
 
 Result<EntryReply> VolumeFileSystem::link(const Caller& caller, Ino ino, Ino new_parent,
@@ -72,8 +72,10 @@ Result<EntryReply> VolumeFileSystem::link(const Caller& caller, Ino ino, Ino new
   TRY(check_not_internal(new_parent, new_name, EPERM));
   const Ino dir = inner(new_parent);
   const Pending pending = data_.pending(ino);
-  const meta::Node node = TRY(meta_.link(caller, ino, dir, new_name));
-  changes_.mark(dir);
+  meta::ChangedDirs dirs;
+  const DirAttrs::Start start = dirs_.start();
+  const meta::Node node = TRY(meta_.link(caller, ino, dir, new_name, &dirs));
+  dirs_.changed(dir, dirs.attr(dir), start);
   changed(ino, node.attr, meta::field::nlink | meta::field::parent);
   kernel_.moved_ctime(ino, node.attr);
   const AttrReply self = changed_reply(ino, node.attr, pending);
@@ -83,16 +85,20 @@ Result<EntryReply> VolumeFileSystem::link(const Caller& caller, Ino ino, Ino new
 
 Status VolumeFileSystem::unlink(const Caller& caller, Ino parent, std::string_view name) {
   TRY(check_not_internal(parent, name, EPERM));
-  const Ino ino = TRY(meta_.unlink(caller, inner(parent), name));
-  changes_.mark(inner(parent));
+  meta::ChangedDirs dirs;
+  const DirAttrs::Start start = dirs_.start();
+  const Ino ino = TRY(meta_.unlink(caller, inner(parent), name, false, &dirs));
+  dirs_.changed(inner(parent), dirs.attr(inner(parent)), start);
   changes_.mark(ino);
   return {};
 }
 
 Status VolumeFileSystem::rmdir(const Caller& caller, Ino parent, std::string_view name) {
   TRY(check_not_internal(parent, name, EPERM));
-  const Ino ino = TRY(meta_.rmdir(caller, inner(parent), name));
-  changes_.mark(inner(parent));
+  meta::ChangedDirs dirs;
+  const DirAttrs::Start start = dirs_.start();
+  const Ino ino = TRY(meta_.rmdir(caller, inner(parent), name, false, &dirs));
+  dirs_.changed(inner(parent), dirs.attr(inner(parent)), start);
   changes_.mark(ino);
   return {};
 }
@@ -103,10 +109,13 @@ Status VolumeFileSystem::rename(const Caller& caller, Ino parent, std::string_vi
   TRY(check_not_internal(new_parent, new_name, EPERM));
   constexpr uint32_t kKnown = kRenameNoReplace | kRenameExchange | kRenameWhiteout;
   if ((flags & ~kKnown) != 0) return fail(EINVAL);
-  const meta::Renamed renamed =
-      TRY(meta_.rename(caller, inner(parent), name, inner(new_parent), new_name, flags));
-  changes_.mark(inner(parent));
-  changes_.mark(inner(new_parent));
+  const Ino from = inner(parent);
+  const Ino to = inner(new_parent);
+  meta::ChangedDirs dirs;
+  const DirAttrs::Start start = dirs_.start();
+  const meta::Renamed renamed = TRY(meta_.rename(caller, from, name, to, new_name, flags, &dirs));
+  dirs_.changed(from, dirs.attr(from), start);
+  if (to != from) dirs_.changed(to, dirs.attr(to), start);
   if (renamed.replaced != 0) changes_.mark(renamed.replaced);
   if (renamed.moved.ino != 0) {
     changed(renamed.moved.ino, renamed.moved.attr, meta::field::nlink | meta::field::parent);

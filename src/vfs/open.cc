@@ -71,14 +71,15 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
   TRY(check_not_internal(parent, name, EEXIST));
   const Ino dir = inner(parent);
   bool created = false;
-  const uint64_t moment = changes_.now();
+  meta::ChangedDirs dirs;
+  const DirAttrs::Start start = dirs_.start();
   Result<meta::Node> answer =
-      meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created, flags);
+      meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created, flags, &dirs);
   const bool no_file = !answer && (answer.error().code == EISDIR || answer.error().code == EEXIST);
   if (no_file && !(flags & O_EXCL)) return fail(ESTALE);  // see open_present()
   meta::Node node = TRY(std::move(answer));
   if (created) {
-    changes_.mark(dir);
+    dirs_.changed(dir, dirs.attr(dir), start);
     return CreateReply{.entry = fresh_entry(node), .open = opened(node.ino, node.attr, flags)};
   }
   // Somebody else made it since the kernel looked. Meta counts it as open once already.
@@ -89,7 +90,7 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
     const AttrReply now = TRY(getattr(caller, node.ino, reply->handle));
     node.attr = now.attr;
   }
-  return CreateReply{.entry = TRY(found_entry(caller, dir, node, moment)), .open = *reply};
+  return CreateReply{.entry = TRY(found_entry(caller, dir, node, start.moment)), .open = *reply};
 }
 
 // The open part of a create. The kernel takes the answer for a new regular file and asks no permission, so we

@@ -13,6 +13,7 @@ VolumeFileSystem::VolumeFileSystem(meta::Meta& meta, MetaCatalog& catalog, chunk
       options_(std::move(options)),
       clock_(clock),
       internal_(options_.prefix_internal, options_.root == kRootIno),
+      dirs_(changes_, options_.attr_ttl),
       control_(meta, {.inner = [this](Ino ino) { return inner(ino); },
                       .entry_gone =
                           [this](Ino parent, const std::string& name) {

@@ -21,6 +21,7 @@
 #include "vfs/access_log.h"
 #include "vfs/catalog.h"
 #include "vfs/control_commands.h"
+#include "vfs/dir_attrs.h"
 #include "vfs/file_system.h"
 #include "vfs/handles.h"
 #include "vfs/internal_files.h"
@@ -154,7 +155,7 @@ class VolumeFileSystem : public FileSystem {
   // EPERM/EEXIST (as `code`) where the name is an internal file's.
   Status check_not_internal(Ino parent, std::string_view name, int code) const;
   Result<EntryReply> lookup_dots(const Caller& caller, Ino parent, std::string_view name);
-  Result<EntryReply> made(Ino parent, Result<meta::Node> node);
+  Result<EntryReply> make(const Caller& caller, Ino parent, std::string_view name, const meta::NewNode& node);
 
   // --- files
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino) const;
@@ -195,6 +196,7 @@ class VolumeFileSystem : public FileSystem {
   Notifier notifier_;
   AccessLog access_log_;
   LocalChanges changes_;
+  DirAttrs dirs_;
   KernelView kernel_;
   std::atomic<int64_t> full_until_{0};  // steady clock, ns: a commit found the volume full a moment ago
   ControlCommands control_;

@@ -103,7 +103,8 @@ Status check_node(const NewNode& node) {
 
 }  // namespace
 
-Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node) {
+Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name, const NewNode& node,
+                         ChangedDirs* dirs) {
   const OpTimer<"Mknod"> timer;
   TRY(check_writable());
   TRY(check_new_name(parent, name));
@@ -111,17 +112,20 @@ Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name
   Node made;
   TRY(with_new_inode([&](Ino ino) {
     made.ino = ino;
-    return run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-      LookupRead* existing;
-      made.attr = TRY(create_op(tx, env, NewInode{ino, parent, node}, name, &existing));
-      return {};
-    });
+    return run(
+        caller,
+        [&](Transaction& tx, OpEnv& env) -> Status {
+          LookupRead* existing;
+          made.attr = TRY(create_op(tx, env, NewInode{ino, parent, node}, name, &existing));
+          return {};
+        },
+        Trash::unused, dirs);
   }));
   return made;
 }
 
 Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view name, uint16_t mode,
-                          bool exclusive, bool* created, int flags) {
+                          bool exclusive, bool* created, int flags, ChangedDirs* dirs) {
   const OpTimer<"Create"> timer;
   TRY(check_writable());
   TRY(check_new_name(parent, name));
@@ -132,14 +136,15 @@ Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view nam
     fresh.ino = ino;
     // Counts as open before anybody can see it, so that no unlink takes it for closed.
     open_files_.open(ino);
-    Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+    const auto operation = [&](Transaction& tx, OpEnv& env) -> Status {
       present.reset();
       LookupRead* existing;
       auto answer = create_op(tx, env, NewInode{ino, parent, node}, name, &existing);
       if (existing && !exclusive && existing->attr) present = Node{existing->value->ino, *existing->attr};
       fresh.attr = TRY(std::move(answer));
       return {};
-    });
+    };
+    Status done = run(caller, operation, Trash::unused, dirs);
     if (!done) open_files_.close(ino);
     return done;
   });

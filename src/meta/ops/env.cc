@@ -124,6 +124,7 @@ void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int
   PatchNode patch{dir};
   patch.nlink_delta = nlink_delta;
   patch.touch = env.now;
+  if (env.dirs) patch.after = &env.dirs->add(dir).attr;
   tx.write(std::move(patch));
 }
 

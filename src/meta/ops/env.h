@@ -22,6 +22,7 @@ struct OpEnv {
   const AclCache& acls;
   const OpenFiles& open_files;
   OpenFiles::Removal& removal;
+  ChangedDirs* dirs;  // null: nobody wants them
   Time now;
   uint64_t sid = 0;
   Ino trash_folder = 0;  // this hour's; 0 where nothing goes to the trash

@@ -64,17 +64,18 @@ Result<Attr> link_op(Transaction& tx, OpEnv& env, Ino ino, Ino parent, std::stri
 
 }  // namespace
 
-Result<Node> Meta::link(const Caller& caller, Ino ino, Ino parent, std::string_view name) {
+Result<Node> Meta::link(const Caller& caller, Ino ino, Ino parent, std::string_view name, ChangedDirs* dirs) {
   const OpTimer<"Link"> timer;
   TRY(check_writable());
   if (name == "." || name == "..") return fail(EEXIST);
   TRY(check_name(name));
   if (is_trash(parent) || (parent == kRootIno && name == ".trash")) return fail(EPERM);
   Node node{ino, {}};
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+  const auto operation = [&](Transaction& tx, OpEnv& env) -> Status {
     node.attr = TRY(link_op(tx, env, ino, parent, name));
     return {};
-  }));
+  };
+  TRY(run(caller, operation, Trash::unused, dirs));
   // A file that was kept for its handles is still looked after at the last close, which then finds that it
   // has a name.
   return node;

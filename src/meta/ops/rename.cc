@@ -208,7 +208,7 @@ Status check_arguments(const Caller& caller, const Place& from, const Place& to,
 }  // namespace
 
 Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
-                             std::string_view new_name, uint32_t flags) {
+                             std::string_view new_name, uint32_t flags, ChangedDirs* dirs) {
   const OpTimer<"Rename"> timer;
   TRY(check_writable());
   Place from{parent, name};
@@ -246,7 +246,7 @@ Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view 
           }
           return {};
         },
-        Trash::needed);
+        Trash::needed, dirs);
   };
   TRY(flags & kRenameWhiteout ? with_new_inode(rename_with) : rename_with(0));
   settle(after);

@@ -38,7 +38,8 @@ Result<Aftermath> rmdir_op(Transaction& tx, OpEnv& env, Ino parent, std::string_
 
 }  // namespace
 
-Result<Ino> Meta::rmdir(const Caller& caller, Ino parent, std::string_view name, bool skip_trash) {
+Result<Ino> Meta::rmdir(const Caller& caller, Ino parent, std::string_view name, bool skip_trash,
+                        ChangedDirs* dirs) {
   const OpTimer<"Rmdir"> timer;
   TRY(check_writable());
   if (name == ".") return fail(EINVAL);
@@ -53,7 +54,7 @@ Result<Ino> Meta::rmdir(const Caller& caller, Ino parent, std::string_view name,
         after = TRY(rmdir_op(tx, env, parent, name, trash));
         return {};
       },
-      skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
+      skip_trash || is_trash(parent) ? Trash::unused : Trash::needed, dirs));
   return after.ino;
 }
 

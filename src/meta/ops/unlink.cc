@@ -35,7 +35,8 @@ Result<Aftermath> unlink_op(Transaction& tx, OpEnv& env, Ino parent, std::string
 
 }  // namespace
 
-Result<Ino> Meta::unlink(const Caller& caller, Ino parent, std::string_view name, bool skip_trash) {
+Result<Ino> Meta::unlink(const Caller& caller, Ino parent, std::string_view name, bool skip_trash,
+                         ChangedDirs* dirs) {
   const OpTimer<"Unlink"> timer;
   TRY(check_writable());
   TRY(check_name(name));
@@ -48,7 +49,7 @@ Result<Ino> Meta::unlink(const Caller& caller, Ino parent, std::string_view name
         after = TRY(unlink_op(tx, env, parent, name, trash));
         return {};
       },
-      skip_trash || is_trash(parent) ? Trash::unused : Trash::needed));
+      skip_trash || is_trash(parent) ? Trash::unused : Trash::needed, dirs));
   settle(after);
   return after.ino;
 }

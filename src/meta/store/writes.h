@@ -31,6 +31,9 @@ struct PatchNode {
   int32_t nlink_delta = 0;
   std::optional<Time> touch;
   std::optional<Time> touch_ctime;
+  // Gets the inode as the commit left it, unless the engine cannot tell (the answer of a commit was lost).
+  // Owned by the operation.
+  std::optional<Attr>* after = nullptr;
 };
 
 struct DeleteNode {  // with its xattrs, symlink target and parent map

@@ -138,6 +138,7 @@ void MemoryStore::Tables::apply(const WriteItem& item) {
             attr.nlink += w.nlink_delta;
             if (w.touch) attr.mtime = attr.ctime = *w.touch;
             if (w.touch_ctime) attr.ctime = *w.touch_ctime;
+            if (w.after) *w.after = attr;
           },
           [&](const DeleteNode& w) {
             nodes.erase(w.ino);

@@ -63,7 +63,7 @@ void add(const PatchNode& w, Steps* s) {
   if (w.set & field::acl) acl = ByteWriter().u32(w.values.access_acl).u32(w.values.default_acl).take();
   std::string tier;
   if (w.set & field::tier) tier = ByteWriter().u8(w.values.tier).take();
-  s->write('P', inode_key(w.ino), sets_of(w), links, kind, time, acl, tier);
+  s->write('P', inode_key(w.ino), sets_of(w), links, kind, time, acl, tier, w.after ? "1" : "");
 }
 
 void add(const DeleteNode& w, Steps* s) {

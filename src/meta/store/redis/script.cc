@@ -233,16 +233,17 @@ local function patch(v, sets, links, kind, time, acl, tier)
   return v
 end
 
-local out = {1}
+local out, told = {1}, {}
 for i = 1, writes do
   local op = ARGV[na + 1]
   nk = nk + 1
   local k = KEYS[nk]
-  if op == 'P' then      -- patch an inode
+  if op == 'P' then      -- patch an inode; then "1" if its record is wanted
     local v = patch(record(k), ARGV[na + 2], ARGV[na + 3], ARGV[na + 4], ARGV[na + 5], ARGV[na + 6], ARGV[na + 7])
     call('SET', k, v)
     records[k] = v
-    na = na + 7
+    if ARGV[na + 8] == '1' then told[#told + 1] = k end
+    na = na + 8
   elseif op == 'R' then  -- a command: its name, the number of its further arguments, these
     local n = tonumber(ARGV[na + 3])
     call(ARGV[na + 2], k, unpack(ARGV, na + 4, na + 3 + n))
@@ -306,6 +307,7 @@ if slot ~= '' then
   call('HSET', KEYS[1], slot, seq .. ':' .. table.concat(out, ',', 2))
   if ttl ~= '' then call('EXPIRE', KEYS[1], ttl) end
 end
+for _, k in ipairs(told) do out[#out + 1] = records[k] end
 return out
 )lua";
 

@@ -5,7 +5,9 @@
 // writes, or "ask"; the attempt's slot and sequence number ("" for none; KEYS[1] is then the slots' hash);
 // the seconds until that hash expires ("" to leave it); then per step a letter and its arguments. It answers
 //   {0, answer...}   asked, or a check failed: the present answer to every check
-//   {1, count...}    written; the new lengths of appended lists
+//   {1, count..., record...}
+//                    written; the new lengths of appended lists; inodes as they are now, of patches that want
+//                    it (not when an attempt is told again)
 //   {2}              an inode that was to be new is there
 //   {3}              a later attempt has used the slot
 //   {4}              a slice that was to be new is in its chunk or has a count, or a number above what its

@@ -321,13 +321,20 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
 }
 
 void Transactions::finish(const Transaction& tx, const Reply& reply) {
-  size_t count = 1;
+  size_t at = 1;
   for (const WriteItem& item : tx.writes()) {
     hints_.apply(item);
     const auto* append = std::get_if<AppendSlices>(&item);
     if (append == nullptr) continue;
-    if (append->count) *append->count = static_cast<uint32_t>(reply[count].integer());
-    ++count;
+    if (append->count) *append->count = static_cast<uint32_t>(reply[at].integer());
+    ++at;
+  }
+  for (const WriteItem& item : tx.writes()) {
+    const auto* patch = std::get_if<PatchNode>(&item);
+    if (patch == nullptr || patch->after == nullptr || at >= reply.size()) continue;
+    const std::string record(reply[at++].text());
+    hints_.remember(AttrRead{.ino = patch->ino}, {record});
+    if (auto attr = decode_attr(record)) *patch->after = *std::move(attr);
   }
 }
 

@@ -92,14 +92,18 @@ struct PatchShape {
   bool adds_links;
   bool touches_both;
   bool touches_ctime;
+  bool answers;
 
   explicit PatchShape(const PatchNode& patch)
       : set(patch.set & field::all),
         adds_links(patch.nlink_delta != 0),
         touches_both(patch.touch && !(patch.set & field::mtime)),
-        touches_ctime((patch.touch || patch.touch_ctime) && !(patch.set & field::ctime)) {}
-  uint32_t key() const { return set << 3 | adds_links << 2 | touches_both << 1 | touches_ctime; }
-  bool empty() const { return key() == 0; }
+        touches_ctime((patch.touch || patch.touch_ctime) && !(patch.set & field::ctime)),
+        answers(patch.after != nullptr) {}
+  uint32_t key() const {
+    return set << 4 | adds_links << 3 | touches_both << 2 | touches_ctime << 1 | answers;
+  }
+  bool empty() const { return key() <= 1; }
 };
 
 // Operations read the clock before they get their turn, so a touch may come late: then both times stay. A
@@ -133,7 +137,8 @@ std::string patch_statement(PatchShape shape) {
   assign(shape.adds_links && !(shape.set & field::nlink), "nlink=nlink+?19");
   assign(shape.touches_both, CIDER_TOUCH("mtime"));
   assign(shape.touches_ctime, CIDER_TOUCH("ctime"));
-  return "UPDATE jfs_node SET " + columns + " WHERE inode=?22";
+  return "UPDATE jfs_node SET " + columns + " WHERE inode=?22" +
+         (shape.answers ? " RETURNING " CIDER_NODE_COLUMNS("") : "");
 }
 
 }  // namespace
@@ -147,11 +152,24 @@ Status Changes::write(const PatchNode& item) {
   SqlTime atime = to_sql_time(v.atime), mtime = to_sql_time(v.mtime), ctime = to_sql_time(v.ctime);
   SqlTime touch = to_sql_time(item.touch ? *item.touch : item.touch_ctime.value_or(Time{}));
   // ?22 is in every statement, so all numbers below it may be bound in all of them.
-  int64_t changed = TRY(db_.execute(
-      statement->second.c_str(), static_cast<uint8_t>(v.type), v.mode, v.uid, v.gid, v.flags, v.parent,
-      v.nlink, v.length, v.rdev, v.access_acl, v.default_acl, v.tier, atime.micros, atime.nanos, mtime.micros,
-      mtime.nanos, ctime.micros, ctime.nanos, item.nlink_delta, touch.micros, touch.nanos, item.ino));
-  return expect_one(changed, "update of inode " + std::to_string(item.ino));
+  const auto with_values = [&](auto execute) {
+    return execute(statement->second.c_str(), static_cast<uint8_t>(v.type), v.mode, v.uid, v.gid, v.flags,
+                   v.parent, v.nlink, v.length, v.rdev, v.access_acl, v.default_acl, v.tier, atime.micros,
+                   atime.nanos, mtime.micros, mtime.nanos, ctime.micros, ctime.nanos, item.nlink_delta,
+                   touch.micros, touch.nanos, item.ino);
+  };
+  const std::string what = "update of inode " + std::to_string(item.ino);
+  if (!item.after) {
+    int64_t changed =
+        TRY(with_values([&](const char* sql, const auto&... values) { return db_.execute(sql, values...); }));
+    return expect_one(changed, what);
+  }
+  Query row =
+      TRY(with_values([&](const char* sql, const auto&... values) { return db_.query(sql, values...); }));
+  if (!TRY(row.next())) return expect_one(0, what);
+  *item.after = TRY(read_attr(row, 0, item.ino));
+  TRY(row.next());  // to its end, where the statement is complete
+  return {};
 }
 
 Status Changes::write(const DeleteNode& item) {

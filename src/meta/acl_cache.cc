@@ -22,4 +22,12 @@ void AclCache::put(uint32_t id, const AclRule& rule) {
   ids_.try_emplace(rule, id);
 }
 
+void AclCache::trust(uint64_t incarnation) {
+  if (incarnation_ == incarnation) return;
+  std::lock_guard lock(mutex_);
+  incarnation_ = incarnation;
+  rules_.clear();
+  ids_.clear();
+}
+
 }  // namespace cider::meta

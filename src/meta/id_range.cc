@@ -6,11 +6,15 @@
 
 namespace cider::meta {
 
-Result<uint64_t> IdRange::next() {
-  std::lock_guard lock(mutex_);
+// What is left of a range is not used once the engine may have forgotten that it was given.
+Result<uint64_t> IdRange::next(std::stop_token stop) {
+  const auto lock = TRY(lock_.lock(stop));
   while (true) {
-    if (next_ >= end_) {
-      int64_t end = TRY(store_.add_counter(counter_, batch_));
+    const uint64_t incarnation = store_.incarnation();
+    if (next_ >= end_ || incarnation_ != incarnation) {
+      incarnation_ = incarnation;
+      next_ = end_;
+      int64_t end = TRY(store_.add_counter(counter_, batch_, stop));
       end_ = static_cast<uint64_t>(end);
       highest_end_ = std::max(highest_end_, end_);
       next_ = end_ - static_cast<uint64_t>(batch_);
@@ -21,7 +25,7 @@ Result<uint64_t> IdRange::next() {
 }
 
 Status IdRange::skip_used() {
-  std::lock_guard lock(mutex_);
+  const auto lock = TRY(lock_.lock({}));
   if (TRY(store_.highest_id(counter_)) > 0) return skip_used_locked();
   // How far the used numbers reach is not known: leaps that grow get beyond them in a few tries.
   next_ = end_;
@@ -34,7 +38,7 @@ Status IdRange::skip_used() {
 }
 
 Status IdRange::check() {
-  std::lock_guard lock(mutex_);
+  const auto lock = TRY(lock_.lock({}));
   if (highest_end_ == 0 || static_cast<uint64_t>(TRY(store_.counter(counter_))) >= highest_end_) return {};
   return skip_used_locked();
 }

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
+#include <stop_token>
 
+#include "base/slow_lock.h"
 #include "meta/store/store.h"
 
 namespace cider::meta {
@@ -15,7 +16,7 @@ class IdRange {
       : store_(store), counter_(counter), batch_(batch), leap_(batch) {}
 
   // A number above 1 that no other client of the volume has been given.
-  Result<uint64_t> next();
+  Result<uint64_t> next(std::stop_token stop = {});
   // After a number turned out to be in use: the engine's counter was rolled back (a backup was restored, a
   // failover lost writes). Raises it above all numbers known here, and goes on from there.
   Status skip_used();
@@ -28,8 +29,9 @@ class IdRange {
   Store& store_;
   const Counter counter_;
   const int64_t batch_;
-  std::mutex mutex_;
+  SlowLock lock_;
   int64_t leap_;
+  uint64_t incarnation_ = 0;  // the engine's, when the range was reserved
   uint64_t next_ = 0;
   uint64_t end_ = 0;
   uint64_t highest_end_ = 0;  // of all ranges so far

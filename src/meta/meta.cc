@@ -59,7 +59,8 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   OpenFiles::Removal removal(open_files_);
   OpEnv env{caller, options_, *volume, acls_, open_files_, removal, dirs, {}, 0, 0, {}, {}};
   for (int round = 0; round < kMaxRounds; ++round) {
-    if (trash == Trash::needed) env.trash_folder = TRY(trash_folder());
+    if (trash == Trash::needed) env.trash_folder = TRY(trash_folder(caller.interrupt));
+    acls_.trust(store_->incarnation());
     TransactionTimer timer;
     Status done = store_->run(
         [&](Transaction& tx) -> Status {
@@ -83,10 +84,10 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   return fail(EIO, "an operation kept asking for more: ACL rules, trash folders or sessions");
 }
 
-Status Meta::with_new_inode(FunctionRef<Status(Ino)> make) {
+Status Meta::with_new_inode(const Caller& caller, FunctionRef<Status(Ino)> make) {
   constexpr int kTries = 10;
   for (int tries = 0; tries < kTries; ++tries) {
-    Status made = make(TRY(inode_ids_.next()));
+    Status made = make(TRY(inode_ids_.next(caller.interrupt)));
     if (made || made.error().code != kInodeTaken) return made;
     TRY(inode_ids_.skip_used());
   }
@@ -106,15 +107,15 @@ Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
 }
 
 Status Meta::provide(const OpEnv& env, Error error) {
-  if (error.code == kSessionGone) return session_.recover(env.sid);
+  if (error.code == kSessionGone) return session_.recover(env.sid, env.caller.interrupt);
   if (error.code != kWantAcl) return fail(std::move(error));
   if (env.wanted_acl) {
-    auto rule = TRY(store_->acl(*env.wanted_acl));
+    auto rule = TRY(store_->acl(*env.wanted_acl, env.caller.interrupt));
     if (!rule)
       return fail(EIO, "ACL rule " + std::to_string(*env.wanted_acl) + " is missing in the database");
     acls_.put(*env.wanted_acl, *rule);
   } else if (env.wanted_rule) {
-    uint32_t id = TRY(store_->intern_acl(*env.wanted_rule));
+    uint32_t id = TRY(store_->intern_acl(*env.wanted_rule, env.caller.interrupt));
     acls_.put(id, *env.wanted_rule);
   }
   return {};

@@ -27,6 +27,7 @@
 #include "base/caller.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/slow_lock.h"
 #include "meta/acl_cache.h"
 #include "meta/id_range.h"
 #include "meta/model/acl.h"
@@ -274,15 +275,15 @@ class Meta {
   Status run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)> operation,
              Trash trash = Trash::unused, ChangedDirs* dirs = nullptr);
   // Runs `make` with a new inode number, and with another one where it turns out to be taken.
-  Status with_new_inode(FunctionRef<Status(Ino)> make);
+  Status with_new_inode(const Caller& caller, FunctionRef<Status(Ino)> make);
   // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
   Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
   // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was
   // another.
   Status provide(const OpEnv& env, Error error);
   // This hour's folder in the trash, made if need be; 0 where nothing goes to the trash.
-  Result<Ino> trash_folder();
-  Result<Ino> make_trash_folder(const std::string& name);
+  Result<Ino> trash_folder(const std::stop_token& stop);
+  Result<Ino> make_trash_folder(const std::string& name, const std::stop_token& stop);
   Status empty_trash_folder(Ino folder);
   void forget_trash_folder();
   // Does what is left to do after an inode lost a name.
@@ -307,7 +308,7 @@ class Meta {
   IdRange slice_ids_;
   OpenFiles open_files_;
   OwnSession session_;
-  std::mutex trash_mutex_;
+  SlowLock trash_lock_;
   std::string trash_name_;
   Ino trash_ino_ = 0;
   DataCallbacks data_;

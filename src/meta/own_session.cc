@@ -12,10 +12,10 @@ int64_t OwnSession::lease() const {
   return options_.heartbeat.count() * 5;
 }
 
-Status OwnSession::put(uint64_t id) {
+Status OwnSession::put(uint64_t id, const std::stop_token& stop) {
   auto sent = clock_.monotonic();
   int64_t expire = clock_.now().sec + lease();
-  TRY(store_.put_session({id, expire, encode_session_info(options_.session)}));
+  TRY(store_.put_session({id, expire, encode_session_info(options_.session)}, stop));
   acknowledge(sent, expire);
   return {};
 }
@@ -26,9 +26,10 @@ void OwnSession::acknowledge(Monotonic::time_point sent, int64_t expire) {
 }
 
 Status OwnSession::begin() {
-  std::lock_guard lock(mutex_);
+  const auto lock = TRY(renewing_.lock({}));
+  incarnation_ = store_.incarnation();
   auto id = static_cast<uint64_t>(TRY(store_.add_counter(Counter::next_session, 1)));
-  TRY(put(id));
+  TRY(put(id, {}));
   id_.store(id, std::memory_order_release);
   return {};
 }
@@ -41,30 +42,36 @@ bool OwnSession::is_overdue() const {
 }
 
 Status OwnSession::renew() {
-  std::lock_guard lock(mutex_);
-  return renew_locked();
+  const auto lock = TRY(renewing_.lock({}));
+  return renew_locked({});
 }
 
-Status OwnSession::recover(uint64_t seen) {
-  std::lock_guard lock(mutex_);
-  return id() == seen ? renew_locked() : Status{};
+Status OwnSession::recover(uint64_t seen, std::stop_token stop) {
+  const auto lock = TRY(renewing_.lock(stop));
+  if (id() != seen) return {};
+  return renew_locked(stop);
 }
 
-Status OwnSession::renew_locked() {
+Status OwnSession::renew_locked(const std::stop_token& stop) {
   const uint64_t old = id();
   auto sent = clock_.monotonic();
   int64_t now = clock_.now().sec;
-  bool late = now > expire_.load() || sent > expire_monotonic_.load();
-  Status alive = store_.refresh_session(old, now + lease());
+  Status alive = store_.refresh_session(old, now + lease(), stop);
   if (!alive && alive.error().code != ENOENT) return alive;
   // JuiceFS cleans a session up in steps, the record last: one that is still there may have lost its locks.
-  bool lost = !alive || (late && !TRY(has_its_locks(old)));
+  // So may one whose engine lost writes.
+  const uint64_t incarnation = store_.incarnation();
+  const bool late = now > expire_.load() || sent > expire_monotonic_.load();
+  const bool doubtful = late || incarnation != incarnation_;
+  const bool lost = !alive || (doubtful && !TRY(has_its_locks(old)));
   if (!lost) {
+    incarnation_ = incarnation;
     acknowledge(sent, now + lease());
     return {};
   }
-  auto id = static_cast<uint64_t>(TRY(store_.add_counter(Counter::next_session, 1)));
-  TRY(put(id));
+  auto id = static_cast<uint64_t>(TRY(store_.add_counter(Counter::next_session, 1, stop)));
+  TRY(put(id, stop));
+  incarnation_ = incarnation;
   size_t locked = open_files_.locked_under(old).size();
   id_.store(id, std::memory_order_release);
   log::error("this client was taken for dead: session " + std::to_string(old) + " was cleaned up, " +

@@ -5,10 +5,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <mutex>
+#include <stop_token>
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/slow_lock.h"
 #include "meta/open_files.h"
 #include "meta/store/store.h"
 
@@ -31,12 +32,13 @@ class OwnSession {
   // The heartbeat: moves the expiry. Where the session was cleaned up it registers a new one.
   Status renew();
   // renew() for who found the session `seen` overdue or gone; nothing where another has done it since.
-  Status recover(uint64_t seen);
+  // EINTR if `stop` is requested first.
+  Status recover(uint64_t seen, std::stop_token stop);
 
  private:
   int64_t lease() const;
-  Status renew_locked();
-  Status put(uint64_t id);
+  Status renew_locked(const std::stop_token& stop);
+  Status put(uint64_t id, const std::stop_token& stop);
   void acknowledge(Monotonic::time_point sent, int64_t expire);
   Result<bool> has_its_locks(uint64_t id);
 
@@ -44,7 +46,8 @@ class OwnSession {
   const MetaOptions& options_;
   const Clock& clock_;
   OpenFiles& open_files_;
-  std::mutex mutex_;  // one renewal at a time
+  SlowLock renewing_;         // one at a time
+  uint64_t incarnation_ = 0;  // the engine's, when the locks were known to be there
   std::atomic<uint64_t> id_{0};
   // The last expiry that was acknowledged, by both clocks: the wall clock goes on while a machine sleeps, the
   // monotonic one when somebody sets the time back.

@@ -110,7 +110,7 @@ Result<Node> Meta::mknod(const Caller& caller, Ino parent, std::string_view name
   TRY(check_new_name(parent, name));
   TRY(check_node(node));
   Node made;
-  TRY(with_new_inode([&](Ino ino) {
+  TRY(with_new_inode(caller, [&](Ino ino) {
     made.ino = ino;
     return run(
         caller,
@@ -132,7 +132,7 @@ Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view nam
   NewNode node{FileType::file, mode, 0, {}};
   std::optional<Node> present;
   Node fresh;
-  Status made = with_new_inode([&](Ino ino) {
+  Status made = with_new_inode(caller, [&](Ino ino) {
     fresh.ino = ino;
     // Counts as open before anybody can see it, so that no unlink takes it for closed.
     open_files_.open(ino);
@@ -165,7 +165,7 @@ Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {
   if (is_trash(parent)) return fail(EPERM);
   NewNode node{FileType::file, mode, 0, {}};
   Node made;
-  TRY(with_new_inode([&](Ino ino) {
+  TRY(with_new_inode(caller, [&](Ino ino) {
     made.ino = ino;
     open_files_.open(ino);
     Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {

@@ -248,7 +248,7 @@ Result<Renamed> Meta::rename(const Caller& caller, Ino parent, std::string_view 
         },
         Trash::needed, dirs);
   };
-  TRY(flags & kRenameWhiteout ? with_new_inode(rename_with) : rename_with(0));
+  TRY(flags & kRenameWhiteout ? with_new_inode(caller, rename_with) : rename_with(0));
   settle(after);
   return renamed;
 }

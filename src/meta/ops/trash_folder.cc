@@ -7,22 +7,21 @@
 namespace cider::meta {
 
 void Meta::forget_trash_folder() {
-  std::lock_guard lock(trash_mutex_);
-  trash_name_.clear();
+  if (const auto lock = trash_lock_.lock({})) trash_name_.clear();
 }
 
-Result<Ino> Meta::trash_folder() {
+Result<Ino> Meta::trash_folder(const std::stop_token& stop) {
   if (volume()->trash_days <= 0) return Ino{0};
   std::string name = trash_folder_name(clock_.now());
-  std::lock_guard lock(trash_mutex_);
+  const auto lock = TRY(trash_lock_.lock(stop));
   if (name != trash_name_) {
-    trash_ino_ = TRY(make_trash_folder(name));
+    trash_ino_ = TRY(make_trash_folder(name, stop));
     trash_name_ = name;
   }
   return trash_ino_;
 }
 
-Result<Ino> Meta::make_trash_folder(const std::string& name) {
+Result<Ino> Meta::make_trash_folder(const std::string& name, const std::stop_token& stop) {
   std::optional<Ino> present;
   TRY(store_->read(
       [&](Transaction& tx) -> Status {
@@ -31,13 +30,13 @@ Result<Ino> Meta::make_trash_folder(const std::string& name) {
         if (entry.value) present = entry.value->ino;
         return {};
       },
-      {}));
+      stop));
   if (present) return *present;
 
   // Where a number is in use the counter was rolled back: ever larger steps bring it forward.
   Ino ino = 0;
   const auto make = [&](int64_t step) -> Status {
-    ino = kTrashIno + static_cast<uint64_t>(TRY(store_->add_counter(Counter::next_trash, step)));
+    ino = kTrashIno + static_cast<uint64_t>(TRY(store_->add_counter(Counter::next_trash, step, stop)));
     return store_->run(
         [&](Transaction& tx) -> Status {
           present.reset();
@@ -67,7 +66,7 @@ Result<Ino> Meta::make_trash_folder(const std::string& name) {
           tx.write(AddUsage{4096, 1});
           return {};
         },
-        {});
+        stop);
   };
   constexpr int64_t kLargestStep = 1 << 20;
   Status made = fail(kInodeTaken);

@@ -82,6 +82,7 @@ struct RecordLockOwner {  // for `status --session`
   std::vector<PlockRange> ranges;  // fcntl
 };
 
+// `stop`: EINTR if it is requested while the engine is away.
 class Store {
  public:
   virtual ~Store() = default;
@@ -99,6 +100,10 @@ class Store {
   virtual Status save_setting(std::string_view setting) = 0;
   // Removes the volume and everything that we ever kept in the database.
   virtual Status destroy_volume() = 0;
+
+  // Another number than before: the engine may have lost what it had acknowledged, so that numbers and ACL
+  // ids that this client was given may be given again, and its locks be gone.
+  virtual uint64_t incarnation() const { return 0; }
 
   // Whether JuiceFS has set quotas of directories, users or groups.
   virtual Result<bool> has_quotas() { return false; }
@@ -118,7 +123,7 @@ class Store {
   virtual Result<int64_t> counter(Counter counter) = 0;
   // Adds and answers the new value, for next_inode and next_chunk as "first free id": a client owns
   // [answer-delta, answer).
-  virtual Result<int64_t> add_counter(Counter counter, int64_t delta) = 0;
+  virtual Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token stop = {}) = 0;
   // The highest number in use that the counter (next_inode or next_chunk) gives out, where that is cheap to
   // tell; else 0.
   virtual Result<uint64_t> highest_id(Counter) { return 0; }
@@ -126,17 +131,18 @@ class Store {
   virtual Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) = 0;
 
   // --- ACL rules, immutable by id
-  virtual Result<std::optional<AclRule>> acl(uint32_t id) = 0;
-  virtual Result<uint32_t> intern_acl(const AclRule& rule) = 0;  // a new id; a duplicate is harmless
+  virtual Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token stop = {}) = 0;
+  // A new id; a duplicate is harmless.
+  virtual Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token stop = {}) = 0;
 
   // --- listings
   virtual Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
                                                     bool with_attrs) = 0;
 
   // --- sessions
-  virtual Status put_session(const SessionRecord& session) = 0;
+  virtual Status put_session(const SessionRecord& session, std::stop_token stop = {}) = 0;
   // Moves the expiry of a live session; ENOENT when it was cleaned up.
-  virtual Status refresh_session(uint64_t sid, int64_t expire) = 0;
+  virtual Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop = {}) = 0;
   virtual Result<std::vector<SessionRecord>> list_sessions() = 0;
   virtual Result<std::vector<Ino>> sustained_inodes(uint64_t sid) = 0;
   virtual Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) = 0;

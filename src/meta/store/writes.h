@@ -23,7 +23,9 @@ struct InsertNode {
 };
 
 // Sets the fields of `set` to those of `values`; besides, commuting: adds to nlink, and moves mtime and ctime
-// (`touch`) or ctime alone (`touch_ctime`) to a time.
+// (`touch`) or ctime alone (`touch_ctime`), as far as `set` leaves them, to a time: a nanosecond beyond the
+// present ctime where the time is not later than it, so that every change shows; but to the time itself where
+// the ctime is over 3 s ahead.
 struct PatchNode {
   Ino ino = 0;
   Fields set = 0;

@@ -132,7 +132,7 @@ Result<int64_t> MemoryStore::counter(Counter counter) {
   return it == tables_->counters.end() ? 0 : it->second;
 }
 
-Result<int64_t> MemoryStore::add_counter(Counter counter, int64_t delta) {
+Result<int64_t> MemoryStore::add_counter(Counter counter, int64_t delta, std::stop_token) {
   std::lock_guard lock(mutex_);
   return tables_->counters[std::string(counter_name(counter))] += delta;
 }
@@ -155,14 +155,14 @@ Result<bool> MemoryStore::set_if_small(Counter counter, int64_t value, int64_t d
   return true;
 }
 
-Result<std::optional<AclRule>> MemoryStore::acl(uint32_t id) {
+Result<std::optional<AclRule>> MemoryStore::acl(uint32_t id, std::stop_token) {
   std::lock_guard lock(mutex_);
   auto it = tables_->acls.find(id);
   if (it == tables_->acls.end()) return std::optional<AclRule>{};
   return std::optional(it->second);
 }
 
-Result<uint32_t> MemoryStore::intern_acl(const AclRule& rule) {
+Result<uint32_t> MemoryStore::intern_acl(const AclRule& rule, std::stop_token) {
   std::lock_guard lock(mutex_);
   uint32_t id = tables_->acls.empty() ? 1 : tables_->acls.rbegin()->first + 1;
   tables_->acls.emplace(id, rule);
@@ -194,13 +194,13 @@ Result<std::vector<ListedEntry>> MemoryStore::list_dir(Ino dir, DirCursor* curso
   return out;
 }
 
-Status MemoryStore::put_session(const SessionRecord& session) {
+Status MemoryStore::put_session(const SessionRecord& session, std::stop_token) {
   std::lock_guard lock(mutex_);
   tables_->sessions[session.sid] = session;
   return {};
 }
 
-Status MemoryStore::refresh_session(uint64_t sid, int64_t expire) {
+Status MemoryStore::refresh_session(uint64_t sid, int64_t expire, std::stop_token) {
   std::lock_guard lock(mutex_);
   auto it = tables_->sessions.find(sid);
   if (it == tables_->sessions.end())
@@ -301,16 +301,22 @@ class View final : public Store {
   }
   Status sync() override { return s_.sync(); }
   Result<int64_t> counter(Counter c) override { return s_.counter(c); }
-  Result<int64_t> add_counter(Counter c, int64_t delta) override { return s_.add_counter(c, delta); }
+  Result<int64_t> add_counter(Counter c, int64_t delta, std::stop_token) override {
+    return s_.add_counter(c, delta);
+  }
   Result<uint64_t> highest_id(Counter c) override { return s_.highest_id(c); }
   Result<bool> set_if_small(Counter c, int64_t v, int64_t d) override { return s_.set_if_small(c, v, d); }
-  Result<std::optional<AclRule>> acl(uint32_t id) override { return s_.acl(id); }
-  Result<uint32_t> intern_acl(const AclRule& rule) override { return s_.intern_acl(rule); }
+  Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token) override { return s_.acl(id); }
+  Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token) override { return s_.intern_acl(rule); }
   Result<std::vector<ListedEntry>> list_dir(Ino d, DirCursor* c, size_t n, bool a) override {
     return s_.list_dir(d, c, n, a);
   }
-  Status put_session(const SessionRecord& session) override { return s_.put_session(session); }
-  Status refresh_session(uint64_t sid, int64_t expire) override { return s_.refresh_session(sid, expire); }
+  Status put_session(const SessionRecord& session, std::stop_token) override {
+    return s_.put_session(session);
+  }
+  Status refresh_session(uint64_t sid, int64_t expire, std::stop_token) override {
+    return s_.refresh_session(sid, expire);
+  }
   Result<std::vector<SessionRecord>> list_sessions() override { return s_.list_sessions(); }
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override { return s_.sustained_inodes(sid); }
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override { return s_.session_locks(sid); }

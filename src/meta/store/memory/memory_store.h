@@ -48,15 +48,15 @@ class MemoryStore final : public Store {
   Status read(Operation operation, std::stop_token stop) override;
   Status sync() override { return behaviour_.on_sync ? behaviour_.on_sync() : Status{}; }
   Result<int64_t> counter(Counter counter) override;
-  Result<int64_t> add_counter(Counter counter, int64_t delta) override;
+  Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token stop = {}) override;
   Result<uint64_t> highest_id(Counter counter) override;
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override;
-  Result<std::optional<AclRule>> acl(uint32_t id) override;
-  Result<uint32_t> intern_acl(const AclRule& rule) override;
+  Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token stop = {}) override;
+  Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token stop = {}) override;
   Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
                                             bool with_attrs) override;
-  Status put_session(const SessionRecord& session) override;
-  Status refresh_session(uint64_t sid, int64_t expire) override;
+  Status put_session(const SessionRecord& session, std::stop_token stop = {}) override;
+  Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop = {}) override;
   Result<std::vector<SessionRecord>> list_sessions() override;
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override;
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override;

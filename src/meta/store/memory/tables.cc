@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/clock.h"
+
 namespace cider::meta {
 namespace {
 
@@ -10,6 +12,14 @@ auto find_value(const Map& map, const Key& key) -> std::optional<typename Map::m
   auto it = map.find(key);
   if (it == map.end()) return std::nullopt;
   return it->second;
+}
+
+// Where a touch puts the ctime: see PatchNode.
+Time moved(Time ctime, Time to) {
+  const int64_t was = to_nanos(ctime);
+  const int64_t now = to_nanos(to);
+  constexpr int64_t kWrongClock = 3'000'000'000;
+  return was < now || was - now > kWrongClock ? to : from_nanos(was + 1);
 }
 
 template <class... Fs>
@@ -136,8 +146,13 @@ void MemoryStore::Tables::apply(const WriteItem& item) {
             Attr& attr = nodes.at(w.ino);
             copy_fields(&attr, w.values, w.set);
             attr.nlink += w.nlink_delta;
-            if (w.touch) attr.mtime = attr.ctime = *w.touch;
-            if (w.touch_ctime) attr.ctime = *w.touch_ctime;
+            if (w.touch) {
+              const Time time = moved(attr.ctime, *w.touch);
+              if (!(w.set & field::mtime)) attr.mtime = time;
+              if (!(w.set & field::ctime)) attr.ctime = time;
+            } else if (w.touch_ctime && !(w.set & field::ctime)) {
+              attr.ctime = moved(attr.ctime, *w.touch_ctime);
+            }
             if (w.after) *w.after = attr;
           },
           [&](const DeleteNode& w) {

@@ -42,13 +42,13 @@ const Reply* busy_reply(const std::vector<Reply>& replies) {
 
 // The server is no master (any more): its address may lead to another one now.
 bool is_no_master(const Reply& reply) {
-  return reply.text().starts_with("READONLY") || reply.text().starts_with("MASTERDOWN");
+  return error_word(reply) == "READONLY" || error_word(reply) == "MASTERDOWN";
 }
 
 }  // namespace
 
-Result<std::shared_ptr<Connection>> Client::connect() {
-  auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder_.find()))));
+Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
+  auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder_.find()))), url_.read_timeout);
   Commands greeting;
   if (!url_.user.empty()) {
     greeting.add("AUTH", url_.user, url_.password);
@@ -57,7 +57,7 @@ Result<std::shared_ptr<Connection>> Client::connect() {
   }
   if (url_.db != 0) greeting.add("SELECT", url_.db);
   greeting.add("PING");
-  for (const Reply& reply : TRY(connection->call(greeting))) {
+  for (const Reply& reply : TRY(connection->call(greeting, stop))) {
     if (reply.is_error()) return fail(error_of(reply));
   }
   TRY(finder_.check(*connection));
@@ -65,23 +65,35 @@ Result<std::shared_ptr<Connection>> Client::connect() {
   return connection;
 }
 
-// Only one thread dials; the others wait for it rather than storm a server that comes back.
-Result<std::shared_ptr<Connection>> Client::acquire(Slot& slot) {
+// Only one thread dials; the others wait for what comes of it rather than storm a server that comes back.
+Result<std::shared_ptr<Connection>> Client::acquire(Slot& slot, const std::stop_token& stop) {
   auto present = [&]() -> std::shared_ptr<Connection> {
-    std::lock_guard lock(slot.mutex);
     return slot.connection && !slot.connection->broken() ? slot.connection : nullptr;
   };
-  if (auto connection = present()) return connection;
-  std::lock_guard dialing(slot.dialing);
-  if (auto connection = present()) return connection;
-  auto connection = TRY(connect());
+  uint64_t dials;
+  {
+    std::lock_guard lock(slot.mutex);
+    if (auto connection = present()) return connection;
+    dials = slot.dials;
+  }
+  auto dialing = TRY(slot.dialing.lock(stop));
+  {
+    std::lock_guard lock(slot.mutex);
+    if (auto connection = present()) return connection;
+    if (slot.dials != dials) return fail(slot.failure);
+  }
+  auto connection = connect(stop);
   std::lock_guard lock(slot.mutex);
-  slot.connection = connection;
+  slot.dials++;
+  slot.failure = connection ? Error{ECONNRESET, "the new connection broke"} : connection.error();
+  if (!connection) return connection;
+  if (slot.connection) reconnects_++;
+  slot.connection = *connection;
   return connection;
 }
 
 // The first idle one, else the one with the least to do: requests on one connection share their system calls.
-Result<std::shared_ptr<Connection>> Client::acquire() {
+Result<std::shared_ptr<Connection>> Client::acquire(const std::stop_token& stop) {
   Slot* best = &slots_[0];
   size_t least = SIZE_MAX;
   for (Slot& slot : slots_) {
@@ -96,16 +108,16 @@ Result<std::shared_ptr<Connection>> Client::acquire() {
     best = &slot;
     if (load == 0) break;
   }
-  return acquire(*best);
+  return acquire(*best, stop);
 }
 
 Status Client::open() {
-  TRY(acquire(slots_[0]));
+  TRY(acquire(slots_[0], {}));
   return {};
 }
 
-Result<std::vector<Reply>> Client::ask_all(const Commands& commands) {
-  std::vector<Reply> replies = TRY(call(commands));
+Result<std::vector<Reply>> Client::ask_all(const Commands& commands, std::stop_token stop) {
+  std::vector<Reply> replies = TRY(call(commands, std::move(stop)));
   for (const Reply& reply : replies) {
     if (reply.is_error()) return fail(error_of(reply));
   }
@@ -116,10 +128,11 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
   const auto end = steady_clock::now() + patience_;
   milliseconds pause = url_.min_retry_backoff;
   Error last;
+  bool unclear = false;
   for (bool first = true;; first = false) {
-    auto connection = acquire();
+    auto connection = acquire(stop);
     if (connection) {
-      auto replies = (*connection)->call(commands);
+      auto replies = (*connection)->call(commands, stop);
       if (replies) {
         const Reply* busy = busy_reply(*replies);
         if (busy == nullptr) return replies;
@@ -127,12 +140,15 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
         if (is_no_master(*busy)) (*connection)->close();
       } else {
         last = replies.error();
+        unclear = true;
         if (maybe_ran) *maybe_ran = true;
       }
     } else {
       last = connection.error();
     }
-    if (!passes(last)) return fail(last);
+    if (stop.stop_requested()) return fail(EINTR);
+    if (!passes(last))
+      return unclear ? fail(EIO, "it may have been done, but: " + last.to_string()) : fail(last);
     if (steady_clock::now() > end)
       return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());
     if (first) log::warning(url_.describe() + ": " + last.to_string() + "; trying again");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -10,6 +11,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "base/slow_lock.h"
 #include "meta/store/redis/connection.h"
 #include "meta/store/redis/redis_url.h"
 #include "meta/store/redis/server_finder.h"
@@ -32,9 +34,10 @@ class Client {
   // Makes the first connection, so that a wrong address or password shows at once.
   Status open();
   // Runs the commands, again on a new connection if one breaks: they may run twice, so they must bear that.
-  // Answers error replies as errors, but for `WRONGTYPE`-like ones of single commands see error_of(). EINTR
-  // when `stop` is requested between two tries, ETIMEDOUT when the patience ends. `*maybe_ran` is set where
-  // the commands may have run, or may yet run, although the call failed.
+  // Error replies are replies, but for those that ask to come again. EINTR when `stop` is requested while
+  // there is no answer, ETIMEDOUT when the patience ends, EIO where commands may have run and the server then
+  // refused to say. `*maybe_ran` is set where an earlier try may have run, or may yet run, even if a later
+  // one was answered.
   Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {},
                                   bool* maybe_ran = nullptr);
   // One command, one reply.
@@ -54,25 +57,32 @@ class Client {
     return std::move(replies.front());
   }
   // As call(), with the first error reply as an error.
-  Result<std::vector<Reply>> ask_all(const Commands& commands);
+  Result<std::vector<Reply>> ask_all(const Commands& commands, std::stop_token stop = {});
+
+  // Grows with each connection that took the place of a broken one: the server may be another one, or have
+  // lost what it had acknowledged.
+  uint64_t reconnects() const { return reconnects_; }
 
  private:
   static constexpr size_t kConnections = 3;
   struct Slot {
-    std::mutex dialing;
+    SlowLock dialing;
     std::mutex mutex;
     std::shared_ptr<Connection> connection;
+    uint64_t dials = 0;
+    Error failure;  // of the last one
   };
 
-  Result<std::shared_ptr<Connection>> connect();
-  Result<std::shared_ptr<Connection>> acquire();
-  Result<std::shared_ptr<Connection>> acquire(Slot& slot);
+  Result<std::shared_ptr<Connection>> connect(const std::stop_token& stop);
+  Result<std::shared_ptr<Connection>> acquire(const std::stop_token& stop);
+  Result<std::shared_ptr<Connection>> acquire(Slot& slot, const std::stop_token& stop);
 
   const RedisUrl url_;
   ServerFinder finder_;
   const std::chrono::milliseconds patience_;
   std::function<Status(Connection&)> greet_;
   std::array<Slot, kConnections> slots_;
+  std::atomic<uint64_t> reconnects_{0};
 };
 
 }  // namespace cider::meta::redis

@@ -1,11 +1,17 @@
 #include "meta/store/redis/connection.h"
 
+#include <algorithm>
+
 namespace cider::meta::redis {
 namespace {
+using std::chrono::steady_clock;
 constexpr size_t kInputSize = 64 << 10;
-}
+// How long a silent server keeps an interrupted caller.
+constexpr std::chrono::milliseconds kLook{500};
+}  // namespace
 
-Connection::Connection(std::unique_ptr<Socket> socket) : socket_(std::move(socket)), input_(kInputSize) {}
+Connection::Connection(std::unique_ptr<Socket> socket, std::chrono::milliseconds read_timeout)
+    : socket_(std::move(socket)), read_timeout_(read_timeout), input_(kInputSize) {}
 
 bool Connection::broken() {
   std::lock_guard lock(mutex_);
@@ -22,8 +28,8 @@ size_t Connection::load() {
   return outbox_.size() + waiting_.size();
 }
 
-Result<std::vector<Reply>> Connection::call(const Commands& commands) {
-  Request request{commands.bytes(), commands.count(), {}, false, {}};
+Result<std::vector<Reply>> Connection::call(const Commands& commands, std::stop_token stop) {
+  Request request{commands.bytes(), commands.count(), std::move(stop), {}, false, {}};
   std::unique_lock lock(mutex_);
   if (error_) return fail(*error_);
   outbox_.push_back(&request);
@@ -52,6 +58,7 @@ void Connection::send_all(std::unique_lock<std::mutex>& lock, const Request& own
       for (const Request* request : outbox_) together += request->bytes;
       bytes = together;
     }
+    if (waiting_.empty()) waiting_since_ = steady_clock::now();
     waiting_.insert(waiting_.end(), outbox_.begin(), outbox_.end());
     outbox_.clear();
     lock.unlock();
@@ -65,10 +72,12 @@ void Connection::send_all(std::unique_lock<std::mutex>& lock, const Request& own
 void Connection::receive(std::unique_lock<std::mutex>& lock) {
   receiving_ = true;
   lock.unlock();
-  auto n = socket_->receive(input_);
+  auto n = socket_->receive(input_, std::min(kLook, read_timeout_));
   lock.lock();
   receiving_ = false;
   if (!n) return break_down(n.error());
+  if (*n == 0) return on_silence();
+  waiting_since_ = steady_clock::now();
   if (Status fed = reader_.feed({input_.data(), *n}); !fed) return break_down(fed.error());
   while (!waiting_.empty()) {
     auto reply = reader_.next();
@@ -81,6 +90,14 @@ void Connection::receive(std::unique_lock<std::mutex>& lock) {
     first->done = true;
     first->wake.notify_one();
   }
+}
+
+void Connection::on_silence() {
+  if (steady_clock::now() - waiting_since_ >= read_timeout_)
+    return break_down({ETIMEDOUT, "Redis did not answer in time"});
+  const auto stopped = [](const Request* request) { return request->stop.stop_requested(); };
+  if (std::ranges::any_of(waiting_, stopped))
+    break_down({ECONNRESET, "the connection was given up, with an interrupted call on it"});
 }
 
 void Connection::break_down(Error error) {

@@ -5,10 +5,12 @@
 // it hands the others their replies, and passes the receiving on when it has its own.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <stop_token>
 #include <vector>
 
 #include "meta/store/redis/resp.h"
@@ -19,11 +21,13 @@ namespace cider::meta::redis {
 // Thread-safe.
 class Connection {
  public:
-  explicit Connection(std::unique_ptr<Socket> socket);
+  // It breaks when a reply takes longer than `read_timeout`.
+  Connection(std::unique_ptr<Socket> socket, std::chrono::milliseconds read_timeout);
 
   // Sends the commands and waits for their replies, error replies among them. An error means that the
-  // connection is of no use any more; whether the commands ran is unknown.
-  Result<std::vector<Reply>> call(const Commands& commands);
+  // connection is of no use any more; whether the commands ran is unknown. When `stop` is requested while the
+  // server is silent, the connection is given up, soon and with everybody's calls.
+  Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {});
   bool broken();
   // Ends it: calls under way fail.
   void close();
@@ -33,6 +37,7 @@ class Connection {
   struct Request {
     std::string_view bytes;
     size_t wanted;
+    std::stop_token stop;
     std::vector<Reply> replies;
     bool done = false;
     std::condition_variable wake;
@@ -40,12 +45,15 @@ class Connection {
 
   void send_all(std::unique_lock<std::mutex>& lock, const Request& own);
   void receive(std::unique_lock<std::mutex>& lock);
+  void on_silence();
   void break_down(Error error);
 
   const std::unique_ptr<Socket> socket_;
+  const std::chrono::milliseconds read_timeout_;
   std::mutex mutex_;
   std::deque<Request*> outbox_;
-  std::deque<Request*> waiting_;  // sent, in order
+  std::deque<Request*> waiting_;                         // sent, in order
+  std::chrono::steady_clock::time_point waiting_since_;  // for the next bytes of a reply
   bool sending_ = false;
   bool receiving_ = false;
   std::optional<Error> error_;

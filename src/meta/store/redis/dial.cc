@@ -36,6 +36,11 @@ Result<UniqueFd> connect_unix(const std::string& path, milliseconds limit) {
   return fd;
 }
 
+// An option that helps, but without which all works.
+void set(int fd, int level, int option, int value) {
+  (void)::setsockopt(fd, level, option, &value, sizeof value);
+}
+
 Result<UniqueFd> connect_tcp(const Address& to, milliseconds limit) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -52,9 +57,12 @@ Result<UniqueFd> connect_tcp(const Address& to, milliseconds limit) {
       code = done.error().code;
       continue;
     }
-    int on = 1;
-    (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    set(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+    // Firewalls forget connections that are idle for minutes, without telling either end.
+    set(fd.get(), SOL_SOCKET, SO_KEEPALIVE, 1);
+    set(fd.get(), IPPROTO_TCP, TCP_KEEPIDLE, 30);
+    set(fd.get(), IPPROTO_TCP, TCP_KEEPINTVL, 10);
+    set(fd.get(), IPPROTO_TCP, TCP_KEEPCNT, 3);
     return fd;
   }
   return fail(code);
@@ -66,9 +74,8 @@ Result<std::unique_ptr<Socket>> dial(const RedisUrl& url, const Address& address
   auto fd = address.is_unix() ? connect_unix(address.host, url.dial_timeout)
                               : connect_tcp(address, url.dial_timeout);
   if (!fd) return fail(fd.error().code, "connect to " + address.to_string() + ": " + fd.error().to_string());
-  const Timeouts timeouts{url.read_timeout, url.write_timeout};
-  if (!url.tls) return plain_socket(*std::move(fd), timeouts);
-  return tls_socket(*std::move(fd), timeouts, *url.tls, address.host, url.dial_timeout);
+  if (!url.tls) return plain_socket(*std::move(fd), url.write_timeout);
+  return tls_socket(*std::move(fd), url.write_timeout, *url.tls, address.host, url.dial_timeout);
 }
 
 }  // namespace cider::meta::redis

@@ -18,9 +18,16 @@ return raised
 
 }  // namespace
 
-void GivenNumbers::note(Counter counter, int64_t value) {
-  for (size_t i = 0; i < kCounters.size(); ++i) {
-    if (kCounters[i] != counter) continue;
+const std::array<std::string, GivenNumbers::kCounters>& GivenNumbers::keys() {
+  static const std::array<std::string, kCounters> keys{
+      counter_key(Counter::next_inode), counter_key(Counter::next_chunk), counter_key(Counter::next_session),
+      std::string(kAclMax)};
+  return keys;
+}
+
+void GivenNumbers::note(std::string_view key, int64_t value) {
+  for (size_t i = 0; i < kCounters; ++i) {
+    if (keys()[i] != key) continue;
     int64_t known = highest_[i];
     while (known < value && !highest_[i].compare_exchange_weak(known, value)) {
     }
@@ -28,16 +35,16 @@ void GivenNumbers::note(Counter counter, int64_t value) {
 }
 
 Result<bool> GivenNumbers::raise(Connection& connection) {
-  std::vector<std::string> keys;
+  std::vector<std::string> given;
   std::vector<std::string> values;
-  for (size_t i = 0; i < kCounters.size(); ++i) {
+  for (size_t i = 0; i < kCounters; ++i) {
     if (highest_[i] == 0) continue;
-    keys.push_back(counter_key(kCounters[i]));
+    given.push_back(keys()[i]);
     values.push_back(std::to_string(highest_[i]));
   }
-  if (keys.empty()) return false;
-  std::vector<std::string> arguments{std::to_string(keys.size())};
-  arguments.insert(arguments.end(), keys.begin(), keys.end());
+  if (given.empty()) return false;
+  std::vector<std::string> arguments{std::to_string(given.size())};
+  arguments.insert(arguments.end(), given.begin(), given.end());
   arguments.insert(arguments.end(), values.begin(), values.end());
   Commands commands;
   commands.add_list({"EVAL", kRaise}, arguments);

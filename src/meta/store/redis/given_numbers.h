@@ -1,5 +1,6 @@
-// The highest numbers of inodes, slices and sessions that a client was given. A server that restarts or fails
-// over may have lost the latest changes of its counters, and would give those numbers again.
+// The highest numbers of inodes, slices, sessions and ACL rules that a client was given. A server that
+// restarts or fails over may have lost the latest changes of its counters, and would give those numbers
+// again.
 #pragma once
 
 #include <array>
@@ -14,15 +15,16 @@ namespace cider::meta::redis {
 // Thread-safe.
 class GivenNumbers {
  public:
-  // The counter's value after numbers were taken from it. Other counters are passed over.
-  void note(Counter counter, int64_t value);
+  // The value of the counter under `key` after numbers were taken from it. Other counters are passed over.
+  void note(std::string_view key, int64_t value);
   // Raises the server's counters to what was noted; whether any was below.
   Result<bool> raise(Connection& connection);
 
  private:
-  static constexpr std::array kCounters = {Counter::next_inode, Counter::next_chunk, Counter::next_session};
+  static constexpr size_t kCounters = 4;
+  static const std::array<std::string, kCounters>& keys();
 
-  std::array<std::atomic<int64_t>, kCounters.size()> highest_{};
+  std::array<std::atomic<int64_t>, kCounters> highest_{};
 };
 
 }  // namespace cider::meta::redis

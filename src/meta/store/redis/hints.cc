@@ -97,7 +97,7 @@ void Hints::patch(const PatchNode& change) {
   if (!record || !*record) return;
   auto attr = decode_attr(**record);
   if (!attr) return forget(key);
-  if (change.touch) attr->mtime = attr->ctime = *change.touch;
+  if (change.touch) attr->mtime = attr->ctime = *change.touch;  // or a nanosecond on: nobody relies on it
   if (change.touch_ctime) attr->ctime = *change.touch_ctime;
   copy_fields(&*attr, change.values, change.set);
   attr->nlink = static_cast<uint32_t>(static_cast<int64_t>(attr->nlink) + change.nlink_delta);

@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 
 class PlainSocket final : public Socket {
  public:
-  PlainSocket(UniqueFd fd, Timeouts timeouts) : fd_(std::move(fd)), timeouts_(timeouts) {}
+  PlainSocket(UniqueFd fd, milliseconds write_timeout) : fd_(std::move(fd)), write_timeout_(write_timeout) {}
 
   Status send(std::string_view bytes) override {
     while (!bytes.empty()) {
@@ -19,7 +19,7 @@ class PlainSocket final : public Socket {
       if (n >= 0) {
         bytes.remove_prefix(static_cast<size_t>(n));
       } else if (errno == EAGAIN) {
-        TRY(wait_ready(fd_.get(), POLLOUT, timeouts_.write));
+        TRY(wait_ready(fd_.get(), POLLOUT, write_timeout_));
       } else if (errno != EINTR) {
         return fail_errno("send to Redis");
       }
@@ -28,7 +28,7 @@ class PlainSocket final : public Socket {
   }
 
   // Where replies come within microseconds, going to sleep and being woken would take longer than they do.
-  Result<size_t> receive(std::span<char> out) override {
+  Result<size_t> receive(std::span<char> out, milliseconds limit) override {
     const auto begin = Monotonic::now();
     const bool is_near = usual_wait_ < kNear;
     while (true) {
@@ -42,7 +42,9 @@ class PlainSocket final : public Socket {
       if (is_near && Monotonic::now() - begin < kNear) {
         ::sched_yield();
       } else {
-        TRY(wait_ready(fd_.get(), POLLIN, timeouts_.read));
+        Status ready = wait_ready(fd_.get(), POLLIN, limit);
+        if (!ready && ready.error().code == ETIMEDOUT) return size_t{0};
+        TRY(std::move(ready));
       }
     }
   }
@@ -54,14 +56,14 @@ class PlainSocket final : public Socket {
   static constexpr Monotonic::duration kNear = std::chrono::microseconds(200);
 
   const UniqueFd fd_;
-  const Timeouts timeouts_;
+  const milliseconds write_timeout_;
   Monotonic::duration usual_wait_{};  // of late
 };
 
 }  // namespace
 
-std::unique_ptr<Socket> plain_socket(UniqueFd fd, Timeouts timeouts) {
-  return std::make_unique<PlainSocket>(std::move(fd), timeouts);
+std::unique_ptr<Socket> plain_socket(UniqueFd fd, milliseconds write_timeout) {
+  return std::make_unique<PlainSocket>(std::move(fd), write_timeout);
 }
 
 Status wait_ready(int fd, short events, milliseconds limit) {

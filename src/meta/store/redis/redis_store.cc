@@ -121,10 +121,10 @@ class RedisStore final : public Store {
     if (!value) return fail(EIO, redis::counter_key(counter) + " is no number: " + std::string(reply.text()));
     return *value + shift(counter);
   }
-  Result<int64_t> add_counter(Counter counter, int64_t delta) override {
+  Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token stop) override {
     TRY(check_writable());
-    Reply reply = TRY(client_.ask("INCRBY", redis::counter_key(counter), delta));
-    given_.note(counter, reply.integer());
+    Reply reply = TRY(ask(std::move(stop), "INCRBY", redis::counter_key(counter), delta));
+    given_.note(redis::counter_key(counter), reply.integer());
     return reply.integer() + shift(counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
@@ -133,22 +133,29 @@ class RedisStore final : public Store {
     return reply.integer() == 1;
   }
 
+  uint64_t incarnation() const override { return client_.reconnects(); }
   Result<bool> has_quotas() override {
     Reply reply = TRY(client_.ask("EXISTS", "dirQuota", "userQuota", "groupQuota"));
     return reply.integer() > 0;
   }
 
-  Result<std::optional<AclRule>> acl(uint32_t id) override {
-    Reply reply = TRY(client_.ask("HGET", redis::kAcls, id));
+  Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token stop) override {
+    Reply reply = TRY(ask(std::move(stop), "HGET", redis::kAcls, id));
     if (reply.is_nil()) return std::optional<AclRule>{};
     return std::optional(TRY(decode_acl(reply.text())));
   }
-  // An id that a broken connection leaves unused is harmless.
-  Result<uint32_t> intern_acl(const AclRule& rule) override {
+  // An id that a broken connection leaves unused is harmless; one whose field is there was given twice.
+  Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token stop) override {
     TRY(check_writable());
-    Reply id = TRY(client_.ask("INCR", redis::kAclMax));
-    TRY(client_.ask("HSETNX", redis::kAcls, id.integer(), encode_acl(rule)));
-    return static_cast<uint32_t>(id.integer());
+    const std::string record = encode_acl(rule);
+    constexpr int kTries = 100;
+    for (int tries = 0; tries < kTries; ++tries) {
+      const int64_t id = TRY(ask(stop, "INCR", redis::kAclMax)).integer();
+      given_.note(redis::kAclMax, id);
+      const bool made = TRY(ask(stop, "HSETNX", redis::kAcls, id, record)).integer() == 1;
+      if (made || TRY(ask(stop, "HGET", redis::kAcls, id)).text() == record) return static_cast<uint32_t>(id);
+    }
+    return fail(EIO, describe() + ": the ids of ACL rules that its counter gives are in use");
   }
 
   Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
@@ -156,19 +163,19 @@ class RedisStore final : public Store {
     return redis::list_dir(client_, dir, cursor, limit, with_attrs);
   }
 
-  Status put_session(const SessionRecord& session) override {
+  Status put_session(const SessionRecord& session, std::stop_token stop) override {
     TRY(check_writable());
     Commands commands;
     commands.add("ZADD", redis::kSessions, session.expire, session.sid);
     commands.add("HSET", redis::kSessionInfos, session.sid, session.info);
-    TRY(client_.ask_all(commands));
+    TRY(client_.ask_all(commands, std::move(stop)));
     return {};
   }
-  Status refresh_session(uint64_t sid, int64_t expire) override {
+  Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop) override {
     TRY(check_writable());
     Commands commands;
     commands.add("ZADD", redis::kSessions, "XX", expire, sid).add("ZSCORE", redis::kSessions, sid);
-    std::vector<Reply> replies = TRY(client_.ask_all(commands));
+    std::vector<Reply> replies = TRY(client_.ask_all(commands, std::move(stop)));
     if (replies[1].is_nil()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
     return {};
   }
@@ -194,6 +201,13 @@ class RedisStore final : public Store {
   }
 
  private:
+  // One command that may be interrupted; an error reply is an error.
+  template <class... Args>
+  Result<Reply> ask(std::stop_token stop, const Args&... args) {
+    Commands command;
+    command.add(args...);
+    return TRY(client_.ask_all(command, std::move(stop))).front();
+  }
   Status greet(redis::Connection& connection);
   Status check_server();
   static int64_t shift(Counter counter) {
@@ -253,8 +267,11 @@ Status RedisStore::create_volume(std::string_view setting, const Attr& root,
   for (std::string_view key : {redis::kDirLength, redis::kDirSpace, redis::kDirInodes}) {
     commands.add("HSET", key, kRootIno, 0);
   }
-  commands.add("SET", redis::kSetting, setting);
-  TRY(client_.ask_all(commands));
+  commands.add("SET", redis::kSetting, setting, "NX");
+  const std::vector<Reply> replies = TRY(client_.ask_all(commands));
+  // Where another made it at the same time, or a lost answer was to be "OK", the setting tells whose it is.
+  if (replies.back().is_nil() && TRY(load_setting()) != setting)
+    return fail(EEXIST, describe() + " holds a volume already");
   return {};
 }
 

@@ -100,17 +100,29 @@ Result<std::optional<Reply>> ReplyReader::next() {
   return std::optional(Reply(static_cast<redisReply*>(reply)));
 }
 
+// What a command answers within a script comes wrapped before Redis 7: "ERR Error running script (call to
+// f_...): @user_script:1: -READONLY You can't write ...".
+std::string_view error_word(const Reply& reply) {
+  std::string_view text = reply.text();
+  constexpr std::string_view kInner = ": -";
+  if (text.starts_with("ERR ")) {
+    if (size_t at = text.find(kInner); at != std::string_view::npos) text.remove_prefix(at + kInner.size());
+  }
+  return text.substr(0, text.find(' '));
+}
+
 Error error_of(const Reply& reply) {
   static constexpr std::pair<std::string_view, int> kCodes[] = {
       {"NOAUTH", EACCES},   {"WRONGPASS", EACCES},  {"NOPERM", EACCES},      {"WRONGTYPE", EINVAL},
       {"OOM", ENOSPC},      {"LOADING", EAGAIN},    {"BUSY", EAGAIN},        {"TRYAGAIN", EAGAIN},
-      {"READONLY", EAGAIN}, {"MASTERDOWN", EAGAIN}, {"CLUSTERDOWN", EAGAIN},
+      {"READONLY", EAGAIN}, {"MASTERDOWN", EAGAIN}, {"CLUSTERDOWN", EAGAIN}, {"NOREPLICAS", EAGAIN},
+      {"MISCONF", EAGAIN},
   };
-  std::string_view text = reply.text();
-  for (const auto& [prefix, code] : kCodes) {
-    if (text.starts_with(prefix)) return {code, "Redis: " + std::string(text)};
+  const std::string_view word = error_word(reply);
+  for (const auto& [name, code] : kCodes) {
+    if (word == name) return {code, "Redis: " + std::string(reply.text())};
   }
-  return {EIO, "Redis: " + std::string(text)};
+  return {EIO, "Redis: " + std::string(reply.text())};
 }
 
 }  // namespace cider::meta::redis

@@ -88,8 +88,11 @@ class ReplyReader {
   std::unique_ptr<redisReader, Free> reader_;
 };
 
-// An error reply as an Error: EACCES for NOAUTH and WRONGPASS, EINVAL for WRONGTYPE, ENOSPC for OOM, EAGAIN
-// where the server asks to come again (LOADING, BUSY, TRYAGAIN, READONLY, MASTERDOWN, CLUSTERDOWN), else EIO.
+// The word that names an error, of a command within a script too: "NOAUTH", "ERR".
+std::string_view error_word(const Reply& reply);
+// An error reply as an Error: EACCES for NOAUTH, WRONGPASS and NOPERM, EINVAL for WRONGTYPE, ENOSPC for OOM,
+// EAGAIN where it will pass (LOADING, BUSY, TRYAGAIN, READONLY, MASTERDOWN, CLUSTERDOWN, NOREPLICAS,
+// MISCONF), else EIO.
 Error error_of(const Reply& reply);
 
 }  // namespace cider::meta::redis

@@ -198,12 +198,16 @@ if not writes or not holds or taken then
   return now
 end
 
--- A touch that comes late leaves the times; a ctime that is seconds ahead stems from a wrong clock, and gives way.
+-- Every touch moves the ctime: one that comes late puts it a nanosecond on, so that others see the change. A ctime that
+-- is seconds ahead stems from a wrong clock, and gives way.
 local function touch(v, kind, time)
   local now_s, now_ns = struct.unpack('>i8I4', time)
   local was_s, was_ns = struct.unpack('>i8I4', sub(v, 36, 47))
-  local late = was_s > now_s or was_s == now_s and was_ns > now_ns
-  if late and (was_s < now_s + 3 or was_s == now_s + 3 and was_ns <= now_ns) then return v end
+  local late = was_s > now_s or was_s == now_s and was_ns >= now_ns
+  if late and (was_s < now_s + 3 or was_s == now_s + 3 and was_ns <= now_ns) then
+    if was_ns == 999999999 then was_s, was_ns = was_s + 1, -1 end
+    time = struct.pack('>i8I4', was_s, was_ns + 1)
+  end
   if kind == 'm' then return sub(v, 1, 23) .. time .. time .. sub(v, 48) end
   if kind == 'M' then return sub(v, 1, 23) .. time .. sub(v, 36) end
   return sub(v, 1, 35) .. time .. sub(v, 48)

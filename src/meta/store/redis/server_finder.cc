@@ -57,7 +57,7 @@ void ServerFinder::prefer(const Address& sentinel) {
 }
 
 Result<Address> ServerFinder::ask(const Address& sentinel) {
-  Connection connection(TRY(dial(url_, sentinel)));
+  Connection connection(TRY(dial(url_, sentinel)), url_.read_timeout);
   if (!url_.sentinel_password.empty()) {
     Commands login;
     login.add("AUTH", url_.sentinel_password);

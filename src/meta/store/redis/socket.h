@@ -19,23 +19,19 @@ class Socket {
   virtual ~Socket() = default;
   // All of it. ETIMEDOUT after the write timeout without progress.
   virtual Status send(std::string_view bytes) = 0;
-  // At least one byte; ECONNRESET at the stream's end, ETIMEDOUT after the read timeout.
-  virtual Result<size_t> receive(std::span<char> out) = 0;
+  // At least one byte, but none if nothing comes within `limit`; ECONNRESET at the stream's end.
+  virtual Result<size_t> receive(std::span<char> out, std::chrono::milliseconds limit) = 0;
   // Makes sends and receives under way fail. Any thread.
   virtual void shut_down() = 0;
 };
 
-struct Timeouts {
-  std::chrono::milliseconds read;
-  std::chrono::milliseconds write;
-};
-
 // Over a connected descriptor that does not block.
-std::unique_ptr<Socket> plain_socket(UniqueFd fd, Timeouts timeouts);
+std::unique_ptr<Socket> plain_socket(UniqueFd fd, std::chrono::milliseconds write_timeout);
 // Shakes hands within `limit`. EACCES where the server's certificate does not hold, EINVAL for a file of the
 // options that cannot be used. `host` is what the certificate must name unless the options say otherwise.
-Result<std::unique_ptr<Socket>> tls_socket(UniqueFd fd, Timeouts timeouts, const TlsOptions& options,
-                                           const std::string& host, std::chrono::milliseconds limit);
+Result<std::unique_ptr<Socket>> tls_socket(UniqueFd fd, std::chrono::milliseconds write_timeout,
+                                           const TlsOptions& options, const std::string& host,
+                                           std::chrono::milliseconds limit);
 
 // Until the descriptor is ready for POLLIN or POLLOUT; ETIMEDOUT after `limit`.
 Status wait_ready(int fd, short events, std::chrono::milliseconds limit);

@@ -70,8 +70,8 @@ bool expect_name(SSL* ssl, const std::string& name) {
 
 class TlsSocket final : public Socket {
  public:
-  TlsSocket(UniqueFd fd, Timeouts timeouts, Session session)
-      : fd_(std::move(fd)), timeouts_(timeouts), ssl_(std::move(session)) {}
+  TlsSocket(UniqueFd fd, milliseconds write_timeout, Session session)
+      : fd_(std::move(fd)), write_timeout_(write_timeout), ssl_(std::move(session)) {}
 
   Status shake_hands(milliseconds limit) {
     auto done = step([this] { return SSL_connect(ssl_.get()); }, limit);
@@ -86,13 +86,15 @@ class TlsSocket final : public Socket {
   Status send(std::string_view bytes) override {
     while (!bytes.empty()) {
       auto write = [&] { return SSL_write(ssl_.get(), bytes.data(), clamp(bytes.size())); };
-      bytes.remove_prefix(TRY(step(write, timeouts_.write)));
+      bytes.remove_prefix(TRY(step(write, write_timeout_)));
     }
     return {};
   }
 
-  Result<size_t> receive(std::span<char> out) override {
-    return step([&] { return SSL_read(ssl_.get(), out.data(), clamp(out.size())); }, timeouts_.read);
+  Result<size_t> receive(std::span<char> out, milliseconds limit) override {
+    auto read = step([&] { return SSL_read(ssl_.get(), out.data(), clamp(out.size())); }, limit);
+    if (!read && read.error().code == ETIMEDOUT) return size_t{0};
+    return read;
   }
 
   void shut_down() override { ::shutdown(fd_.get(), SHUT_RDWR); }
@@ -134,21 +136,21 @@ class TlsSocket final : public Socket {
   }
 
   const UniqueFd fd_;
-  const Timeouts timeouts_;
+  const milliseconds write_timeout_;
   std::mutex mutex_;  // guards ssl_
   const Session ssl_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Socket>> tls_socket(UniqueFd fd, Timeouts timeouts, const TlsOptions& options,
+Result<std::unique_ptr<Socket>> tls_socket(UniqueFd fd, milliseconds write_timeout, const TlsOptions& options,
                                            const std::string& host, milliseconds limit) {
   Context context = TRY(make_context(options));
   Session session(SSL_new(context.get()));
   const std::string& name = options.server_name.empty() ? host : options.server_name;
   if (!session || SSL_set_fd(session.get(), fd.get()) != 1 || !expect_name(session.get(), name))
     return fail(EINVAL, "TLS: " + reason());
-  auto socket = std::make_unique<TlsSocket>(std::move(fd), timeouts, std::move(session));
+  auto socket = std::make_unique<TlsSocket>(std::move(fd), write_timeout, std::move(session));
   TRY(socket->shake_hands(limit));
   return socket;
 }

@@ -230,8 +230,9 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
     whole.add_list({"EVAL", kScript}, rest);
     reply = TRY(client_.call(whole, stop, maybe_ran)).front();
   }
-  if (reply.is_error()) return fail(error_of(reply));
-  return reply;
+  if (!reply.is_error()) return reply;
+  if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + error_of(reply).to_string());
+  return fail(error_of(reply));
 }
 
 Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,

@@ -117,7 +117,7 @@ class SqliteStore final : public Store {
   Result<int64_t> counter(Counter counter) override {
     return sqlite::counter(*TRY(readers_.acquire()), counter);
   }
-  Result<int64_t> add_counter(Counter counter, int64_t delta) override {
+  Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token) override {
     return change_and_answer<int64_t>(
         [&](Turn& turn) { return sqlite::add_counter(turn.db, counter, delta); });
   }
@@ -129,10 +129,10 @@ class SqliteStore final : public Store {
         [&](Turn& turn) { return sqlite::set_if_small(turn.db, counter, value, diff); });
   }
 
-  Result<std::optional<AclRule>> acl(uint32_t id) override {
+  Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token) override {
     return sqlite::acl(*TRY(readers_.acquire()), id);
   }
-  Result<uint32_t> intern_acl(const AclRule& rule) override {
+  Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token) override {
     return change_and_answer<uint32_t>([&](Turn& turn) { return sqlite::intern_acl(turn.db, rule); });
   }
 
@@ -141,11 +141,11 @@ class SqliteStore final : public Store {
     return sqlite::list_dir(*TRY(readers_.acquire()), dir, cursor, limit, with_attrs);
   }
 
-  Status put_session(const SessionRecord& session) override {
+  Status put_session(const SessionRecord& session, std::stop_token) override {
     if (writer_) writer_->pace().add_own(session.sid);
     return change([&](Turn& turn) { return sqlite::put_session(turn.db, session); });
   }
-  Status refresh_session(uint64_t sid, int64_t expire) override {
+  Status refresh_session(uint64_t sid, int64_t expire, std::stop_token) override {
     return change([&](Turn& turn) { return sqlite::refresh_session(turn.db, sid, expire); });
   }
   Result<std::vector<SessionRecord>> list_sessions() override {

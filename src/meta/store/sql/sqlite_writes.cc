@@ -106,12 +106,13 @@ struct PatchShape {
   bool empty() const { return key() <= 1; }
 };
 
-// Operations read the clock before they get their turn, so a touch may come late: then both times stay. A
-// ctime that is seconds ahead stems from a wrong clock, and gives way. The right-hand sides all see the row
-// as it was.
-#define CIDER_TOUCH(column)                                              \
-  column "=iif(ctime>?20 AND ctime<=?20+3000000," column ",?20)," column \
-         "nsec=iif(ctime>?20 AND ctime<=?20+3000000," column "nsec,?21)"
+// Operations read the clock before they get their turn, so a touch may come late: then it puts the time a
+// nanosecond beyond the ctime, so that others see the change. A ctime that is seconds ahead stems from a
+// wrong clock, and gives way. The right-hand sides all see the row as it was.
+#define CIDER_LATE "(ctime,ctimensec)>=(?20,?21) AND ctime<=?20+3000000"
+#define CIDER_TOUCH(column)                                                              \
+  column "=iif(" CIDER_LATE ",ctime+(ctimensec=999),?20)," column "nsec=iif(" CIDER_LATE \
+         ",(ctimensec+1)%1000,?21)"
 
 std::string patch_statement(PatchShape shape) {
   std::string columns;

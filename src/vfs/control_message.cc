@@ -57,6 +57,11 @@ Result<ControlRequest> parse_control_request(uint32_t command, std::string_view 
   return fail(EINVAL, "unknown control command " + std::to_string(command));
 }
 
+bool changes_files(const ControlRequest& request) {
+  return std::holds_alternative<RemoveTreeRequest>(request) ||
+         std::holds_alternative<CompactRequest>(request);
+}
+
 Result<std::optional<ControlAssembler::Message>> ControlAssembler::add(std::string_view data) {
   if (gathered_.size() + data.size() > kMaxPayload + kHeader) {
     gathered_.clear();

@@ -3,6 +3,8 @@
 // Reply = any number of progress frames {0xFE, u64, u64}, then {0xFF, size u32, JSON} or one errno byte.
 #pragma once
 
+#include <sys/ioctl.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -23,6 +25,15 @@ enum class ControlCommand : uint32_t {
   summary = 1007,
   compact = 1008,
 };
+
+// ioctl(2) on an open `.control` with the bytes of a request instead of a write(2) of them, for mounts that
+// are read-only; JuiceFS has none. The number carries their size, so a request has at most 16383 bytes.
+constexpr bool is_control_ioctl(uint32_t command) {
+  return (command & ~(_IOC_SIZEMASK << _IOC_SIZESHIFT)) == _IOC(_IOC_WRITE, 0xCF, 1, 0);
+}
+constexpr uint32_t control_ioctl(size_t size) {
+  return _IOC(_IOC_WRITE, 0xCF, 1, size & _IOC_SIZEMASK);
+}
 
 struct RemoveTreeRequest {
   Ino parent = 0;
@@ -49,6 +60,9 @@ struct CompactRequest {
 };
 
 using ControlRequest = std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest>;
+
+// Whether it removes or rewrites something.
+bool changes_files(const ControlRequest& request);
 
 // EINVAL: unknown command or short payload; ENOTSUP: a command that this client does not have.
 Result<ControlRequest> parse_control_request(uint32_t command, std::string_view payload);

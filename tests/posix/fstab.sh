@@ -19,7 +19,6 @@ mount_pids() { pgrep -f "(mount.ciderfs|^$BIN mount) .*$MNT"; }
 by_fstab() { mount -T "$FSTAB" "$MNT"; }
 has_option() { grep " $MNT " /proc/self/mounts | cut -d' ' -f4 | tr , '\n' | grep -qx "$1"; }
 config() { python3 -c "import json, sys; c = json.load(open('$MNT/.config')); sys.exit(0 if $1 else str(c))"; }
-fails_saying() { local what=$1; shift; ! "$@" >"$W/out" 2>&1 && grep -q -- "$what" "$W/out" || { cat "$W/out"; return 1; }; }
 
 check "format" format_volume
 line "_netdev,noauto,nofail,x-systemd.automount,x-systemd.requires=network-online.target,comment=x,buffer-size=64M,max-uploads=5,attr-cache=3,noatime,nosuid,log=$W/mount.log"

@@ -57,6 +57,9 @@ check "unmount the directory" unmount_volume
 check "mount read-only" mount_volume --read-only
 check "the directory was below" test -e "$MNT/below/here/private"
 check "writing is refused" python_check read_only
+check "info on a read-only mount" sh -c "'$BIN' info '$MNT/below' | grep -q 'path: /below'"
+check "summary on a read-only mount" "$BIN" summary "$MNT"
+check "rmr on a read-only mount says why not" fails_saying "Read-only" "$BIN" rmr "$MNT/below"
 check "nosuid and nodev by default" grep -q " $MNT [^ ]* [^ ]*nosuid,nodev" /proc/self/mounts
 check "unmount at the end" unmount_volume
 if [ "$(id -u)" = 0 ]; then

@@ -13,8 +13,6 @@
 namespace cider::cli {
 namespace {
 
-constexpr std::chrono::minutes kFlushDeadline{5};
-
 meta::SessionInfo this_session(const std::string& mount_point) {
   meta::SessionInfo info;
   info.version = client_version();
@@ -130,7 +128,7 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;
-      if (Status stopped = parts->files->stop(kFlushDeadline); !stopped)
+      if (Status stopped = parts->files->stop(vfs::kFlushDeadline); !stopped)
         log::error("stop: " + stopped.error().to_string());
     } else {
       parts->abandon();
@@ -153,13 +151,13 @@ Status MountedVolume::request_unmount(bool lazy) {
 }
 
 Status MountedVolume::flush() {
-  return parts_->data.flush_all(kFlushDeadline);
+  return parts_->files->flush_all(vfs::kFlushDeadline, {});
 }
 
 Status MountedVolume::stop() {
   parts_->session.reset();
   parts_->stopped = true;
-  return parts_->files->stop(kFlushDeadline);
+  return parts_->files->stop(vfs::kFlushDeadline);
 }
 
 }  // namespace cider::cli

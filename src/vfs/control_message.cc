@@ -50,6 +50,8 @@ Result<ControlRequest> parse_control_request(uint32_t command, std::string_view 
       CompactRequest request{.ino = in.u64()};
       return checked(in, request);
     }
+    case ControlCommand::flush_all:
+      return FlushAllRequest{};
     case ControlCommand::fill_cache:
     case ControlCommand::clone:
       return fail(ENOTSUP, "control command " + std::to_string(command) + " is not supported");

@@ -24,6 +24,7 @@ enum class ControlCommand : uint32_t {
   clone = 1006,
   summary = 1007,
   compact = 1008,
+  flush_all = 0xCF000001,  // JuiceFS has none
 };
 
 // ioctl(2) on an open `.control` with the bytes of a request instead of a write(2) of them, for mounts that
@@ -59,7 +60,11 @@ struct CompactRequest {
   Ino ino = 0;
 };
 
-using ControlRequest = std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest>;
+// Stores all data written so far. The reply is JSON: "Errno", and "Reason" with what could not be stored.
+struct FlushAllRequest {};
+
+using ControlRequest =
+    std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest, FlushAllRequest>;
 
 // Whether it removes or rewrites something.
 bool changes_files(const ControlRequest& request);

@@ -194,6 +194,22 @@ TEST(Control, AsksByIoctlWhereNobodyMayWrite) {
   m.close(kStatsIno, stats);
 }
 
+TEST(Control, StoresAllData) {
+  SharedVolume volume;
+  Mount m(volume);
+  Mount other(volume);
+  const Ino ino = m.make(kRootIno, "f");
+  const Handle file = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, file, 0, "abc"));
+  Control control(m);
+  std::string data;
+  control.send(message(0xCF000001, ""));
+  ASSERT_EQ(control.receive(&data), 0);
+  EXPECT_EQ(json::parse(data), (json{{"Errno", 0}, {"Reason", ""}}));
+  EXPECT_EQ(other.fs.getattr(other.root, ino, {}).value().attr.length, 3u);
+  m.close(ino, file);
+}
+
 TEST(Control, InfoOfAWideTree) {
   SharedVolume volume;
   Mount m(volume);

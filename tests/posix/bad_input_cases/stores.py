@@ -84,6 +84,52 @@ def read_only_store():
 
 
 @case
+def unmount_of_a_store_that_takes_nothing():
+    """umount --flush tells of data that is lost, and leaves it a chance before."""
+    with bare() as volume:
+        with small_disk(volume.bucket, "64m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            write_synced(volume.point / "kept", b"k" * MIB)
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            with fails_with(errno.EIO, errno.EROFS):
+                write_synced(volume.point / "waiting", b"w" * MIB)
+            refused(volume, "umount", "--flush", volume.point, says=["stays mounted", "/waiting", "Read-only"])
+            expect(volume.mounted(), "it was unmounted")
+            subprocess.run(["mount", "-o", "remount,rw", volume.bucket], check=True)
+            volume.run("umount", "--flush", volume.point)
+            expect(not volume.mounted() and not volume.pids(), "umount --flush didn't wait")
+            volume.mount("--io-retries", "2")
+            expect(read_fresh(volume.point / "waiting") == b"w" * MIB, "what waited was lost")
+
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            with fails_with(errno.EIO, errno.EROFS):
+                write_synced(volume.point / "lost", b"x" * MIB)
+            refused(volume, "umount", "--flush", "--force", volume.point, says=["unmounted", "lost", "/lost"])
+            expect(not volume.mounted() and not volume.pids(), "umount --flush --force didn't unmount")
+
+
+@case
+def store_that_fails_after_the_unmount_began():
+    """With a file open, umount --flush --force waits for its end; the kernel tells the exit code since 6.15."""
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (6, 15):
+        return
+    with bare() as volume:
+        with small_disk(volume.bucket, "64m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            fd = os.open(volume.point / "late", os.O_CREAT | os.O_WRONLY)
+            unmount = subprocess.Popen([volume.binary, "umount", "--flush", "--force", volume.point], stderr=subprocess.PIPE, text=True)
+            wait_for(lambda: not volume.mounted(), "the mount is detached")
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            os.write(fd, b"x" * MIB)
+            with fails_with(errno.EIO, errno.EROFS):
+                os.close(fd)
+            said = unmount.communicate(timeout=30)[1]
+            expect(unmount.returncode == 1 and "could not be stored" in said, f"{unmount.returncode}: {said}")
+
+
+@case
 def full_store():
     with bare() as volume:
         with small_disk(volume.bucket, "24m"):

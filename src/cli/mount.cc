@@ -126,7 +126,8 @@ Result<bool> is_mounted(const Arguments& arguments, const MountPlan& plan) {
   struct stat here;
   struct stat above;
   if (::stat(mount_point.c_str(), &here) != 0 || ::stat((mount_point + "/..").c_str(), &above) != 0)
-    return false;  // mount says why
+    return false;                                      // mount says why
+  if (fuse::is_dead_mount(mount_point)) return false;  // mount replaces it
   if (arguments.flag("force") || here.st_dev == above.st_dev || mount_point == "/") return false;
   if (serves(mount_point, plan.meta_url)) return true;
   return fail(EBUSY, "mount point " + mount_point +

@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
-#include <memory>
 
 #include "base/units.h"
 #include "base/version.h"
@@ -260,13 +258,17 @@ Result<meta::AtimeMode> atime_mode(const std::string& text) {
   return bad("atime-mode", text, "noatime, relatime or strictatime");
 }
 
-// Absolute and without symbolic links where it exists, as /proc/mounts shows it.
+// Absolute and without symbolic links, as /proc/mounts shows it; as far as it can be looked at, since its
+// last part may be missing or a dead mount.
 std::string real_path(const std::string& path) {
-  std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), ::free);
-  if (real) return real.get();
   std::error_code error;
-  std::string absolute = std::filesystem::absolute(path, error).lexically_normal();
-  return error ? path : absolute;
+  std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (!error) return real;
+  std::filesystem::path absolute = std::filesystem::absolute(path, error).lexically_normal();
+  if (error) return path;
+  if (!absolute.has_filename()) absolute = absolute.parent_path();  // "/a/b/" is "/a/b"
+  real = std::filesystem::canonical(absolute.parent_path(), error);
+  return error ? absolute : real / absolute.filename();
 }
 
 Status plan_kernel_side(const Arguments& arguments, MountPlan* plan) {

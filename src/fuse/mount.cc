@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -13,6 +14,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/log.h"
 #include "fuse/fusermount.h"
 
 namespace cider::fuse {
@@ -75,16 +77,36 @@ bool is_empty_dir(const std::string& path) {
   return true;
 }
 
+// How the kernel answers for a FUSE mount whose process is gone.
+bool is_dead(int code) {
+  return code == ENOTCONN || code == ECONNABORTED;
+}
+
+std::string read_mountinfo() {
+  std::ifstream file("/proc/self/mountinfo");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Takes away what a process that died has left on `mountpoint`, several times if need be.
+Status detach_dead(const std::string& mountpoint) {
+  while (is_dead_mount(mountpoint)) {
+    Result<MountEntry> there = find_mount(read_mountinfo(), mountpoint);
+    if (!there || !there->type.starts_with("fuse")) return {};  // the check of the mount point says why
+    TRY(unmount(mountpoint, /*lazy=*/true));
+    log::warning("A dead mount (" + there->type + ") on " + mountpoint + " is replaced");
+  }
+  return {};
+}
+
 Status check_mountpoint(const MountRequest& request) {
   struct stat stat;
   if (::stat(request.mountpoint.c_str(), &stat) != 0) {
     int code = errno;
     std::string what = "mount point " + request.mountpoint + ": ";
     if (code == ENOENT) return fail(code, what + "there is no such directory; create it first");
-    if (code == ENOTCONN || code == ECONNABORTED) {
-      return fail(code,
-                  what + "a dead mount is there; unmount it first (ciderfs umount " + request.mountpoint + ")");
-    }
+    if (is_dead(code)) return fail(code, what + "it lies in a dead mount; unmount that first");
     return fail(code, what + Error{code, {}}.to_string());
   }
   if (!S_ISDIR(stat.st_mode)) return fail(ENOTDIR, "mount point " + request.mountpoint + ": not a directory");
@@ -170,8 +192,14 @@ Result<MountFlags> parse_mount_words(const std::vector<std::string>& words) {
 }
 
 Result<UniqueFd> mount(const MountRequest& request) {
+  TRY(detach_dead(request.mountpoint));
   TRY(check_mountpoint(request));
   return ::geteuid() == 0 ? mount_as_root(request) : mount_as_user(request);
+}
+
+bool is_dead_mount(const std::string& path) {
+  struct statfs stat;  // stat(2) may be answered from the kernel's cache
+  return ::statfs(path.c_str(), &stat) != 0 && is_dead(errno);
 }
 
 Status unmount(const std::string& mountpoint, bool lazy) {
@@ -184,24 +212,25 @@ Status unmount(const std::string& mountpoint, bool lazy) {
   return fail(code, "can't unmount " + mountpoint + ": " + why);
 }
 
-Result<std::string> device_of_mount(const std::string& mountinfo, const std::string& mountpoint) {
+Result<MountEntry> find_mount(const std::string& mountinfo, const std::string& mountpoint) {
   std::istringstream lines(mountinfo);
-  std::optional<std::string> found;
+  std::optional<MountEntry> found;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
-    std::string id, parent, device, root, at;
+    std::string id, parent, device, root, at, word, type;
     fields >> id >> parent >> device >> root >> at;
-    if (unescape(at) == mountpoint) found = device;  // the last one covers those before
+    if (unescape(at) != mountpoint) continue;
+    while (fields >> word && word != "-") {  // options, and fields that not every mount has
+    }
+    fields >> type;
+    found = MountEntry{device, type};  // the last one covers those before
   }
   if (!found) return fail(ENOENT, "no mount at " + mountpoint);
   return *found;
 }
 
 Status set_read_ahead(const std::string& mountpoint, uint32_t kib) {
-  std::ifstream file("/proc/self/mountinfo");
-  std::stringstream mountinfo;
-  mountinfo << file.rdbuf();
-  std::string device = TRY(device_of_mount(mountinfo.str(), mountpoint));
+  std::string device = TRY(find_mount(read_mountinfo(), mountpoint)).device;
   std::string path = "/sys/class/bdi/" + device + "/read_ahead_kb";
   UniqueFd knob(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!knob) return fail_errno(path);

@@ -53,14 +53,15 @@ TEST(Mount, BadMountpoints) {
   std::filesystem::remove_all(dir);
 }
 
-TEST(Mount, DeviceNumberFromMountinfo) {
+TEST(Mount, IsFoundInMountinfo) {
   std::string info =
       "22 27 0:21 / /proc rw,nosuid - proc proc rw\n"
       "40 27 0:50 / /mnt/my\\040disk rw - fuse.ciderfs CiderFS:a rw\n"
-      "41 40 0:51 / /mnt/my\\040disk rw - fuse.ciderfs CiderFS:b rw\n"
+      "41 40 0:51 / /mnt/my\\040disk rw shared:1 master:2 - fuse.ciderfs CiderFS:b rw\n"
       "broken\n";
-  EXPECT_EQ(*device_of_mount(info, "/mnt/my disk"), "0:51");
-  EXPECT_EQ(device_of_mount(info, "/mnt").error().code, ENOENT);
+  EXPECT_EQ(find_mount(info, "/mnt/my disk")->device, "0:51");
+  EXPECT_EQ(find_mount(info, "/mnt/my disk")->type, "fuse.ciderfs");
+  EXPECT_EQ(find_mount(info, "/mnt").error().code, ENOENT);
 }
 
 TEST(Mount, CommasInTheSourceAreEscaped) {

@@ -54,6 +54,13 @@ check "a user mounts" user_mount
 check "and writes" as_user sh -c "echo hello >'$MNT/file' && grep -q hello '$MNT/file'"
 check "root is kept out" sh -c "! cat '$MNT/file' 2>/dev/null"
 check "and unmounts" as_user "$BIN" umount "$MNT"
+replaces_dead_mount() {
+  # shellcheck disable=SC2046
+  user_mount && kill -9 $(mount_pids) || return 1
+  while [ -n "$(mount_pids)" ]; do sleep 0.02; done
+  user_mount && as_user grep -q hello "$MNT/file" && as_user "$BIN" umount --flush "$MNT" && ! mounted
+}
+check "a user's mount that died is replaced" replaces_dead_mount
 if ! grep -q '^user_allow_other' /etc/fuse.conf 2>/dev/null; then
   check "allow_other needs user_allow_other" fails_saying user_allow_other user_mount -o allow_other
 fi

@@ -138,7 +138,11 @@ def mount_points():
             os.kill(pid, 9)
         while volume.pids():
             time.sleep(0.02)
-        refused(volume, "mount", "-d", *log, volume.url, volume.point, says=["dead mount", "umount"])
+        (volume.work / "link").symlink_to(volume.work)
+        volume.run("mount", "-d", *log, "--no-syslog", volume.url, f"{volume.work}/link/mnt/")  # a dead mount is replaced
+        works(volume)
+        lines = [line for line in open("/proc/self/mounts") if f" {volume.point} " in line]
+        expect(len(lines) == 1, f"the dead mount is still there: {lines}")
         refused(volume, "umount", volume.work / "absent", says=["absent"])
 
 

@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <memory>
@@ -24,6 +25,7 @@ struct Word {
   std::string_view name;
   unsigned long set;
   unsigned long clear;
+  bool for_fusermount = true;  // it refuses words that it doesn't know
 };
 
 constexpr unsigned long kAtime = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
@@ -40,13 +42,17 @@ constexpr Word kGeneric[] = {
     {"async", 0, MS_SYNCHRONOUS},
     {"sync", MS_SYNCHRONOUS, 0},
     {"dirsync", MS_DIRSYNC, 0},
-    {"atime", 0, MS_NOATIME},
+    {"atime", 0, MS_NOATIME, false},
     {"noatime", MS_NOATIME, kAtime},
-    {"relatime", MS_RELATIME, kAtime},
-    {"norelatime", 0, MS_RELATIME},
-    {"strictatime", MS_STRICTATIME, kAtime},
-    {"diratime", 0, MS_NODIRATIME},
-    {"nodiratime", MS_NODIRATIME, 0},
+    // The kernel leaves access times to FUSE file systems, so that for users nothing is lost.
+    {"relatime", MS_RELATIME, kAtime, false},
+    {"norelatime", 0, MS_RELATIME, false},
+    {"strictatime", MS_STRICTATIME, kAtime, false},
+    {"nostrictatime", 0, MS_STRICTATIME, false},
+    {"diratime", 0, MS_NODIRATIME, false},
+    {"nodiratime", MS_NODIRATIME, 0, false},
+    {"lazytime", MS_LAZYTIME, 0, false},
+    {"nolazytime", 0, MS_LAZYTIME, false},
 };
 
 // For mount(8), fstab and the boot; nothing to do here.
@@ -170,12 +176,18 @@ std::string unescape(std::string_view text) {
 
 Result<MountFlags> parse_mount_words(const std::vector<std::string>& words) {
   MountFlags parsed;
+  if (std::ranges::find(words, "remount") != words.end()) {
+    return fail(
+        ENOTSUP,
+        "mount option \"remount\": a mount can't be changed; unmount it (ciderfs umount MOUNTPOINT) and "
+        "mount it again with the options wanted");
+  }
   for (const std::string& word : words) {
     bool known = is_for_others(word);
     for (const Word& generic : kGeneric) {
       if (word != generic.name) continue;
       parsed.flags = (parsed.flags & ~generic.clear) | generic.set;
-      parsed.words.push_back(word);
+      if (generic.for_fusermount) parsed.words.push_back(word);
       known = true;
     }
     if (word == "allow_other") {

@@ -22,6 +22,20 @@ TEST(MountWords, BecomeFlags) {
   EXPECT_EQ(parsed->max_read, 65536U);
 }
 
+TEST(MountWords, FusermountGetsThoseItKnows) {
+  auto parsed = parse_mount_words({"nosuid", "lazytime", "strictatime", "dirsync"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->flags, MS_NOSUID | MS_LAZYTIME | MS_STRICTATIME | MS_DIRSYNC);
+  EXPECT_EQ(parsed->words, (std::vector<std::string>{"nosuid", "dirsync"}));
+}
+
+TEST(MountWords, RemountSaysWhatToDo) {
+  auto parsed = parse_mount_words({"user_id=0", "remount", "ro"});
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().code, ENOTSUP);
+  EXPECT_NE(parsed.error().message.find("unmount it"), std::string::npos);
+}
+
 TEST(MountWords, ForOthersMeanNothing) {
   auto parsed = parse_mount_words({"defaults", "noauto", "_netdev", "x-systemd.automount"});
   ASSERT_TRUE(parsed);

@@ -21,13 +21,15 @@ has_option() { grep " $MNT " /proc/self/mounts | cut -d' ' -f4 | tr , '\n' | gre
 config() { python3 -c "import json, sys; c = json.load(open('$MNT/.config')); sys.exit(0 if $1 else str(c))"; }
 
 check "format" format_volume
-line "_netdev,noauto,nofail,x-systemd.automount,x-systemd.requires=network-online.target,comment=x,buffer-size=64M,max-uploads=5,attr-cache=3,noatime,nosuid,log=$W/mount.log"
+line "_netdev,noauto,nofail,x-systemd.automount,x-systemd.requires=network-online.target,comment=x,buffer-size=64M,max-uploads=5,lazytime,attr-cache=3,noatime,nosuid,log=$W/mount.log"
 check "mount by fstab" by_fstab
 check "type and source" grep -q "^CiderFS:$VOLUME $MNT fuse.ciderfs " /proc/self/mounts
 check "kernel's options count" has_option noatime
 check "nosuid counts" has_option nosuid
+check "lazytime counts" has_option lazytime
 check "ciderfs's options count" config "c['Chunk']['BufferSize'] == 64 << 20 and c['AttrTimeout'] == 3_000_000_000"
 check "it can be written" sh -c "echo hello >'$MNT/file' && cat '$MNT/file'"
+check "a remount says what to do" fails_saying "unmount it" mount -T "$FSTAB" -o remount,ro "$MNT"
 check "unmount" unmount_volume
 check "noauto is left alone by mount -a" sh -c "mount -a -T '$FSTAB' && ! grep -q ' $MNT ' /proc/self/mounts"
 line "ro,suid,dev,log=$W/mount.log"
@@ -50,7 +52,7 @@ mkdir "$W/home" && chmod 755 "$W" && chown -R 65534:65534 "$W/home" "$MNT"
 META=sqlite3://$W/home/meta.db
 user_mount() { as_user "$BIN" mount -d --log "$W/home/log" --no-syslog "$@" "$META" "$MNT"; }
 check "a user formats" as_user "$BIN" --quiet format --bucket "$W/home/data" "$META" user-vol
-check "a user mounts" user_mount
+check "a user mounts" user_mount -o relatime,lazytime,nodiratime
 check "and writes" as_user sh -c "echo hello >'$MNT/file' && grep -q hello '$MNT/file'"
 check "root is kept out" sh -c "! cat '$MNT/file' 2>/dev/null"
 check "and unmounts" as_user "$BIN" umount "$MNT"

@@ -45,6 +45,8 @@ crash_mount
 check "mount after kill -9" mount_volume --enable-xattr
 check "what was synced is there" python_check read_synced
 check "same contents after kill -9" same_tree
+check "rmr of the root is refused" fails_saying "root of a mount" "$BIN" rmr "$MNT/"
+check "and removed nothing" test -e "$MNT/tree"
 check "remove all" rm -r "$MNT/tree"
 check "it is gone" test ! -e "$MNT/tree"
 check "unmount before options" unmount_volume

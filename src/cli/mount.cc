@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
@@ -46,7 +47,12 @@ void on_signal(MountedVolume& volume, int count) {
 template <class Ready>
 int serve(MountPlan plan, std::function<void()> on_hangup, Ready&& ready) {
   StopSignals signals;
+  const std::string mount_point = plan.mount_point;
   Result<std::unique_ptr<MountedVolume>> started = MountedVolume::start(std::move(plan));
+  if (started) {
+    log::info("Mounted " + (*started)->name() + " on " + mount_point + " (ciderfs " +
+              std::string(ciderfs_version()) + ")");
+  }
   ready(started);
   if (!started) return 1;
   MountedVolume& volume = **started;
@@ -54,7 +60,7 @@ int serve(MountPlan plan, std::function<void()> on_hangup, Ready&& ready) {
   volume.wait();
   Status stopped = volume.stop();
   if (!stopped) log::error("Data could not be stored: " + stopped.error().to_string());
-  log::info("Unmounted " + volume.name());
+  log::info("Unmounted " + volume.name() + " from " + mount_point);
   return stopped ? 0 : 1;
 }
 
@@ -96,14 +102,9 @@ Result<int> mount_in_background(const Arguments& arguments, const std::string& l
 }
 
 Result<int> mount_in_foreground(MountPlan plan) {
-  const std::string mount_point = plan.mount_point;
   Status failure;
   int code = serve(std::move(plan), nullptr, [&](const auto& started) {
-    if (started) {
-      log::info("OK, " + (*started)->name() + " is mounted on " + mount_point);
-    } else {
-      failure = fail(started.error());
-    }
+    if (!started) failure = fail(started.error());
   });
   TRY(std::move(failure));
   return code;

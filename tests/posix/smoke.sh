@@ -26,6 +26,7 @@ sample_tree
 check "format" format_volume
 check "mount" mount_volume --enable-xattr
 check "is mounted" mountpoint -q "$MNT"
+check "the log tells of the mount" grep -q "Mounted $VOLUME on $MNT" "$W/mount.log"
 check "copy a tree" cp -a "$W/tree" "$MNT/"
 check "same contents" same_tree
 check "same attributes" same_stat
@@ -36,6 +37,7 @@ for name in special_files fallocate punch_hole truncate append rename_over unlin
   check "$name" python_check "$name"
 done
 check "unmount" unmount_volume
+check "and of its end" grep -q "Unmounted $VOLUME from $MNT" "$W/mount.log"
 check "mount again" mount_volume --enable-xattr
 check "same contents after a remount" same_tree
 check "same attributes after a remount" same_stat

@@ -1,6 +1,4 @@
 // `ciderfs format`: makes a volume, or changes the setting of the one that is there.
-#include <cstring>
-
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/arguments.h"
@@ -16,7 +14,7 @@ constexpr std::string_view kFormatGroup = "DATA FORMAT";
 constexpr std::string_view kManagementGroup = "MANAGEMENT";
 
 constexpr Option kOptions[] = {
-    {.name = "force", .help = "use a data folder that is not empty"},
+    {.name = "force", .help = "use a data folder that is not empty, or one without this volume's data"},
     {.name = "no-update", .help = "leave a volume alone that exists already, and succeed"},
     {.name = "storage",
      .type = OptionType::text,
@@ -130,22 +128,23 @@ Status check_empty(object::ObjectStore& objects) {
   return {};
 }
 
-Status put_text(object::ObjectStore& objects, std::string_view key, std::string_view text) {
-  Buffer buffer = Buffer::allocate(text.size(), nullptr);
-  std::memcpy(buffer.mutable_data(), text.data(), text.size());
-  return objects.put(key, {buffer}, {});
-}
-
 // The storage is tried before the database is made, so that a failure leaves nothing behind.
 Result<int> create(const Arguments& arguments, const std::string& url) {
   meta::Volume volume = new_volume(arguments);
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
+  TRY(objects->create());
   TRY(test_objects(*objects));
   if (!arguments.flag("force")) TRY(check_empty(*objects));
-  std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
-  TRY(meta::format_volume(*store, &volume));
-  if (Status put = put_text(*objects, "juicefs_uuid", volume.uuid); !put) {
+  auto make_database = [&]() -> Status {
+    std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
+    return meta::format_volume(*store, &volume);
+  };
+  if (Status made = make_database(); !made) {
+    (void)objects->remove_empty_folders("");  // which the test has made
+    return fail(made.error());
+  }
+  if (Status put = put_mark(*objects, volume); !put) {
     log::warning("can't write the object juicefs_uuid: " + put.error().to_string());
   }
   log::info("Volume is formatted as " + printable_setting(volume));
@@ -180,7 +179,12 @@ Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume 
   SettingChanges changes = TRY(apply_settings(arguments, &volume));
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
-  if (changes.storage) TRY(test_objects(*objects));
+  if (changes.storage) {
+    Status marked = arguments.flag("force") ? objects->create() : check_mark(*objects, volume);
+    if (!marked)
+      return fail(marked.error().code, marked.error().to_string() + "; use --force if you are sure");
+    TRY(test_objects(*objects));
+  }
   for (const std::string& line : changes.lines) log::info("Changed " + line);
   if (!changes.empty()) TRY(store.save_setting(TRY(meta::encode_volume(volume))));
   log::info("Volume is formatted as " + printable_setting(volume));

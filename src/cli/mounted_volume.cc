@@ -30,6 +30,10 @@ Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& 
   if (plan.storage) where.storage = *plan.storage;
   if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
   auto objects = TRY(open_objects(where));
+  if (Status there = objects->check_bucket(); !there) {
+    return fail(there.error().code, "storage " + objects->name() + ": " + there.error().to_string() +
+                                        "; is its disk mounted? (--bucket tells where the data is now)");
+  }
   if (plan.check_storage) TRY(test_objects(*objects));
   return object::with_metrics(std::move(objects));
 }

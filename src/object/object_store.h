@@ -40,6 +40,9 @@ class ObjectStore {
   // Makes the bucket or folder if it isn't there.
   virtual Status create() = 0;
 
+  // ENOENT where it isn't there.
+  virtual Status check_bucket() { return {}; }
+
   // Reads exactly out.size() bytes from `offset` into `out`. A shorter object is EIO ("object K has n bytes,
   // wanted m").
   virtual Status get(std::string_view key, uint64_t offset, std::span<std::byte> out,

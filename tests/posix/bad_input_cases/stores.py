@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from .harness import (
-    MIB, bare, case, expect, fails_with, new_mount, read_fresh, refused, remount, small_disk, visible,
+    MIB, bare, case, expect, fails_with, new_mount, new_volume, read_fresh, refused, remount, small_disk, visible,
     wait_for, works, write_in_background, write_synced,
 )
 
@@ -127,6 +127,44 @@ def store_that_fails_after_the_unmount_began():
                 os.close(fd)
             said = unmount.communicate(timeout=30)[1]
             expect(unmount.returncode == 1 and "could not be stored" in said, f"{unmount.returncode}: {said}")
+
+
+@case
+def missing_store():
+    """A mount without it fails at once and makes nothing."""
+    with new_volume() as volume:
+        expect(not list(volume.bucket.rglob("testing")), "format left the folder of its test object")
+        away = volume.work / "away"
+        volume.bucket.rename(away)
+        for words in ([], ["--check-storage"], ["--read-only"]):
+            refused(volume, "mount", "-d", "--log", volume.log, *words, volume.url, volume.point, says=[str(volume.bucket), "does not exist"])
+        expect(not volume.bucket.exists(), "the bucket's directory was made anew")
+        volume.mount("--check-storage", "--bucket", away)
+        works(volume)
+        expect(not list(away.rglob("testing")), "mount left the folder of its test object")
+
+
+@case
+def store_of_another_volume():
+    """config and format want to see the volume's own object in a store that it shall use."""
+    with new_volume() as volume, new_volume() as other:
+        empty = volume.work / "empty"
+        for bucket, says in ((empty, "juicefs_uuid"), (other.bucket, "another volume")):
+            refused(volume, "config", volume.url, "--bucket", bucket, says=[str(bucket), says, "nothing was changed"])
+            refused(volume, "format", "--bucket", bucket, volume.url, "test-vol", says=[str(bucket), says, "--force"])
+        expect(not empty.exists(), "a directory was made for a store that was refused")
+        expect(str(volume.bucket) in volume.run("config", volume.url).stdout, "the bucket was changed")
+        expect(other.run("status", other.url).returncode == 0 and len(list(other.bucket.rglob("*"))) == 2, "something was left in the other store")
+
+        moved = volume.work / "moved"
+        shutil.copytree(volume.bucket, moved)
+        volume.run("config", volume.url, "--bucket", moved)
+        expect(f"{moved}/" in volume.run("config", volume.url).stdout, "the bucket was not changed")
+        volume.run("config", volume.url, "--bucket", empty, "--yes")
+        volume.mount()
+        works(volume)
+        volume.unmount()
+        refused(volume, "config", volume.url, "--bucket", "/proc/no/bucket", "--yes", says=["/proc/no"])
 
 
 @case

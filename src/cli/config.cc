@@ -120,6 +120,11 @@ Status check_limits(const Arguments& arguments, const meta::Volume& volume, meta
   return ask(arguments);
 }
 
+Status check(const Arguments& arguments) {
+  TRY(check_meta_url(arguments[0]));
+  return check_settings(arguments);
+}
+
 Result<int> run(const Arguments& arguments) {
   OpenedVolume opened = TRY(open_volume(arguments[0], Access::read_write));
   if (!arguments.any_set()) {
@@ -163,6 +168,7 @@ Examples:
     .unsupported = kUnsupported,
     .min_arguments = 1,
     .max_arguments = 1,
+    .check = check,
     .run = run,
 };
 

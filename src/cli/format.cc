@@ -109,13 +109,12 @@ Status check_block_size(uint64_t bytes) {
   return fail(EINVAL, "--block-size " + short_size(bytes) + ": must be a power of two from 64 KiB to 16 MiB");
 }
 
-Status check_new_values(const Arguments& arguments) {
+Status check(const Arguments& arguments) {
+  TRY(check_meta_url(arguments[0]));
   TRY(check_block_size(arguments.size("block-size")));
-  if (arguments.integer("inodes") < 0) return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
-  if (int64_t days = arguments.integer("trash-days"); days < 0 || days > 100'000) {
-    return fail(EINVAL, "--trash-days must be from 0 to 100000");
-  }
-  return check_compression(arguments.text("compress"));
+  TRY(check_settings(arguments));
+  TRY(check_compression(arguments.text("compress")));
+  return meta::check_volume(new_volume(arguments));
 }
 
 // Objects of another volume of this name must not be mixed with ours.
@@ -194,8 +193,6 @@ Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume 
 Result<int> run(const Arguments& arguments) {
   std::string url = absolute_meta_url(arguments[0]);
   log::info("Metadata is in " + printable_meta_url(url));
-  TRY(check_new_values(arguments));
-  TRY(meta::check_volume(new_volume(arguments)));
   Result<OpenedVolume> existing = open_volume(url, Access::read_write);
   if (existing) return update(arguments, *existing->store, std::move(existing->volume));
   if (existing.error().code != ENOENT) return fail(std::move(existing).error());
@@ -231,6 +228,7 @@ Examples:
     .unsupported = kUnsupported,
     .min_arguments = 2,
     .max_arguments = 2,
+    .check = check,
     .run = run,
 };
 

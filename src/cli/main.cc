@@ -36,6 +36,10 @@ int run_command(const Command& command, const std::vector<std::string>& words) {
     return 0;
   }
   log::configure({.level = log_level(*arguments), .file = {}});
+  if (Status checked = command.check ? command.check(*arguments) : Status(); !checked) {
+    complain(command.name, checked.error().to_string());
+    return kWrongUsage;
+  }
   Result<int> code = command.run(*arguments);
   if (code) return *code;
   complain(command.name, code.error().to_string());

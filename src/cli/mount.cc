@@ -135,6 +135,11 @@ Result<bool> is_mounted(const Arguments& arguments, const MountPlan& plan) {
                          ": something is mounted there already; unmount it, or use --force to mount over it");
 }
 
+Status check(const Arguments& arguments) {
+  TRY(plan_mount(arguments));
+  return {};
+}
+
 Result<int> run(const Arguments& arguments) {
   MountPlan plan = TRY(plan_mount(arguments));
   if (TRY(is_mounted(arguments, plan))) {
@@ -171,6 +176,7 @@ In /etc/fstab:
     .unsupported = unsupported_mount_options(),
     .min_arguments = 2,
     .max_arguments = 2,
+    .check = check,
     .run = run,
 };
 

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "base/version.h"
 #include "cli/volume_access.h"
+#include "object/object_store.h"
 
 namespace cider::cli {
 namespace {
@@ -344,10 +345,17 @@ std::span<const UnsupportedOption> unsupported_mount_options() {
 
 Result<MountPlan> plan_mount(const Arguments& arguments) {
   MountPlan plan;
+  TRY(check_meta_url(arguments[0]));
   plan.meta_url = absolute_meta_url(arguments[0]);
   plan.mount_point = real_path(arguments[1]);
   plan.subdir = arguments.text("subdir");
-  if (arguments.is_set("storage")) plan.storage = arguments.text("storage");
+  for (const auto& part : std::filesystem::path(plan.subdir)) {
+    if (part == "..") return bad("subdir", plan.subdir, "a path without \"..\"");
+  }
+  if (arguments.is_set("storage")) {
+    plan.storage = arguments.text("storage");
+    TRY(object::check_storage(*plan.storage));
+  }
   if (arguments.is_set("bucket")) {
     plan.bucket = arguments.text("bucket");
     if (!plan.storage || *plan.storage == "file") plan.bucket = absolute_bucket("file", *plan.bucket);

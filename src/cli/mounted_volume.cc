@@ -47,7 +47,6 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
     std::string_view name = path.substr(0, slash);
     path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     if (name.empty() || name == ".") continue;
-    if (name == "..") return fail(EINVAL, "--subdir: must lie in the volume, without \"..\"");
     Result<meta::Node> found = meta.lookup(root, dir, name);
     if (!found && found.error().code == ENOENT && !read_only) {
       meta::NewNode folder;

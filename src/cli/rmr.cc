@@ -54,9 +54,12 @@ Status remove(const Arguments& arguments, const std::string& argument, ProgressL
   return {};
 }
 
+Status check(const Arguments& arguments) {
+  const int64_t threads = arguments.integer("threads");
+  return threads < 1 || threads > 255 ? fail(EINVAL, "--threads must be from 1 to 255") : Status();
+}
+
 Result<int> run(const Arguments& arguments) {
-  int64_t threads = arguments.integer("threads");
-  if (threads < 1 || threads > 255) return fail(EINVAL, "--threads must be from 1 to 255");
   if (arguments.flag("skip-trash") && ::geteuid() != 0)
     return fail(EPERM, "only root may delete for good (--skip-trash)");
   ProgressLine progress("Removed entries");
@@ -83,6 +86,7 @@ const Command kRmrCommand = {
     .unsupported = {},
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
+    .check = check,
     .run = run,
 };
 

@@ -50,6 +50,10 @@ std::string absolute_meta_url(const std::string& url) {
   return std::string(kSqlite) + absolute_path(path.substr(0, query)) + tail;
 }
 
+Status check_meta_url(const std::string& url) {
+  return meta::check_store_url(absolute_meta_url(url));
+}
+
 std::string printable_meta_url(const std::string& url) {
   size_t begin = url.find("://");
   size_t at = url.rfind('@');

@@ -14,6 +14,9 @@ namespace cider::cli {
 // Others unchanged.
 std::string absolute_meta_url(const std::string& url);
 
+// EINVAL where it is of no supported engine or malformed.
+Status check_meta_url(const std::string& url);
+
 // The URL without a password, for messages.
 std::string printable_meta_url(const std::string& url);
 

@@ -78,6 +78,8 @@ class ObjectStore {
 // Opens a store by its storage name ("file", "mem") and bucket, as in the volume's setting. EINVAL names what
 // is wrong with it.
 Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket);
+// EINVAL for the name of a storage that isn't supported, naming those that are.
+Status check_storage(std::string_view storage);
 
 // `inner` with `prefix` put in front of every key (and cut off listings).
 std::unique_ptr<ObjectStore> with_prefix(std::unique_ptr<ObjectStore> inner, std::string prefix);

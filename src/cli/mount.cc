@@ -161,8 +161,12 @@ const Command kMountCommand = {
     .usage = "META-URL MOUNTPOINT",
     .summary = "Mount a volume",
     .description =
-        R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted.
-With -d the command returns when the mount answers, or tells why it doesn't.
+        R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted. A mount that died
+there is replaced. With -d the command returns when the mount answers, or tells why it doesn't.
+
+While the store is away, what was written is kept in memory and tried again. close(2) and fsync(2) wait for it up to
+300 seconds before they fail with EIO, and may be repeated; if the store is full or read-only they fail at once.
+A read fails after --io-retries tries; ten take 10 seconds. Who waits can be interrupted.
 
 SIGTERM and SIGINT unmount. In the background SIGHUP opens the log file anew, for logrotate. The exit code is 1 if data could not be stored.
 

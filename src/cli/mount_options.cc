@@ -349,7 +349,6 @@ std::span<const UnsupportedOption> unsupported_mount_options() {
 
 Result<MountPlan> plan_mount(const Arguments& arguments) {
   MountPlan plan;
-  TRY(check_meta_url(arguments[0]));
   plan.meta_url = absolute_meta_url(arguments[0]);
   plan.mount_point = real_path(arguments[1]);
   plan.subdir = arguments.text("subdir");
@@ -369,6 +368,7 @@ Result<MountPlan> plan_mount(const Arguments& arguments) {
   TRY(plan_data(arguments, &plan));
   TRY(plan_kernel_side(arguments, &plan));
   TRY(plan_files(arguments, &plan));
+  TRY(check_meta_url(arguments[0]));  // last: of a remount, mount(8) may only know the name in /proc/mounts
   return plan;
 }
 

@@ -7,9 +7,10 @@ fi
 . "$(dirname "$0")/../lib.sh"
 
 FSTAB=$W/fstab
-# The helper stands where mount(8) looks for it, in this namespace alone.
+# The helper stands where mount(8) looks for it, and the program where mount.fuse does, in this namespace alone.
 mkdir "$W/sbin"
 ln -s "$BIN" "$W/sbin/mount.ciderfs"
+ln -s "$BIN" "$W/sbin/ciderfs"
 mknod -m 666 "$W/fuse" c 10 229 && mount --bind "$W/fuse" /dev/fuse  # for users, whatever the machine's own is
 mount -t overlay -o "lowerdir=$W/sbin:/usr/sbin" overlay /usr/sbin
 
@@ -30,6 +31,7 @@ check "lazytime counts" has_option lazytime
 check "ciderfs's options count" config "c['Chunk']['BufferSize'] == 64 << 20 and c['AttrTimeout'] == 3_000_000_000"
 check "it can be written" sh -c "echo hello >'$MNT/file' && cat '$MNT/file'"
 check "a remount says what to do" fails_saying "unmount it" mount -T "$FSTAB" -o remount,ro "$MNT"
+check "a remount without a line in fstab too" fails_saying "unmount it" mount -o remount,ro "$MNT"
 check "unmount" unmount_volume
 check "noauto is left alone by mount -a" sh -c "mount -a -T '$FSTAB' && ! grep -q ' $MNT ' /proc/self/mounts"
 line "ro,suid,dev,log=$W/mount.log"

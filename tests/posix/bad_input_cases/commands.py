@@ -168,6 +168,7 @@ def mount_points():
         works(volume)
         lines = [line for line in open("/proc/self/mounts") if f" {volume.point} " in line]
         expect(len(lines) == 1, f"the dead mount is still there: {lines}")
+        volume.run("umount", "--flush", volume.point)
         refused(volume, "umount", volume.work / "absent", says=["absent"])
 
 

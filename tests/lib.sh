@@ -104,6 +104,13 @@ check() {
   fi
 }
 
+# fails_saying TEXT COMMAND...: the command fails, and what it prints holds the text.
+fails_saying() {
+  local what=$1
+  shift
+  ! "$@" >"$W/out" 2>&1 && grep -q -- "$what" "$W/out" || { cat "$W/out"; return 1; }
+}
+
 # Prints the line that scripts/test.sh adds up; the exit code tells whether all passed.
 finish() {
   echo "$(basename "$0"): $PASSED passed, $FAILED failed"

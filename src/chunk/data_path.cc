@@ -143,22 +143,29 @@ Result<Slice> DataPath::rewrite(std::span<const Slice> parts, std::stop_token st
   return rewrite_slices(impl_->blocks, impl_->catalog, impl_->budget, parts, std::move(stop));
 }
 
-Status DataPath::flush_all(std::chrono::milliseconds deadline) {
+Status DataPath::flush_all(std::chrono::milliseconds deadline, std::stop_token stop,
+                           const std::function<std::string(Ino)>& name) {
   auto until = Monotonic::now() + deadline;
   auto files = impl_->files.all();
   for (const auto& file : files) impl_->writer.flush_in_background(file);
-  Status first;
+  std::optional<Error> first;
+  size_t others = 0;
   for (const auto& file : files) {
-    Status status = impl_->writer.flush(file, {}, until);
-    if (!status && impl_->writer.is_gone(file)) {
+    Status status = impl_->writer.flush(file, stop, until);
+    if (status) continue;
+    if (impl_->writer.is_gone(file)) {
       impl_->writer.discard(file);
-    } else if (!status && first) {
-      first =
-          fail(status.error().code, "inode " + std::to_string(file->ino) + ": " + status.error().to_string());
+    } else if (first) {
+      ++others;
+    } else {
+      const std::string which = name ? name(file->ino) : "inode " + std::to_string(file->ino);
+      first = Error{status.error().code, which + ": " + status.error().to_string()};
     }
   }
   impl_->writer.unsynced().sync_all();  // an engine that is closed makes its records durable
-  return first;
+  if (!first) return {};
+  if (others > 0) first->message += "; and " + std::to_string(others) + " more files";
+  return fail(*std::move(first));
 }
 
 void DataPath::stop() {

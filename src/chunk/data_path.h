@@ -108,8 +108,10 @@ class DataPath {
   // been fsynced. Nothing is committed.
   Result<Slice> rewrite(std::span<const Slice> parts, std::stop_token stop);
 
-  // Commits everything of all inodes; the first error, with the inode's number, if something could not be.
-  Status flush_all(std::chrono::milliseconds deadline);
+  // Commits everything of all inodes. If something could not be: the first error, with the file (`name`, or
+  // the inode's number) and how many others there are.
+  Status flush_all(std::chrono::milliseconds deadline, std::stop_token stop = {},
+                   const std::function<std::string(Ino)>& name = {});
   // Stops all threads. After flush_all.
   void stop();
 

@@ -17,12 +17,12 @@ constexpr std::string_view kManagementGroup = "MANAGEMENT";
 
 constexpr Option kOptions[] = {
     {.name = "yes", .alias = "y", .help = "answer every question with yes"},
-    {.name = "force", .help = "change without checking"},
+    {.name = "force", .help = "change without any check"},
     {.name = "storage", .type = OptionType::text, .group = kStorageGroup, .help = "kind of object storage"},
     {.name = "bucket",
      .type = OptionType::text,
      .group = kStorageGroup,
-     .help = "where the data is; objects are not moved"},
+     .help = "where the data is; must hold it already, as objects are not moved"},
     {.name = "capacity",
      .type = OptionType::size,
      .unit = 'G',
@@ -73,7 +73,19 @@ constexpr UnsupportedOption kUnsupported[] = {
 
 Status ask(const Arguments& arguments) {
   if (arguments.flag("yes") || confirm("Go on?")) return {};
-  return fail(ECANCELED, "nothing was changed");
+  return fail(ECANCELED, "nothing was changed (--yes answers yes)");
+}
+
+// Data is not moved: is it where the volume shall look for it, and does the storage work?
+Status check_storage(const Arguments& arguments, const meta::Volume& volume) {
+  auto objects = TRY(open_objects(volume));
+  if (Status marked = check_mark(*objects, volume); !marked) {
+    if (marked.error().code != ENOENT && marked.error().code != EINVAL) return marked;
+    warn(marked.error().to_string());
+    TRY(ask(arguments));
+    TRY(objects->create());
+  }
+  return test_objects(*objects);
 }
 
 // Who would be shut out by the versions wanted?
@@ -108,6 +120,11 @@ Status check_limits(const Arguments& arguments, const meta::Volume& volume, meta
   return ask(arguments);
 }
 
+Status check(const Arguments& arguments) {
+  TRY(check_meta_url(arguments[0]));
+  return check_settings(arguments);
+}
+
 Result<int> run(const Arguments& arguments) {
   OpenedVolume opened = TRY(open_volume(arguments[0], Access::read_write));
   if (!arguments.any_set()) {
@@ -121,10 +138,7 @@ Result<int> run(const Arguments& arguments) {
     return 0;
   }
   if (!arguments.flag("force")) {
-    if (changes.storage) {
-      auto objects = TRY(open_objects(changed));
-      TRY(test_objects(*objects));
-    }
+    if (changes.storage) TRY(check_storage(arguments, changed));
     if (changes.limits) TRY(check_limits(arguments, changed, *opened.store));
     if (changes.trash_off) {
       warn("the trash will be emptied, and files removed from now on are gone at once");
@@ -154,6 +168,7 @@ Examples:
     .unsupported = kUnsupported,
     .min_arguments = 1,
     .max_arguments = 1,
+    .check = check,
     .run = run,
 };
 

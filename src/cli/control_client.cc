@@ -1,6 +1,7 @@
 #include "cli/control_client.h"
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "vfs/control_message.h"
 
 namespace cider::cli {
 namespace {
@@ -56,7 +58,9 @@ Result<ControlClient> ControlClient::open(const std::string& path) {
   while (true) {
     for (const char* name : {".jfs.control", ".control"}) {
       int fd = ::open((dir / name).c_str(), O_RDWR | O_CLOEXEC);
-      if (fd >= 0) return ControlClient(fd);
+      if (fd >= 0) return ControlClient(fd, true);
+      if (errno == EROFS) fd = ::open((dir / name).c_str(), O_RDONLY | O_CLOEXEC);
+      if (fd >= 0) return ControlClient(fd, false);
       if (errno != ENOENT && errno != ENOTDIR) return fail_errno("open " + (dir / name).string());
     }
     struct stat above;
@@ -67,24 +71,34 @@ Result<ControlClient> ControlClient::open(const std::string& path) {
   }
 }
 
-ControlClient::ControlClient(ControlClient&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+ControlClient::ControlClient(ControlClient&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), writable_(other.writable_), read_from_(other.read_from_) {}
 
 ControlClient::~ControlClient() {
   if (fd_ >= 0) ::close(fd_);
+}
+
+Status ControlClient::send(std::string_view bytes) {
+  if (!writable_ && ::ioctl(fd_, vfs::control_ioctl(bytes.size()), bytes.data()) != 0) {
+    if (errno == ENOTTY) return fail(EROFS, "the mount is read-only, and its client takes no requests then");
+    return fail_errno("ioctl on .control");
+  }
+  if (writable_ && ::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return fail_errno("write to .control");
+  read_from_ += static_cast<off_t>(bytes.size());
+  return {};
 }
 
 Result<std::string> ControlClient::request(uint32_t command, std::string_view payload,
                                            const Progress& progress) {
   ByteWriter message;
   message.u32(command).u32(static_cast<uint32_t>(payload.size())).raw(payload);
-  const std::string bytes = message.take();
-  if (::write(fd_, bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
-    return fail_errno("write to .control");
+  TRY(send(message.view()));
 
   std::string received;
   char buffer[64 << 10];
   while (true) {
-    ssize_t n = ::read(fd_, buffer, sizeof buffer);
+    ssize_t n = ::pread(fd_, buffer, sizeof buffer, read_from_);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("read from .control");
     if (n == 0) {  // the mount is still at work
@@ -92,6 +106,7 @@ Result<std::string> ControlClient::request(uint32_t command, std::string_view pa
       continue;
     }
     received.append(buffer, static_cast<size_t>(n));
+    read_from_ += n;
     if (std::optional<Reply> reply = take_frames(&received, progress)) {
       if (reply->error != 0) return fail(reply->error);
       return std::move(reply->json);

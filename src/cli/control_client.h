@@ -3,6 +3,8 @@
 // round.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -28,8 +30,12 @@ class ControlClient {
   Result<std::string> request(uint32_t command, std::string_view payload, const Progress& progress);
 
  private:
-  explicit ControlClient(int fd) : fd_(fd) {}
+  ControlClient(int fd, bool writable) : fd_(fd), writable_(writable) {}
+  Status send(std::string_view bytes);
+
   int fd_;
+  bool writable_;        // else requests go by ioctl
+  off_t read_from_ = 0;  // a channel's bytes are what was sent followed by the answers
 };
 
 // The inode number of a path; symbolic links are not followed.

@@ -72,6 +72,10 @@ Result<uint64_t> remove_objects(object::ObjectStore& objects) {
   return failed;
 }
 
+Status check(const Arguments& arguments) {
+  return check_meta_url(arguments[0]);
+}
+
 Result<int> run(const Arguments& arguments) {
   OpenedVolume opened = TRY(open_volume(arguments[0], Access::read_write));
   if (arguments[1] != opened.volume.uuid) {
@@ -106,6 +110,7 @@ Examples:
     .unsupported = {},
     .min_arguments = 2,
     .max_arguments = 2,
+    .check = check,
     .run = run,
 };
 

@@ -1,6 +1,4 @@
 // `ciderfs format`: makes a volume, or changes the setting of the one that is there.
-#include <cstring>
-
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/arguments.h"
@@ -16,7 +14,7 @@ constexpr std::string_view kFormatGroup = "DATA FORMAT";
 constexpr std::string_view kManagementGroup = "MANAGEMENT";
 
 constexpr Option kOptions[] = {
-    {.name = "force", .help = "use a data folder that is not empty"},
+    {.name = "force", .help = "use a data folder that is not empty, or one without this volume's data"},
     {.name = "no-update", .help = "leave a volume alone that exists already, and succeed"},
     {.name = "storage",
      .type = OptionType::text,
@@ -111,13 +109,12 @@ Status check_block_size(uint64_t bytes) {
   return fail(EINVAL, "--block-size " + short_size(bytes) + ": must be a power of two from 64 KiB to 16 MiB");
 }
 
-Status check_new_values(const Arguments& arguments) {
+Status check(const Arguments& arguments) {
+  TRY(check_meta_url(arguments[0]));
   TRY(check_block_size(arguments.size("block-size")));
-  if (arguments.integer("inodes") < 0) return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
-  if (int64_t days = arguments.integer("trash-days"); days < 0 || days > 100'000) {
-    return fail(EINVAL, "--trash-days must be from 0 to 100000");
-  }
-  return check_compression(arguments.text("compress"));
+  TRY(check_settings(arguments));
+  TRY(check_compression(arguments.text("compress")));
+  return meta::check_volume(new_volume(arguments));
 }
 
 // Objects of another volume of this name must not be mixed with ours.
@@ -130,22 +127,23 @@ Status check_empty(object::ObjectStore& objects) {
   return {};
 }
 
-Status put_text(object::ObjectStore& objects, std::string_view key, std::string_view text) {
-  Buffer buffer = Buffer::allocate(text.size(), nullptr);
-  std::memcpy(buffer.mutable_data(), text.data(), text.size());
-  return objects.put(key, {buffer}, {});
-}
-
 // The storage is tried before the database is made, so that a failure leaves nothing behind.
 Result<int> create(const Arguments& arguments, const std::string& url) {
   meta::Volume volume = new_volume(arguments);
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
+  TRY(objects->create());
   TRY(test_objects(*objects));
   if (!arguments.flag("force")) TRY(check_empty(*objects));
-  std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
-  TRY(meta::format_volume(*store, &volume));
-  if (Status put = put_text(*objects, "juicefs_uuid", volume.uuid); !put) {
+  auto make_database = [&]() -> Status {
+    std::unique_ptr<meta::Store> store = TRY(meta::open_store(url, /*create=*/true, /*read_only=*/false));
+    return meta::format_volume(*store, &volume);
+  };
+  if (Status made = make_database(); !made) {
+    (void)objects->remove_empty_folders("");  // which the test has made
+    return fail(made.error());
+  }
+  if (Status put = put_mark(*objects, volume); !put) {
     log::warning("can't write the object juicefs_uuid: " + put.error().to_string());
   }
   log::info("Volume is formatted as " + printable_setting(volume));
@@ -180,7 +178,12 @@ Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume 
   SettingChanges changes = TRY(apply_settings(arguments, &volume));
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
-  if (changes.storage) TRY(test_objects(*objects));
+  if (changes.storage) {
+    Status marked = arguments.flag("force") ? objects->create() : check_mark(*objects, volume);
+    if (!marked)
+      return fail(marked.error().code, marked.error().to_string() + "; use --force if you are sure");
+    TRY(test_objects(*objects));
+  }
   for (const std::string& line : changes.lines) log::info("Changed " + line);
   if (!changes.empty()) TRY(store.save_setting(TRY(meta::encode_volume(volume))));
   log::info("Volume is formatted as " + printable_setting(volume));
@@ -190,8 +193,6 @@ Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume 
 Result<int> run(const Arguments& arguments) {
   std::string url = absolute_meta_url(arguments[0]);
   log::info("Metadata is in " + printable_meta_url(url));
-  TRY(check_new_values(arguments));
-  TRY(meta::check_volume(new_volume(arguments)));
   Result<OpenedVolume> existing = open_volume(url, Access::read_write);
   if (existing) return update(arguments, *existing->store, std::move(existing->volume));
   if (existing.error().code != ENOENT) return fail(std::move(existing).error());
@@ -227,6 +228,7 @@ Examples:
     .unsupported = kUnsupported,
     .min_arguments = 2,
     .max_arguments = 2,
+    .check = check,
     .run = run,
 };
 

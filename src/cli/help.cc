@@ -166,9 +166,12 @@ std::string markdown_reference() {
       "Made by `ciderfs help --markdown`; change the declarations in src/cli/ instead of this page.\n\n"
       "Names, defaults and units are JuiceFS's where the meaning is the same. Options may stand before or "
       "after the other\n"
-      "arguments, as `--name value` or `--name=value`. An option that is not listed here is refused. A "
-      "command that fails\n"
-      "exits with 1, a wrong command line with 2.\n\n"
+      "arguments, as `--name value` or `--name=value`. An option that is not listed here is refused.\n\n"
+      "The exit code is 0 for success, 1 if the command failed, and 2 if nothing was done because the "
+      "command line is\n"
+      "wrong: an option or command that is unknown or not supported, a value that is wrong for any volume, "
+      "or an argument\n"
+      "missing.\n\n"
       "Sizes: `4M`, `1.5G`, `300` (in the unit that the option names). Durations: `12s`, `100ms`, `1h30m`, "
       "`1.5` (seconds).\n\n"
       "## Global options\n\n";
@@ -186,16 +189,18 @@ constexpr Option kOptions[] = {
     {.name = "markdown", .help = "print the reference page of all commands", .hidden = true},
 };
 
+Status check(const Arguments& arguments) {
+  if (arguments.positional().empty() || find_command(arguments[0]) != nullptr) return {};
+  return fail(EINVAL, "there is no command \"" + arguments[0] + "\"; see `ciderfs help`");
+}
+
 Result<int> run(const Arguments& arguments) {
   if (arguments.flag("markdown")) {
     print(markdown_reference());
   } else if (arguments.positional().empty()) {
     print(program_help());
   } else {
-    const Command* command = find_command(arguments[0]);
-    if (command == nullptr)
-      return fail(EINVAL, "there is no command \"" + arguments[0] + "\"; see `ciderfs help`");
-    print(command_help(*command));
+    print(command_help(*find_command(arguments[0])));
   }
   return 0;
 }
@@ -212,6 +217,7 @@ const Command kHelpCommand = {
     .unsupported = {},
     .min_arguments = 0,
     .max_arguments = 1,
+    .check = check,
     .run = run,
 };
 

@@ -125,9 +125,7 @@ Status show(const Arguments& arguments, const std::string& argument) {
   uint64_t ino = 0;
   std::string near = ".";
   if (arguments.flag("inode")) {
-    int64_t given = TRY(parse_integer(argument));
-    if (given < 1) return fail(EINVAL, "inode numbers begin with 1");
-    ino = static_cast<uint64_t>(given);
+    ino = static_cast<uint64_t>(TRY(parse_integer(argument)));
   } else {
     near = TRY(absolute(argument));
     ino = TRY(inode_of(near));
@@ -142,6 +140,15 @@ Status show(const Arguments& arguments, const std::string& argument) {
   if (!info.is_object()) return fail(EPROTO, "the mount's answer is no JSON object");
   if (info.value("Failed", false)) return fail(EIO, text(info, "Reason"));
   print_info(argument, info);
+  return {};
+}
+
+Status check(const Arguments& arguments) {
+  if (!arguments.flag("inode")) return {};
+  for (const std::string& argument : arguments.positional()) {
+    const auto ino = parse_integer(argument);
+    if (!ino || *ino < 1) return fail(EINVAL, "\"" + argument + "\" is not the number of an inode");
+  }
   return {};
 }
 
@@ -174,6 +181,7 @@ Examples:
     .unsupported = {},
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
+    .check = check,
     .run = run,
 };
 

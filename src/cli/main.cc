@@ -36,10 +36,32 @@ int run_command(const Command& command, const std::vector<std::string>& words) {
     return 0;
   }
   log::configure({.level = log_level(*arguments), .file = {}});
+  if (Status checked = command.check ? command.check(*arguments) : Status(); !checked) {
+    complain(command.name, checked.error().to_string());
+    return kWrongUsage;
+  }
   Result<int> code = command.run(*arguments);
   if (code) return *code;
   complain(command.name, code.error().to_string());
   return kFailed;
+}
+
+// Becomes `ciderfs mount ...`, so that the process is listed under that name whoever started it.
+int run_mount_helper(const std::vector<std::string>& words) {
+  Result<std::vector<std::string>> translated = translate_helper_words(words, ::geteuid() == 0);
+  if (!translated) {
+    complain("", "mount.ciderfs: " + translated.error().to_string());
+    return kWrongUsage;
+  }
+  if (translated->empty()) return 0;
+  char path[4096];
+  ssize_t length = ::readlink("/proc/self/exe", path, sizeof path - 1);
+  std::vector<char*> argv = {length > 0 ? (path[length] = '\0', path) : nullptr};
+  if (argv[0] == nullptr) return run_command(kMountCommand, {translated->begin() + 1, translated->end()});
+  for (std::string& word : *translated) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  ::execv("/proc/self/exe", argv.data());
+  return run_command(kMountCommand, {translated->begin() + 1, translated->end()});
 }
 
 // Global options may stand before the command's name.
@@ -58,30 +80,14 @@ int run_program(std::vector<std::string> words) {
     return kWrongUsage;
   }
   const Command* command = find_command(words[at]);
+  // As mount.fuse starts the program for the type fuse.ciderfs, a remount for example.
+  if (command == nullptr && words[at].find(':') != std::string::npos) return run_mount_helper(words);
   if (command == nullptr) {
     complain("", "there is no command \"" + words[at] + "\"; see `ciderfs help`");
     return kWrongUsage;
   }
   words.erase(words.begin() + static_cast<std::ptrdiff_t>(at));
   return run_command(*command, words);
-}
-
-// Becomes `ciderfs mount ...`, so that the process is listed under that name whoever started it.
-int run_mount_helper(const std::vector<std::string>& words) {
-  Result<std::vector<std::string>> translated = translate_helper_words(words, ::geteuid() == 0);
-  if (!translated) {
-    complain("", "mount.ciderfs: " + translated.error().to_string());
-    return kWrongUsage;
-  }
-  if (translated->empty()) return 0;
-  char path[4096];
-  ssize_t length = ::readlink("/proc/self/exe", path, sizeof path - 1);
-  std::vector<char*> argv = {length > 0 ? (path[length] = '\0', path) : nullptr};
-  if (argv[0] == nullptr) return run_program(*std::move(translated));
-  for (std::string& word : *translated) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  ::execv("/proc/self/exe", argv.data());
-  return run_program(*std::move(translated));
 }
 
 int run(int argc, char** argv) {

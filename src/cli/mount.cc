@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/version.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/control_client.h"
@@ -46,7 +47,12 @@ void on_signal(MountedVolume& volume, int count) {
 template <class Ready>
 int serve(MountPlan plan, std::function<void()> on_hangup, Ready&& ready) {
   StopSignals signals;
+  const std::string mount_point = plan.mount_point;
   Result<std::unique_ptr<MountedVolume>> started = MountedVolume::start(std::move(plan));
+  if (started) {
+    log::info("Mounted " + (*started)->name() + " on " + mount_point + " (ciderfs " +
+              std::string(ciderfs_version()) + ")");
+  }
   ready(started);
   if (!started) return 1;
   MountedVolume& volume = **started;
@@ -54,7 +60,7 @@ int serve(MountPlan plan, std::function<void()> on_hangup, Ready&& ready) {
   volume.wait();
   Status stopped = volume.stop();
   if (!stopped) log::error("Data could not be stored: " + stopped.error().to_string());
-  log::info("Unmounted " + volume.name());
+  log::info("Unmounted " + volume.name() + " from " + mount_point);
   return stopped ? 0 : 1;
 }
 
@@ -96,14 +102,9 @@ Result<int> mount_in_background(const Arguments& arguments, const std::string& l
 }
 
 Result<int> mount_in_foreground(MountPlan plan) {
-  const std::string mount_point = plan.mount_point;
   Status failure;
   int code = serve(std::move(plan), nullptr, [&](const auto& started) {
-    if (started) {
-      log::info("OK, " + (*started)->name() + " is mounted on " + mount_point);
-    } else {
-      failure = fail(started.error());
-    }
+    if (!started) failure = fail(started.error());
   });
   TRY(std::move(failure));
   return code;
@@ -126,11 +127,17 @@ Result<bool> is_mounted(const Arguments& arguments, const MountPlan& plan) {
   struct stat here;
   struct stat above;
   if (::stat(mount_point.c_str(), &here) != 0 || ::stat((mount_point + "/..").c_str(), &above) != 0)
-    return false;  // mount says why
+    return false;                                      // mount says why
+  if (fuse::is_dead_mount(mount_point)) return false;  // mount replaces it
   if (arguments.flag("force") || here.st_dev == above.st_dev || mount_point == "/") return false;
   if (serves(mount_point, plan.meta_url)) return true;
   return fail(EBUSY, "mount point " + mount_point +
                          ": something is mounted there already; unmount it, or use --force to mount over it");
+}
+
+Status check(const Arguments& arguments) {
+  TRY(plan_mount(arguments));
+  return {};
 }
 
 Result<int> run(const Arguments& arguments) {
@@ -154,8 +161,12 @@ const Command kMountCommand = {
     .usage = "META-URL MOUNTPOINT",
     .summary = "Mount a volume",
     .description =
-        R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted.
-With -d the command returns when the mount answers, or tells why it doesn't.
+        R"(Serves the volume on the directory MOUNTPOINT, which must exist and be empty, until it is unmounted. A mount that died
+there is replaced. With -d the command returns when the mount answers, or tells why it doesn't.
+
+While the store is away, what was written is kept in memory and tried again. close(2) and fsync(2) wait for it up to
+300 seconds before they fail with EIO, and may be repeated; if the store is full or read-only they fail at once.
+A read fails after --io-retries tries; ten take 10 seconds. Who waits can be interrupted.
 
 SIGTERM and SIGINT unmount. In the background SIGHUP opens the log file anew, for logrotate. The exit code is 1 if data could not be stored.
 
@@ -169,6 +180,7 @@ In /etc/fstab:
     .unsupported = unsupported_mount_options(),
     .min_arguments = 2,
     .max_arguments = 2,
+    .check = check,
     .run = run,
 };
 

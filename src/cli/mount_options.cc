@@ -4,13 +4,12 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdlib>
 #include <filesystem>
-#include <memory>
 
 #include "base/units.h"
 #include "base/version.h"
 #include "cli/volume_access.h"
+#include "object/object_store.h"
 
 namespace cider::cli {
 namespace {
@@ -119,7 +118,11 @@ constexpr Option kOptions[] = {
      .group = kStorage,
      .help = "reach the objects here instead of at the volume's bucket"},
     {.name = "check-storage", .group = kStorage, .help = "write, read and delete an object before mounting"},
-    {.name = "io-retries", .type = kInteger, .fallback = "10", .group = kStorage, .help = "tries per object"},
+    {.name = "io-retries",
+     .type = kInteger,
+     .fallback = "10",
+     .group = kStorage,
+     .help = "tries to read an object; writing one is tried until it works"},
     {.name = "max-uploads",
      .type = kInteger,
      .fallback = "20",
@@ -260,13 +263,17 @@ Result<meta::AtimeMode> atime_mode(const std::string& text) {
   return bad("atime-mode", text, "noatime, relatime or strictatime");
 }
 
-// Absolute and without symbolic links where it exists, as /proc/mounts shows it.
+// Absolute and without symbolic links, as /proc/mounts shows it; as far as it can be looked at, since its
+// last part may be missing or a dead mount.
 std::string real_path(const std::string& path) {
-  std::unique_ptr<char, void (*)(void*)> real(::realpath(path.c_str(), nullptr), ::free);
-  if (real) return real.get();
   std::error_code error;
-  std::string absolute = std::filesystem::absolute(path, error).lexically_normal();
-  return error ? path : absolute;
+  std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (!error) return real;
+  std::filesystem::path absolute = std::filesystem::absolute(path, error).lexically_normal();
+  if (error) return path;
+  if (!absolute.has_filename()) absolute = absolute.parent_path();  // "/a/b/" is "/a/b"
+  real = std::filesystem::canonical(absolute.parent_path(), error);
+  return error ? absolute : real / absolute.filename();
 }
 
 Status plan_kernel_side(const Arguments& arguments, MountPlan* plan) {
@@ -345,7 +352,13 @@ Result<MountPlan> plan_mount(const Arguments& arguments) {
   plan.meta_url = absolute_meta_url(arguments[0]);
   plan.mount_point = real_path(arguments[1]);
   plan.subdir = arguments.text("subdir");
-  if (arguments.is_set("storage")) plan.storage = arguments.text("storage");
+  for (const auto& part : std::filesystem::path(plan.subdir)) {
+    if (part == "..") return bad("subdir", plan.subdir, "a path without \"..\"");
+  }
+  if (arguments.is_set("storage")) {
+    plan.storage = arguments.text("storage");
+    TRY(object::check_storage(*plan.storage));
+  }
   if (arguments.is_set("bucket")) {
     plan.bucket = arguments.text("bucket");
     if (!plan.storage || *plan.storage == "file") plan.bucket = absolute_bucket("file", *plan.bucket);
@@ -355,6 +368,7 @@ Result<MountPlan> plan_mount(const Arguments& arguments) {
   TRY(plan_data(arguments, &plan));
   TRY(plan_kernel_side(arguments, &plan));
   TRY(plan_files(arguments, &plan));
+  TRY(check_meta_url(arguments[0]));  // last: of a remount, mount(8) may only know the name in /proc/mounts
   return plan;
 }
 

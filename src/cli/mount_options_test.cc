@@ -68,6 +68,8 @@ TEST(MountOptions, RefusesValuesOutOfRange) {
                                                         {"--max-fuse-io", "2M"},
                                                         {"--max-fuse-io", "100"},
                                                         {"--io-retries", "0"},
+                                                        {"--subdir", "a/../.."},
+                                                        {"--storage", "s4"},
                                                         {"-o", "nonsense"}}) {
     EXPECT_EQ(code_of(plan({option, value})), EINVAL) << option << " " << value;
   }

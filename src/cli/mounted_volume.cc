@@ -13,8 +13,6 @@
 namespace cider::cli {
 namespace {
 
-constexpr std::chrono::minutes kFlushDeadline{5};
-
 meta::SessionInfo this_session(const std::string& mount_point) {
   meta::SessionInfo info;
   info.version = client_version();
@@ -32,6 +30,10 @@ Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& 
   if (plan.storage) where.storage = *plan.storage;
   if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
   auto objects = TRY(open_objects(where));
+  if (Status there = objects->check_bucket(); !there) {
+    return fail(there.error().code, "storage " + objects->name() + ": " + there.error().to_string() +
+                                        "; is its disk mounted? (--bucket tells where the data is now)");
+  }
   if (plan.check_storage) TRY(test_objects(*objects));
   return object::with_metrics(std::move(objects));
 }
@@ -45,7 +47,6 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
     std::string_view name = path.substr(0, slash);
     path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     if (name.empty() || name == ".") continue;
-    if (name == "..") return fail(EINVAL, "--subdir: must lie in the volume, without \"..\"");
     Result<meta::Node> found = meta.lookup(root, dir, name);
     if (!found && found.error().code == ENOENT && !read_only) {
       meta::NewNode folder;
@@ -130,7 +131,7 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;
-      if (Status stopped = parts->files->stop(kFlushDeadline); !stopped)
+      if (Status stopped = parts->files->stop(vfs::kFlushDeadline); !stopped)
         log::error("stop: " + stopped.error().to_string());
     } else {
       parts->abandon();
@@ -153,13 +154,13 @@ Status MountedVolume::request_unmount(bool lazy) {
 }
 
 Status MountedVolume::flush() {
-  return parts_->data.flush_all(kFlushDeadline);
+  return parts_->files->flush_all(vfs::kFlushDeadline, {});
 }
 
 Status MountedVolume::stop() {
   parts_->session.reset();
   parts_->stopped = true;
-  return parts_->files->stop(kFlushDeadline);
+  return parts_->files->stop(vfs::kFlushDeadline);
 }
 
 }  // namespace cider::cli

@@ -21,7 +21,8 @@ namespace cider::cli {
 struct MountPlan {
   std::string meta_url;
   std::string mount_point;             // absolute
-  std::string subdir;                  // the directory of the volume that becomes the root; empty: all
+  std::string subdir;                  // the directory of the volume that becomes the root, without "..";
+                                       // empty: all
   std::optional<std::string> storage;  // instead of what the volume's setting says
   std::optional<std::string> bucket;
   bool check_storage = false;

@@ -43,6 +43,9 @@ struct Command {
   std::span<const UnsupportedOption> unsupported;
   size_t min_arguments = 0;
   size_t max_arguments = 0;
+  // Looks at the values given, before anything is done. An error is printed and makes the exit code 2, as all
+  // that is wrong with a command line does.
+  Status (*check)(const Arguments&) = nullptr;
   // Does the work. 0, or the exit code. An error is printed and makes it 1.
   Result<int> (*run)(const Arguments&) = nullptr;
   bool hidden = false;

@@ -1,4 +1,5 @@
 // `ciderfs rmr`: removes trees, inside the mount's process, which is much faster than `rm -r`.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -24,11 +25,25 @@ constexpr Option kOptions[] = {
      .help = "a hint how many to work with, up to 255"},
 };
 
+// What has no parent in the volume can't be removed.
+Status check_not_root(const std::filesystem::path& path, const std::string& argument) {
+  struct stat self;
+  struct stat above;
+  if (::lstat(path.c_str(), &self) != 0) return fail(errno);
+  if (::lstat(path.parent_path().c_str(), &above) != 0)
+    return fail_errno("stat " + path.parent_path().string());
+  if (S_ISDIR(self.st_mode) && (self.st_dev != above.st_dev || path == path.root_path())) {
+    return fail(EBUSY, "it is the root of a mount, which can't be removed; name what is in it (" + argument +
+                           "/*), or use `ciderfs destroy` for the whole volume");
+  }
+  return {};
+}
+
 Status remove(const Arguments& arguments, const std::string& argument, ProgressLine* progress) {
   std::filesystem::path path = TRY(absolute(argument));
+  TRY(check_not_root(path, argument));
   std::string name = path.filename();
-  if (name.empty() || name.size() > kMaxName)
-    return fail(EINVAL, argument + ": not the name of a file or directory");
+  if (name.size() > kMaxName) return fail(ENAMETOOLONG);
   uint64_t parent = TRY(inode_of(path.parent_path()));
   ControlClient control = TRY(ControlClient::open(path.parent_path()));
   ByteWriter request;
@@ -39,9 +54,12 @@ Status remove(const Arguments& arguments, const std::string& argument, ProgressL
   return {};
 }
 
+Status check(const Arguments& arguments) {
+  const int64_t threads = arguments.integer("threads");
+  return threads < 1 || threads > 255 ? fail(EINVAL, "--threads must be from 1 to 255") : Status();
+}
+
 Result<int> run(const Arguments& arguments) {
-  int64_t threads = arguments.integer("threads");
-  if (threads < 1 || threads > 255) return fail(EINVAL, "--threads must be from 1 to 255");
   if (arguments.flag("skip-trash") && ::geteuid() != 0)
     return fail(EPERM, "only root may delete for good (--skip-trash)");
   ProgressLine progress("Removed entries");
@@ -68,6 +86,7 @@ const Command kRmrCommand = {
     .unsupported = {},
     .min_arguments = 1,
     .max_arguments = SIZE_MAX,
+    .check = check,
     .run = run,
 };
 

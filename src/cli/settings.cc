@@ -3,6 +3,7 @@
 #include "base/units.h"
 #include "cli/volume_access.h"
 #include "meta/model/client_version.h"
+#include "object/object_store.h"
 
 namespace cider::cli {
 namespace {
@@ -36,6 +37,24 @@ class Setter {
 
 }  // namespace
 
+Status check_settings(const Arguments& arguments) {
+  if (arguments.is_set("storage")) TRY(object::check_storage(arguments.text("storage")));
+  if (arguments.is_set("inodes") && arguments.integer("inodes") < 0) {
+    return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
+  }
+  if (arguments.is_set("trash-days") &&
+      (arguments.integer("trash-days") < 0 || arguments.integer("trash-days") > 100'000)) {
+    return fail(EINVAL, "--trash-days must be from 0 to 100000");
+  }
+  for (const char* limit : {"min-client-version", "max-client-version"}) {
+    if (arguments.is_set(limit) && !meta::parse_client_version(arguments.text(limit))) {
+      return fail(EINVAL, "--" + std::string(limit) + ": \"" + arguments.text(limit) +
+                              "\" is not a version; write it like 1.2.0");
+    }
+  }
+  return {};
+}
+
 Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* volume) {
   SettingChanges changes;
   Setter setter(arguments, &changes);
@@ -50,15 +69,13 @@ Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* 
     changes.limits |= setter.set("capacity", &volume->capacity, arguments.size("capacity"), short_size);
   }
   if (setter.given("inodes")) {
-    if (arguments.integer("inodes") < 0) return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
     changes.limits |=
         setter.set("inodes", &volume->inodes, static_cast<uint64_t>(arguments.integer("inodes")), grouped);
   }
   if (setter.given("trash-days")) {
-    int64_t days = arguments.integer("trash-days");
-    if (days < 0 || days > 100'000) return fail(EINVAL, "--trash-days must be from 0 to 100000");
-    bool changed = setter.set("trash-days", &volume->trash_days, static_cast<int>(days),
-                              [](int n) { return std::to_string(n); });
+    const auto days = static_cast<int>(arguments.integer("trash-days"));
+    bool changed =
+        setter.set("trash-days", &volume->trash_days, days, [](int n) { return std::to_string(n); });
     changes.trash_off = changed && days == 0;
   }
   if (setter.given("dir-stats")) setter.set("dir-stats", &volume->dir_stats, arguments.flag("dir-stats"));
@@ -67,12 +84,6 @@ Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* 
       return fail(EINVAL, "POSIX ACLs can't be turned off again: files may carry some");
     }
     setter.set("enable-acl", &volume->enable_acl, arguments.flag("enable-acl"));
-  }
-  for (const char* limit : {"min-client-version", "max-client-version"}) {
-    if (setter.given(limit) && !meta::parse_client_version(arguments.text(limit))) {
-      return fail(EINVAL, "--" + std::string(limit) + ": \"" + arguments.text(limit) +
-                              "\" is not a version; write it like 1.2.0");
-    }
   }
   if (setter.given("max-client-version")) {
     changes.client_versions |=

@@ -19,6 +19,9 @@ struct SettingChanges {
   bool empty() const { return lines.empty(); }
 };
 
+// Whether the values given make sense, for whatever volume.
+Status check_settings(const Arguments& arguments);
+
 // Applies the options that were given to `volume`. Options that the command doesn't declare are skipped.
 // EINVAL for what can't be: a lower min-client-version, ACLs off again.
 Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* volume);

@@ -21,6 +21,7 @@ Result<SettingChanges> apply(std::vector<std::string> words, meta::Volume* volum
   words.insert(words.begin(), "memory://");
   Result<Arguments> arguments = parse_arguments(kConfigCommand, words);
   if (!arguments) return fail(std::move(arguments).error());
+  TRY(check_settings(*arguments));
   return apply_settings(*arguments, volume);
 }
 

@@ -89,9 +89,13 @@ Result<Json> volume_status(OpenedVolume opened) {
                 {"AvailableInodes", usage->available_inodes}}}};
 }
 
+Status check(const Arguments& arguments) {
+  if (arguments.integer("session") < 0) return fail(EINVAL, "--session needs the number of a session");
+  return check_meta_url(arguments[0]);
+}
+
 Result<int> run(const Arguments& arguments) {
-  int64_t sid = arguments.integer("session");
-  if (sid < 0) return fail(EINVAL, "--session needs the number of a session");
+  const int64_t sid = arguments.integer("session");
   OpenedVolume opened = TRY(open_volume(arguments[0], Access::read_only));
   Json json = sid != 0 ? TRY(session_details(*opened.store, static_cast<uint64_t>(sid)))
                        : TRY(volume_status(std::move(opened)));
@@ -115,6 +119,7 @@ Examples:
     .unsupported = kUnsupported,
     .min_arguments = 1,
     .max_arguments = 1,
+    .check = check,
     .run = run,
 };
 

@@ -69,18 +69,22 @@ std::string csv_text(const Rows& rows) {
   return out;
 }
 
-Result<int> run(const Arguments& arguments) {
-  int64_t depth = arguments.integer("depth");
-  int64_t entries = arguments.integer("entries");
+Status check(const Arguments& arguments) {
+  const int64_t depth = arguments.integer("depth");
+  const int64_t entries = arguments.integer("entries");
   if (depth < 0 || depth > kMaxDepth) return fail(EINVAL, "--depth must be from 0 to 10");
   if (entries < 0 || entries > kMaxEntries) return fail(EINVAL, "--entries must be from 0 to 100");
+  return {};
+}
+
+Result<int> run(const Arguments& arguments) {
   std::string path = TRY(absolute(arguments[0]));
   uint64_t ino = TRY(inode_of(path));
   ControlClient control = TRY(ControlClient::open(path));
   ByteWriter request;
   request.u64(ino)
-      .u8(static_cast<uint8_t>(depth))
-      .u8(static_cast<uint8_t>(entries))
+      .u8(static_cast<uint8_t>(arguments.integer("depth")))
+      .u8(static_cast<uint8_t>(arguments.integer("entries")))
       .u8(arguments.flag("strict"));
   std::string reply;
   {
@@ -111,6 +115,7 @@ const Command kSummaryCommand = {
     .unsupported = {},
     .min_arguments = 1,
     .max_arguments = 1,
+    .check = check,
     .run = run,
 };
 

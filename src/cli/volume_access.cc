@@ -12,6 +12,8 @@ namespace cider::cli {
 namespace {
 
 constexpr std::string_view kSqlite = "sqlite3://";
+constexpr std::string_view kTestFolder = "testing";
+constexpr std::string_view kMark = "juicefs_uuid";
 
 Status check_supported(const meta::Volume& volume) {
   auto unsupported = [&](const std::string& what) {
@@ -46,6 +48,10 @@ std::string absolute_meta_url(const std::string& url) {
   size_t query = path.find('?');
   std::string tail = query == std::string::npos ? "" : path.substr(query);
   return std::string(kSqlite) + absolute_path(path.substr(0, query)) + tail;
+}
+
+Status check_meta_url(const std::string& url) {
+  return meta::check_store_url(absolute_meta_url(url));
 }
 
 std::string printable_meta_url(const std::string& url) {
@@ -84,17 +90,35 @@ Status test_objects(object::ObjectStore& objects) {
   char random[50];
   if (::getrandom(random, sizeof random, 0) != sizeof random) return fail_errno("getrandom");
   const std::string content(random, sizeof random);
-  const std::string key = "testing/" + to_hex(content.substr(0, 8));
+  const std::string key = std::string(kTestFolder) + "/" + to_hex(content.substr(0, 8));
 
-  if (Status made = objects.create(); !made) return failed("make the bucket", made.error());
+  if (Status there = objects.check_bucket(); !there) return failed("reach the bucket", there.error());
   if (Status put = objects.put(key, {buffer_of(content)}, {}); !put)
     return failed("write an object", put.error());
   Result<std::string> got = objects.get_all(key, content.size(), {});
+  Status removed = objects.remove(key);
+  if (removed) removed = objects.remove_empty_folders(kTestFolder);
   if (!got) return failed("read an object", got.error());
   if (*got != content)
     return fail(EIO, "storage " + objects.name() + " answers other bytes than were stored");
-  if (Status removed = objects.remove(key); !removed) return failed("delete an object", removed.error());
+  if (!removed) return failed("delete an object", removed.error());
   return {};
+}
+
+Status put_mark(object::ObjectStore& objects, const meta::Volume& volume) {
+  return objects.put(kMark, {buffer_of(volume.uuid)}, {});
+}
+
+Status check_mark(object::ObjectStore& objects, const meta::Volume& volume) {
+  Result<std::string> uuid = objects.get_all(kMark, 1024, {});
+  if (!uuid && uuid.error().code == ENOENT) {
+    return fail(ENOENT, "storage " + objects.name() +
+                            " does not seem to hold this volume's data: it has no object " +
+                            std::string(kMark));
+  }
+  if (TRY(std::move(uuid)).starts_with(volume.uuid)) return {};
+  return fail(EINVAL, "storage " + objects.name() + " holds the data of another volume, says its object " +
+                          std::string(kMark));
 }
 
 std::string printable_setting(const meta::Volume& volume) {

@@ -14,6 +14,9 @@ namespace cider::cli {
 // Others unchanged.
 std::string absolute_meta_url(const std::string& url);
 
+// EINVAL where it is of no supported engine or malformed.
+Status check_meta_url(const std::string& url);
+
 // The URL without a password, for messages.
 std::string printable_meta_url(const std::string& url);
 
@@ -31,8 +34,13 @@ Result<OpenedVolume> open_volume(const std::string& meta_url, Access access);
 // read or write (compression, encryption, shards).
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);
 
-// Writes, reads and removes a small object, making the bucket first if need be.
+// Writes, reads and removes a small object in a bucket that is there. Leaves nothing behind.
 Status test_objects(object::ObjectStore& objects);
+
+// format leaves the volume's UUID in the store as an object, as JuiceFS does.
+Status put_mark(object::ObjectStore& objects, const meta::Volume& volume);
+// ENOENT: there is no such object; EINVAL: it is another volume's.
+Status check_mark(object::ObjectStore& objects, const meta::Volume& volume);
 
 // The setting for people: JSON with two spaces a level, secrets replaced by "removed".
 std::string printable_setting(const meta::Volume& volume);

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <memory>
@@ -13,6 +15,7 @@
 #include <sstream>
 #include <string_view>
 
+#include "base/log.h"
 #include "fuse/fusermount.h"
 
 namespace cider::fuse {
@@ -22,6 +25,7 @@ struct Word {
   std::string_view name;
   unsigned long set;
   unsigned long clear;
+  bool for_fusermount = true;  // it refuses words that it doesn't know
 };
 
 constexpr unsigned long kAtime = MS_NOATIME | MS_RELATIME | MS_STRICTATIME;
@@ -38,13 +42,17 @@ constexpr Word kGeneric[] = {
     {"async", 0, MS_SYNCHRONOUS},
     {"sync", MS_SYNCHRONOUS, 0},
     {"dirsync", MS_DIRSYNC, 0},
-    {"atime", 0, MS_NOATIME},
+    {"atime", 0, MS_NOATIME, false},
     {"noatime", MS_NOATIME, kAtime},
-    {"relatime", MS_RELATIME, kAtime},
-    {"norelatime", 0, MS_RELATIME},
-    {"strictatime", MS_STRICTATIME, kAtime},
-    {"diratime", 0, MS_NODIRATIME},
-    {"nodiratime", MS_NODIRATIME, 0},
+    // The kernel leaves access times to FUSE file systems, so that for users nothing is lost.
+    {"relatime", MS_RELATIME, kAtime, false},
+    {"norelatime", 0, MS_RELATIME, false},
+    {"strictatime", MS_STRICTATIME, kAtime, false},
+    {"nostrictatime", 0, MS_STRICTATIME, false},
+    {"diratime", 0, MS_NODIRATIME, false},
+    {"nodiratime", MS_NODIRATIME, 0, false},
+    {"lazytime", MS_LAZYTIME, 0, false},
+    {"nolazytime", 0, MS_LAZYTIME, false},
 };
 
 // For mount(8), fstab and the boot; nothing to do here.
@@ -75,16 +83,36 @@ bool is_empty_dir(const std::string& path) {
   return true;
 }
 
+// How the kernel answers for a FUSE mount whose process is gone.
+bool is_dead(int code) {
+  return code == ENOTCONN || code == ECONNABORTED;
+}
+
+std::string read_mountinfo() {
+  std::ifstream file("/proc/self/mountinfo");
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// Takes away what a process that died has left on `mountpoint`, several times if need be.
+Status detach_dead(const std::string& mountpoint) {
+  while (is_dead_mount(mountpoint)) {
+    Result<MountEntry> there = find_mount(read_mountinfo(), mountpoint);
+    if (!there || !there->type.starts_with("fuse")) return {};  // the check of the mount point says why
+    TRY(unmount(mountpoint, /*lazy=*/true));
+    log::warning("A dead mount (" + there->type + ") on " + mountpoint + " is replaced");
+  }
+  return {};
+}
+
 Status check_mountpoint(const MountRequest& request) {
   struct stat stat;
   if (::stat(request.mountpoint.c_str(), &stat) != 0) {
     int code = errno;
     std::string what = "mount point " + request.mountpoint + ": ";
     if (code == ENOENT) return fail(code, what + "there is no such directory; create it first");
-    if (code == ENOTCONN || code == ECONNABORTED) {
-      return fail(code,
-                  what + "a dead mount is there; unmount it first (ciderfs umount " + request.mountpoint + ")");
-    }
+    if (is_dead(code)) return fail(code, what + "it lies in a dead mount; unmount that first");
     return fail(code, what + Error{code, {}}.to_string());
   }
   if (!S_ISDIR(stat.st_mode)) return fail(ENOTDIR, "mount point " + request.mountpoint + ": not a directory");
@@ -148,12 +176,18 @@ std::string unescape(std::string_view text) {
 
 Result<MountFlags> parse_mount_words(const std::vector<std::string>& words) {
   MountFlags parsed;
+  if (std::ranges::find(words, "remount") != words.end()) {
+    return fail(
+        ENOTSUP,
+        "mount option \"remount\": a mount can't be changed; unmount it (ciderfs umount MOUNTPOINT) and "
+        "mount it again with the options wanted");
+  }
   for (const std::string& word : words) {
     bool known = is_for_others(word);
     for (const Word& generic : kGeneric) {
       if (word != generic.name) continue;
       parsed.flags = (parsed.flags & ~generic.clear) | generic.set;
-      parsed.words.push_back(word);
+      if (generic.for_fusermount) parsed.words.push_back(word);
       known = true;
     }
     if (word == "allow_other") {
@@ -170,8 +204,14 @@ Result<MountFlags> parse_mount_words(const std::vector<std::string>& words) {
 }
 
 Result<UniqueFd> mount(const MountRequest& request) {
+  TRY(detach_dead(request.mountpoint));
   TRY(check_mountpoint(request));
   return ::geteuid() == 0 ? mount_as_root(request) : mount_as_user(request);
+}
+
+bool is_dead_mount(const std::string& path) {
+  struct statfs stat;  // stat(2) may be answered from the kernel's cache
+  return ::statfs(path.c_str(), &stat) != 0 && is_dead(errno);
 }
 
 Status unmount(const std::string& mountpoint, bool lazy) {
@@ -184,24 +224,25 @@ Status unmount(const std::string& mountpoint, bool lazy) {
   return fail(code, "can't unmount " + mountpoint + ": " + why);
 }
 
-Result<std::string> device_of_mount(const std::string& mountinfo, const std::string& mountpoint) {
+Result<MountEntry> find_mount(const std::string& mountinfo, const std::string& mountpoint) {
   std::istringstream lines(mountinfo);
-  std::optional<std::string> found;
+  std::optional<MountEntry> found;
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
-    std::string id, parent, device, root, at;
+    std::string id, parent, device, root, at, word, type;
     fields >> id >> parent >> device >> root >> at;
-    if (unescape(at) == mountpoint) found = device;  // the last one covers those before
+    if (unescape(at) != mountpoint) continue;
+    while (fields >> word && word != "-") {  // options, and fields that not every mount has
+    }
+    fields >> type;
+    found = MountEntry{device, type};  // the last one covers those before
   }
   if (!found) return fail(ENOENT, "no mount at " + mountpoint);
   return *found;
 }
 
 Status set_read_ahead(const std::string& mountpoint, uint32_t kib) {
-  std::ifstream file("/proc/self/mountinfo");
-  std::stringstream mountinfo;
-  mountinfo << file.rdbuf();
-  std::string device = TRY(device_of_mount(mountinfo.str(), mountpoint));
+  std::string device = TRY(find_mount(read_mountinfo(), mountpoint)).device;
   std::string path = "/sys/class/bdi/" + device + "/read_ahead_kb";
   UniqueFd knob(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!knob) return fail_errno(path);

@@ -19,7 +19,7 @@ struct MountFlags {
   uint32_t max_read = 0;  // bytes per READ; 0: as negotiated
 };
 
-// EINVAL with the word in question for one that isn't known. Words for mount(8) and fstab alone (noauto,
+// EINVAL with the word in question for one that isn't known, ENOTSUP for "remount". Words for mount(8) and fstab alone (noauto,
 // _netdev, x-...) are taken and mean nothing here.
 Result<MountFlags> parse_mount_words(const std::vector<std::string>& words);
 
@@ -29,8 +29,12 @@ struct MountRequest {
   MountFlags flags;
 };
 
-// Mounts and returns the /dev/fuse descriptor to serve. The message of an error says what to do.
+// Mounts and returns the /dev/fuse descriptor to serve. A FUSE mount whose process died is replaced. The
+// message of an error says what to do.
 Result<UniqueFd> mount(const MountRequest& request);
+
+// Whether a FUSE mount whose process is gone is there.
+bool is_dead_mount(const std::string& path);
 
 // EBUSY while it is in use, unless `lazy`: then it disappears at once and ends with the last close.
 Status unmount(const std::string& mountpoint, bool lazy);
@@ -38,8 +42,11 @@ Status unmount(const std::string& mountpoint, bool lazy);
 // Sets the read-ahead of a mounted file system; root only. Asks nothing of the mount itself.
 Status set_read_ahead(const std::string& mountpoint, uint32_t kib);
 
-// "major:minor" of the topmost mount at `mountpoint`; `mountinfo` has the contents of /proc/self/mountinfo.
-// ENOENT if none.
-Result<std::string> device_of_mount(const std::string& mountinfo, const std::string& mountpoint);
+struct MountEntry {
+  std::string device;  // "major:minor"
+  std::string type;    // "fuse.ciderfs"
+};
+// The topmost mount at `mountpoint`; `mountinfo` has the contents of /proc/self/mountinfo. ENOENT if none.
+Result<MountEntry> find_mount(const std::string& mountinfo, const std::string& mountpoint);
 
 }  // namespace cider::fuse

@@ -22,6 +22,20 @@ TEST(MountWords, BecomeFlags) {
   EXPECT_EQ(parsed->max_read, 65536U);
 }
 
+TEST(MountWords, FusermountGetsThoseItKnows) {
+  auto parsed = parse_mount_words({"nosuid", "lazytime", "strictatime", "dirsync"});
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->flags, MS_NOSUID | MS_LAZYTIME | MS_STRICTATIME | MS_DIRSYNC);
+  EXPECT_EQ(parsed->words, (std::vector<std::string>{"nosuid", "dirsync"}));
+}
+
+TEST(MountWords, RemountSaysWhatToDo) {
+  auto parsed = parse_mount_words({"user_id=0", "remount", "ro"});
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().code, ENOTSUP);
+  EXPECT_NE(parsed.error().message.find("unmount it"), std::string::npos);
+}
+
 TEST(MountWords, ForOthersMeanNothing) {
   auto parsed = parse_mount_words({"defaults", "noauto", "_netdev", "x-systemd.automount"});
   ASSERT_TRUE(parsed);
@@ -53,14 +67,15 @@ TEST(Mount, BadMountpoints) {
   std::filesystem::remove_all(dir);
 }
 
-TEST(Mount, DeviceNumberFromMountinfo) {
+TEST(Mount, IsFoundInMountinfo) {
   std::string info =
       "22 27 0:21 / /proc rw,nosuid - proc proc rw\n"
       "40 27 0:50 / /mnt/my\\040disk rw - fuse.ciderfs CiderFS:a rw\n"
-      "41 40 0:51 / /mnt/my\\040disk rw - fuse.ciderfs CiderFS:b rw\n"
+      "41 40 0:51 / /mnt/my\\040disk rw shared:1 master:2 - fuse.ciderfs CiderFS:b rw\n"
       "broken\n";
-  EXPECT_EQ(*device_of_mount(info, "/mnt/my disk"), "0:51");
-  EXPECT_EQ(device_of_mount(info, "/mnt").error().code, ENOENT);
+  EXPECT_EQ(find_mount(info, "/mnt/my disk")->device, "0:51");
+  EXPECT_EQ(find_mount(info, "/mnt/my disk")->type, "fuse.ciderfs");
+  EXPECT_EQ(find_mount(info, "/mnt").error().code, ENOENT);
 }
 
 TEST(Mount, CommasInTheSourceAreEscaped) {

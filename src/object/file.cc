@@ -44,6 +44,13 @@ class FileStore final : public ObjectStore {
     return sync_directory(parent_of(path));
   }
 
+  Status check_bucket() override {
+    struct stat st;
+    if (::stat(root_.c_str(), &st) == 0) return {};
+    if (errno == ENOENT) return fail(ENOENT, "the directory " + root_ + " does not exist");
+    return fail_errno(root_);
+  }
+
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token) override {
     UniqueFd file = TRY(open_object(key));
     return read_exactly(file, key, offset, out);

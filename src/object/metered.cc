@@ -22,6 +22,7 @@ class MeteredStore final : public ObjectStore {
 
   std::string name() const override { return inner_->name(); }
   Status create() override { return inner_->create(); }
+  Status check_bucket() override { return inner_->check_bucket(); }
 
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
     Status done = timed(get_, [&] { return inner_->get(key, offset, out, std::move(stop)); });

@@ -40,6 +40,9 @@ class ObjectStore {
   // Makes the bucket or folder if it isn't there.
   virtual Status create() = 0;
 
+  // ENOENT where it isn't there.
+  virtual Status check_bucket() { return {}; }
+
   // Reads exactly out.size() bytes from `offset` into `out`. A shorter object is EIO ("object K has n bytes,
   // wanted m").
   virtual Status get(std::string_view key, uint64_t offset, std::span<std::byte> out,
@@ -75,6 +78,8 @@ class ObjectStore {
 // Opens a store by its storage name ("file", "mem") and bucket, as in the volume's setting. EINVAL names what
 // is wrong with it.
 Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket);
+// EINVAL for the name of a storage that isn't supported, naming those that are.
+Status check_storage(std::string_view storage);
 
 // `inner` with `prefix` put in front of every key (and cut off listings).
 std::unique_ptr<ObjectStore> with_prefix(std::unique_ptr<ObjectStore> inner, std::string prefix);

@@ -64,6 +64,7 @@ class StoreTest : public ::testing::TestWithParam<const char*> {
     if (prefixed) store_ = with_prefix(std::move(store_), "vol/");
     ASSERT_TRUE(store_->create());
     ASSERT_TRUE(store_->create());  // there already
+    ASSERT_TRUE(store_->check_bucket());
   }
 
   std::string get(std::string_view key, uint64_t off, size_t len) {

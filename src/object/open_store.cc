@@ -13,16 +13,25 @@ constexpr Driver kDrivers[] = {
     {"mem", open_mem},
 };
 
-}  // namespace
-
-Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket) {
+Result<const Driver*> find_driver(std::string_view storage) {
   std::string known;
   for (const Driver& driver : kDrivers) {
-    if (driver.storage == storage) return driver.open(bucket);
+    if (driver.storage == storage) return &driver;
     if (!known.empty()) known += ", ";
     known += driver.storage;
   }
   return fail(EINVAL, "storage \"" + std::string(storage) + "\" is not supported; use one of: " + known);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket) {
+  return TRY(find_driver(storage))->open(bucket);
+}
+
+Status check_storage(std::string_view storage) {
+  TRY(find_driver(storage));
+  return {};
 }
 
 }  // namespace cider::object

@@ -13,6 +13,7 @@ class PrefixStore final : public ObjectStore {
 
   std::string name() const override { return inner_->name() + prefix_; }
   Status create() override { return inner_->create(); }
+  Status check_bucket() override { return inner_->check_bucket(); }
 
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
     return inner_->get(full(key), offset, out, std::move(stop));

@@ -38,7 +38,7 @@ void ControlChannel::answer(std::string_view frame) {
   bytes_.append(frame);
 }
 
-Status ControlChannel::write(const Caller& caller, std::string_view data) {
+Status ControlChannel::take(const Caller& caller, std::string_view data, bool may_change) {
   std::unique_lock lock(mutex_);
   if (running_) return fail(EBUSY);
   bytes_.append(data);
@@ -50,6 +50,8 @@ Status ControlChannel::write(const Caller& caller, std::string_view data) {
   } else {
     request = fail(message.error());
   }
+  // The mount may be writable and only this view of it, a bind mount, read-only.
+  if (request && !may_change && changes_files(*request)) request = fail(EROFS);
   if (!request) {
     log::warning(".control: " + request.error().to_string());
     bytes_.append(error_frame(request.error().code));

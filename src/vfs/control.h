@@ -1,5 +1,6 @@
 // `.control`: tools write a request and read progress and result. Each open file is a channel of its own; a
-// request runs on a thread and ends when the file is closed.
+// request runs on a thread and ends when the file is closed. Where the kernel lets nobody write, on a
+// read-only mount, the ioctl kControlIoctl takes the place of write(2).
 #pragma once
 
 #include <atomic>
@@ -34,9 +35,11 @@ class ControlChannel : public InternalFile {
 
   Result<std::string> read(uint64_t off, uint32_t size, std::stop_token stop) override;
   // EBUSY while a request is running.
-  Status write(const Caller& caller, std::string_view data) override;
+  Status write(const Caller& caller, std::string_view data) override { return take(caller, data, true); }
+  Status ask(const Caller& caller, std::string_view data) override { return take(caller, data, false); }
 
  private:
+  Status take(const Caller& caller, std::string_view data, bool may_change);
   void answer(std::string_view frame);
   void run_request(const Caller& caller, const ControlRequest& request);
 

@@ -84,6 +84,11 @@ std::string ControlCommands::run(const Caller& caller, const ControlRequest& req
                        std::min<unsigned>(wanted->top, 100), count);
     return data_frame(dump({{"Errno", code_of(tree)}, {"Tree", tree_json(tree ? *tree : TreeSummary{})}}));
   }
+  if (std::holds_alternative<FlushAllRequest>(request)) {
+    const Status stored = hooks_.flush_all(caller.interrupt);
+    return data_frame(
+        dump({{"Errno", code_of(stored)}, {"Reason", stored ? "" : stored.error().to_string()}}));
+  }
   InfoRequest info = std::get<InfoRequest>(request);
   info.ino = hooks_.inner(info.ino);
   return info.legacy ? legacy_info_reply(meta_, caller, info, count) : info_reply(meta_, caller, info, count);

@@ -1,7 +1,8 @@
-// What `.control` can be asked to do: rmr, info, summary, compact. Thread-safe.
+// What `.control` can be asked to do: rmr, info, summary, compact, store all data. Thread-safe.
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <string>
 
 #include "meta/meta.h"
@@ -14,6 +15,7 @@ class ControlCommands {
   struct Hooks {
     std::function<Ino(Ino)> inner;  // the kernel's inode number to the volume's
     std::function<void(Ino parent, const std::string& name)> entry_gone;  // a name was removed
+    std::function<Status(std::stop_token)> flush_all;  // the error names what could not be stored
   };
   ControlCommands(meta::Meta& meta, Hooks hooks) : meta_(meta), hooks_(std::move(hooks)) {}
 

@@ -50,11 +50,18 @@ Result<ControlRequest> parse_control_request(uint32_t command, std::string_view 
       CompactRequest request{.ino = in.u64()};
       return checked(in, request);
     }
+    case ControlCommand::flush_all:
+      return FlushAllRequest{};
     case ControlCommand::fill_cache:
     case ControlCommand::clone:
       return fail(ENOTSUP, "control command " + std::to_string(command) + " is not supported");
   }
   return fail(EINVAL, "unknown control command " + std::to_string(command));
+}
+
+bool changes_files(const ControlRequest& request) {
+  return std::holds_alternative<RemoveTreeRequest>(request) ||
+         std::holds_alternative<CompactRequest>(request);
 }
 
 Result<std::optional<ControlAssembler::Message>> ControlAssembler::add(std::string_view data) {

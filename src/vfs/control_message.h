@@ -3,6 +3,8 @@
 // Reply = any number of progress frames {0xFE, u64, u64}, then {0xFF, size u32, JSON} or one errno byte.
 #pragma once
 
+#include <sys/ioctl.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,7 +24,17 @@ enum class ControlCommand : uint32_t {
   clone = 1006,
   summary = 1007,
   compact = 1008,
+  flush_all = 0xCF000001,  // JuiceFS has none
 };
+
+// ioctl(2) on an open `.control` with the bytes of a request instead of a write(2) of them, for mounts that
+// are read-only; JuiceFS has none. The number carries their size, so a request has at most 16383 bytes.
+constexpr bool is_control_ioctl(uint32_t command) {
+  return (command & ~(_IOC_SIZEMASK << _IOC_SIZESHIFT)) == _IOC(_IOC_WRITE, 0xCF, 1, 0);
+}
+constexpr uint32_t control_ioctl(size_t size) {
+  return _IOC(_IOC_WRITE, 0xCF, 1, size & _IOC_SIZEMASK);
+}
 
 struct RemoveTreeRequest {
   Ino parent = 0;
@@ -48,7 +60,14 @@ struct CompactRequest {
   Ino ino = 0;
 };
 
-using ControlRequest = std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest>;
+// Stores all data written so far. The reply is JSON: "Errno", and "Reason" with what could not be stored.
+struct FlushAllRequest {};
+
+using ControlRequest =
+    std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest, FlushAllRequest>;
+
+// Whether it removes or rewrites something.
+bool changes_files(const ControlRequest& request);
 
 // EINVAL: unknown command or short payload; ENOTSUP: a command that this client does not have.
 Result<ControlRequest> parse_control_request(uint32_t command, std::string_view payload);

@@ -18,6 +18,8 @@ class InternalFile {
   // Up to `size` bytes at `off`; empty at the end of what there is now.
   virtual Result<std::string> read(uint64_t off, uint32_t size, std::stop_token stop) = 0;
   virtual Status write(const Caller&, std::string_view) { return fail(EACCES); }
+  // As write, through a handle that is open for reading: takes only what changes nothing.
+  virtual Status ask(const Caller&, std::string_view) { return fail(ENOTTY); }
 };
 
 // A text fixed when the file was opened.

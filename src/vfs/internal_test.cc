@@ -22,7 +22,7 @@ std::string message(uint32_t command, std::string_view payload) {
 // frame.
 class Control {
  public:
-  explicit Control(Mount& m) : m_(m), handle_(m.open(kControlIno, O_RDWR).handle) {}
+  explicit Control(Mount& m, int flags = O_RDWR) : m_(m), handle_(m.open(kControlIno, flags).handle) {}
   ~Control() { m_.close(kControlIno, handle_); }
 
   void send(std::string_view bytes) {
@@ -53,6 +53,14 @@ class Control {
     return -1;
   }
   int progress = 0;
+
+  // A request by ioctl, through a handle that was opened as the constructor's flags say.
+  Status ask(std::string_view bytes) {
+    const auto done = m_.fs.ioctl(m_.root, kControlIno, handle_, control_ioctl(bytes.size()), bytes, 0);
+    if (!done) return fail(done.error());
+    off_ += bytes.size();
+    return {};
+  }
 
  private:
   Mount& m_;
@@ -167,6 +175,39 @@ TEST(Control, InfoOfAFile) {
   control.send(message(1005, ByteWriter().u64(999'999).take()));
   ASSERT_EQ(control.receive(&data), 0);
   EXPECT_EQ(json::parse(data)["Failed"], true);
+}
+
+TEST(Control, AsksByIoctlWhereNobodyMayWrite) {
+  SharedVolume volume;
+  Mount m(volume);
+  const Ino ino = m.make(kRootIno, "f", "abc");
+  Control control(m, O_RDONLY);
+  std::string data;
+  ASSERT_TRUE(control.ask(message(1005, ByteWriter().u64(ino).u8(0).u8(1).take())));
+  ASSERT_EQ(control.receive(&data), 0);
+  EXPECT_EQ(json::parse(data)["Summary"]["Length"], 3);
+  ASSERT_TRUE(control.ask(message(1002, ByteWriter().u64(1).u8(1).raw("f").u8(0).take())));
+  EXPECT_EQ(control.receive(), EROFS);
+  EXPECT_TRUE(m.fs.lookup(m.root, kRootIno, "f"));
+  const Handle stats = m.open(kStatsIno, O_RDONLY).handle;
+  EXPECT_EQ(code_of(m.fs.ioctl(m.root, kStatsIno, stats, control_ioctl(3), "abc", 0)), ENOTTY);
+  m.close(kStatsIno, stats);
+}
+
+TEST(Control, StoresAllData) {
+  SharedVolume volume;
+  Mount m(volume);
+  Mount other(volume);
+  const Ino ino = m.make(kRootIno, "f");
+  const Handle file = m.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(m.write(ino, file, 0, "abc"));
+  Control control(m);
+  std::string data;
+  control.send(message(0xCF000001, ""));
+  ASSERT_EQ(control.receive(&data), 0);
+  EXPECT_EQ(json::parse(data), (json{{"Errno", 0}, {"Reason", ""}}));
+  EXPECT_EQ(other.fs.getattr(other.root, ino, {}).value().attr.length, 3u);
+  m.close(ino, file);
 }
 
 TEST(Control, InfoOfAWideTree) {

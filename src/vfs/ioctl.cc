@@ -1,4 +1,5 @@
-// ioctl: inode flags, as lsattr and chattr use them ('i', 'a'; 's' means "skip the trash").
+// ioctl: inode flags, as lsattr and chattr use them ('i', 'a'; 's' means "skip the trash"), and requests to
+// `.control` on read-only mounts.
 #include <linux/fs.h>
 
 #include <bit>
@@ -62,8 +63,12 @@ std::string fsxattr_of(uint8_t flags) {
 
 }  // namespace
 
-Result<std::string> VolumeFileSystem::ioctl(const Caller& caller, Ino ino, Handle, uint32_t command,
+Result<std::string> VolumeFileSystem::ioctl(const Caller& caller, Ino ino, Handle handle, uint32_t command,
                                             std::string_view in, uint32_t out_size) {
+  if (ino == kControlIno && is_control_ioctl(command)) {
+    TRY(TRY(handles_.find(handle, ino))->internal->ask(caller, in));
+    return std::string();
+  }
   const bool gets = command == kGetFlags || command == kGetFlags32 || command == kGetXattr;
   const bool sets = command == kSetFlags || command == kSetFlags32;
   if (!options_.enable_ioctl || !(gets || sets)) return fail(ENOTTY);

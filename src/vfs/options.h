@@ -1,6 +1,7 @@
 // What a mount is told about its volume: option values of `mount`, after parsing.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,6 +15,9 @@ struct Account {
   uint32_t uid = 65534;
   uint32_t gid = 65534;
 };
+
+// How long the end of a mount, or who asks for it, waits until all data is stored.
+inline constexpr std::chrono::minutes kFlushDeadline{5};
 
 struct VfsOptions {
   // How long the kernel may keep what it was told.

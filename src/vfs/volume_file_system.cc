@@ -14,20 +14,30 @@ VolumeFileSystem::VolumeFileSystem(meta::Meta& meta, MetaCatalog& catalog, chunk
       clock_(clock),
       internal_(options_.prefix_internal, options_.root == kRootIno),
       dirs_(changes_, options_.attr_ttl),
-      control_(meta, {.inner = [this](Ino ino) { return inner(ino); },
-                      .entry_gone =
-                          [this](Ino parent, const std::string& name) {
-                            changes_.mark(parent);
-                            notify({.parent = outer(parent), .name = name});
-                          }}) {
+      control_(meta,
+               {.inner = [this](Ino ino) { return inner(ino); },
+                .entry_gone =
+                    [this](Ino parent, const std::string& name) {
+                      changes_.mark(parent);
+                      notify({.parent = outer(parent), .name = name});
+                    },
+                .flush_all =
+                    [this](std::stop_token stop) { return flush_all(kFlushDeadline, std::move(stop)); }}) {
   catalog_.on_commit([this](const MetaCatalog::Committed& commit) { committed(commit); });
 }
 
 VolumeFileSystem::~VolumeFileSystem() = default;
 
+Status VolumeFileSystem::flush_all(std::chrono::milliseconds deadline, std::stop_token stop) {
+  return data_.flush_all(deadline, std::move(stop), [this](Ino ino) {
+    const auto paths = meta_.paths(ino);
+    return paths && !paths->empty() ? paths->front() : "inode " + std::to_string(ino);
+  });
+}
+
 Status VolumeFileSystem::stop(std::chrono::milliseconds deadline) {
   handles_.close_internal();
-  Status flushed = data_.flush_all(deadline);
+  Status flushed = flush_all(deadline, {});
   if (!flushed) log::error("data that could not be committed is lost: " + flushed.error().to_string());
   catalog_.stop();
   meta_.stop();

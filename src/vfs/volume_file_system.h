@@ -41,6 +41,8 @@ class VolumeFileSystem : public FileSystem {
   AccessLog& access_log() { return access_log_; }
   const VfsOptions& options() const { return options_; }
 
+  // Commits all data written so far. The error names what could not be.
+  Status flush_all(std::chrono::milliseconds deadline, std::stop_token stop);
   // After the last request. In this order: running control commands end; buffered data of all inodes is
   // committed (until `deadline`); compaction, then metadata's jobs stop, locks and session go; the data
   // path's threads end. The error tells what data could not be committed.

@@ -26,6 +26,7 @@ sample_tree
 check "format" format_volume
 check "mount" mount_volume --enable-xattr
 check "is mounted" mountpoint -q "$MNT"
+check "the log tells of the mount" grep -q "Mounted $VOLUME on $MNT" "$W/mount.log"
 check "copy a tree" cp -a "$W/tree" "$MNT/"
 check "same contents" same_tree
 check "same attributes" same_stat
@@ -36,6 +37,7 @@ for name in special_files fallocate punch_hole truncate append rename_over unlin
   check "$name" python_check "$name"
 done
 check "unmount" unmount_volume
+check "and of its end" grep -q "Unmounted $VOLUME from $MNT" "$W/mount.log"
 check "mount again" mount_volume --enable-xattr
 check "same contents after a remount" same_tree
 check "same attributes after a remount" same_stat
@@ -45,6 +47,8 @@ crash_mount
 check "mount after kill -9" mount_volume --enable-xattr
 check "what was synced is there" python_check read_synced
 check "same contents after kill -9" same_tree
+check "rmr of the root is refused" fails_saying "root of a mount" "$BIN" rmr "$MNT/"
+check "and removed nothing" test -e "$MNT/tree"
 check "remove all" rm -r "$MNT/tree"
 check "it is gone" test ! -e "$MNT/tree"
 check "unmount before options" unmount_volume
@@ -57,6 +61,9 @@ check "unmount the directory" unmount_volume
 check "mount read-only" mount_volume --read-only
 check "the directory was below" test -e "$MNT/below/here/private"
 check "writing is refused" python_check read_only
+check "info on a read-only mount" sh -c "'$BIN' info '$MNT/below' | grep -q 'path: /below'"
+check "summary on a read-only mount" "$BIN" summary "$MNT"
+check "rmr on a read-only mount says why not" fails_saying "Read-only" "$BIN" rmr "$MNT/below"
 check "nosuid and nodev by default" grep -q " $MNT [^ ]* [^ ]*nosuid,nodev" /proc/self/mounts
 check "unmount at the end" unmount_volume
 if [ "$(id -u)" = 0 ]; then

@@ -113,6 +113,31 @@ def options():
         expect(not volume.mounted(), "something is mounted")
 
 
+@case
+def exit_codes():
+    """2 for what is wrong with the command line itself, 1 for what failed."""
+    with new_volume() as volume:
+        new = [f"sqlite3://{volume.work}/new.db", "new-vol", "--bucket", volume.work / "new"]
+        mount = ["mount", "-d", "--log", volume.log, volume.url, volume.point]
+        for words in ([], ["no-such-command"], ["help", "no-such-command"], ["status"], ["status", volume.url, "more"],
+                      ["status", volume.url, "--no-such-option"], ["status", volume.url, "--session", "-1"],
+                      ["status", volume.url, "--session", "x"], ["status", "http://127.0.0.1/"], ["status", "redis://127.0.0.1/x"],
+                      ["format", *new, "--block-size", "5K"], ["format", *new, "--trash-days", "-1"], ["format", *new, "--inodes", "-1"],
+                      ["format", *new, "--compress", "lz4"], ["format", *new, "--storage", "s4"], ["format", new[0], "UPPER"],
+                      ["format", *new, "--shards", "4"], ["config", volume.url, "--trash-days", "100001"],
+                      ["config", volume.url, "--min-client-version", "new"], ["config", volume.url, "--storage", "s4"],
+                      [*mount, "--heartbeat", "0"], [*mount, "--buffer-size", "1"], [*mount, "--umask", "99"], [*mount, "-o", "nonsense"],
+                      [*mount, "-o", "remount"], [*mount, "--subdir", ".."], [*mount, "--max-uploads", "0"], [*mount, "--cache-dir", "/c"],
+                      ["summary", "--depth", "11", volume.point], ["rmr", "--threads", "0", volume.point], ["info", "-i", "x"],
+                      ["umount"]):
+            refused(volume, *words, says=[], code=2)
+        for words in (["status", f"sqlite3://{volume.work}/none.db"], ["destroy", volume.url, "x"], ["format", volume.url, "another"],
+                      ["config", volume.url, "--min-client-version", "0.1"], [*mount[:-1], volume.work / "none"],
+                      ["umount", volume.point], ["info", volume.work], ["rmr", volume.work / "none"], ["summary", volume.work]):
+            refused(volume, *words, says=[], code=1)
+        expect(not volume.mounted() and not (volume.work / "new.db").exists(), "something was made")
+
+
 # --- mount points
 
 @case
@@ -138,7 +163,12 @@ def mount_points():
             os.kill(pid, 9)
         while volume.pids():
             time.sleep(0.02)
-        refused(volume, "mount", "-d", *log, volume.url, volume.point, says=["dead mount", "umount"])
+        (volume.work / "link").symlink_to(volume.work)
+        volume.run("mount", "-d", *log, "--no-syslog", volume.url, f"{volume.work}/link/mnt/")  # a dead mount is replaced
+        works(volume)
+        lines = [line for line in open("/proc/self/mounts") if f" {volume.point} " in line]
+        expect(len(lines) == 1, f"the dead mount is still there: {lines}")
+        volume.run("umount", "--flush", volume.point)
         refused(volume, "umount", volume.work / "absent", says=["absent"])
 
 

@@ -32,11 +32,12 @@ def expect(condition, text):
         raise AssertionError(text)
 
 
-def refused(volume, *words, says):
-    """The command fails with a message of one paragraph that holds each text of `says`."""
+def refused(volume, *words, says, code=None):
+    """The command fails with a message of one paragraph that holds each text of `says`, and with the exit code if one is given."""
     result = volume.run(*words, check=False)
     output = result.stderr + result.stdout
     expect(result.returncode not in (0, 134, 139) and result.returncode > 0, f"{words}: exit code {result.returncode}: {output}")
+    expect(code in (None, result.returncode), f"{words}: exit code {result.returncode} instead of {code}: {output}")
     for text in says:
         expect(text in output, f"{words}: no \"{text}\" in: {output}")
     expect("terminate called" not in output and "Traceback" not in output, output)

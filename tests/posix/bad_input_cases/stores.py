@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from .harness import (
-    MIB, bare, case, expect, fails_with, new_mount, read_fresh, refused, remount, small_disk, visible,
+    MIB, bare, case, expect, fails_with, new_mount, new_volume, read_fresh, refused, remount, small_disk, visible,
     wait_for, works, write_in_background, write_synced,
 )
 
@@ -81,6 +81,90 @@ def read_only_store():
             subprocess.run(["mount", "-o", "remount,rw", volume.bucket], check=True)
             works(volume)
             volume.unmount()
+
+
+@case
+def unmount_of_a_store_that_takes_nothing():
+    """umount --flush tells of data that is lost, and leaves it a chance before."""
+    with bare() as volume:
+        with small_disk(volume.bucket, "64m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            write_synced(volume.point / "kept", b"k" * MIB)
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            with fails_with(errno.EIO, errno.EROFS):
+                write_synced(volume.point / "waiting", b"w" * MIB)
+            refused(volume, "umount", "--flush", volume.point, says=["stays mounted", "/waiting", "Read-only"])
+            expect(volume.mounted(), "it was unmounted")
+            subprocess.run(["mount", "-o", "remount,rw", volume.bucket], check=True)
+            volume.run("umount", "--flush", volume.point)
+            expect(not volume.mounted() and not volume.pids(), "umount --flush didn't wait")
+            volume.mount("--io-retries", "2")
+            expect(read_fresh(volume.point / "waiting") == b"w" * MIB, "what waited was lost")
+
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            with fails_with(errno.EIO, errno.EROFS):
+                write_synced(volume.point / "lost", b"x" * MIB)
+            refused(volume, "umount", "--flush", "--force", volume.point, says=["unmounted", "lost", "/lost"])
+            expect(not volume.mounted() and not volume.pids(), "umount --flush --force didn't unmount")
+
+
+@case
+def store_that_fails_after_the_unmount_began():
+    """With a file open, umount --flush --force waits for its end; the kernel tells the exit code since 6.15."""
+    if tuple(int(n) for n in os.uname().release.split(".")[:2]) < (6, 15):
+        return
+    with bare() as volume:
+        with small_disk(volume.bucket, "64m"):
+            volume.format()
+            volume.mount("--io-retries", "2")
+            fd = os.open(volume.point / "late", os.O_CREAT | os.O_WRONLY)
+            unmount = subprocess.Popen([volume.binary, "umount", "--flush", "--force", volume.point], stderr=subprocess.PIPE, text=True)
+            wait_for(lambda: not volume.mounted(), "the mount is detached")
+            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            os.write(fd, b"x" * MIB)
+            with fails_with(errno.EIO, errno.EROFS):
+                os.close(fd)
+            said = unmount.communicate(timeout=30)[1]
+            expect(unmount.returncode == 1 and "could not be stored" in said, f"{unmount.returncode}: {said}")
+
+
+@case
+def missing_store():
+    """A mount without it fails at once and makes nothing."""
+    with new_volume() as volume:
+        expect(not list(volume.bucket.rglob("testing")), "format left the folder of its test object")
+        away = volume.work / "away"
+        volume.bucket.rename(away)
+        for words in ([], ["--check-storage"], ["--read-only"]):
+            refused(volume, "mount", "-d", "--log", volume.log, *words, volume.url, volume.point, says=[str(volume.bucket), "does not exist"])
+        expect(not volume.bucket.exists(), "the bucket's directory was made anew")
+        volume.mount("--check-storage", "--bucket", away)
+        works(volume)
+        expect(not list(away.rglob("testing")), "mount left the folder of its test object")
+
+
+@case
+def store_of_another_volume():
+    """config and format want to see the volume's own object in a store that it shall use."""
+    with new_volume() as volume, new_volume() as other:
+        empty = volume.work / "empty"
+        for bucket, says in ((empty, "juicefs_uuid"), (other.bucket, "another volume")):
+            refused(volume, "config", volume.url, "--bucket", bucket, says=[str(bucket), says, "nothing was changed"])
+            refused(volume, "format", "--bucket", bucket, volume.url, "test-vol", says=[str(bucket), says, "--force"])
+        expect(not empty.exists(), "a directory was made for a store that was refused")
+        expect(str(volume.bucket) in volume.run("config", volume.url).stdout, "the bucket was changed")
+        expect(other.run("status", other.url).returncode == 0 and len(list(other.bucket.rglob("*"))) == 2, "something was left in the other store")
+
+        moved = volume.work / "moved"
+        shutil.copytree(volume.bucket, moved)
+        volume.run("config", volume.url, "--bucket", moved)
+        expect(f"{moved}/" in volume.run("config", volume.url).stdout, "the bucket was not changed")
+        volume.run("config", volume.url, "--bucket", empty, "--yes")
+        volume.mount()
+        works(volume)
+        volume.unmount()
+        refused(volume, "config", volume.url, "--bucket", "/proc/no/bucket", "--yes", says=["/proc/no"])
 
 
 @case

@@ -79,6 +79,29 @@ TEST_P(DataTest, TruncateCutsAndLeavesHoles) {
   EXPECT_EQ(code_of(a().truncate(user(1, 1), file, 0, true, false)), 0);
 }
 
+// A client whose clock is behind the one that wrote last: who has the file's pages must see that they are
+// old.
+TEST_P(DataTest, AChangeWithALateClockShowsInTheTimes) {
+  make();
+  Ino file = mkfile("f");
+  write(file, 0, 8 * kUnit, 10);
+  clock().advance(-2);
+  const auto shows = [&](auto change) {
+    const Attr before = attr(file);
+    ASSERT_TRUE(change());
+    const Attr after = attr(file);
+    EXPECT_GT(after.ctime, before.ctime);
+    EXPECT_GE(after.mtime, before.mtime);
+  };
+  shows([&] { return a().fallocate(Caller{}, file, kPunch, kUnit, 2 * kUnit); });
+  shows([&] { return a().truncate(Caller{}, file, 4 * kUnit, false, false); });
+  shows([&] { return a().copy_range(Caller{}, file, 0, file, 2 * kUnit, kUnit); });
+  shows([&] { return a().setattr(Caller{}, file, {.mode = uint16_t{0600}}); });
+  const Attr before = attr(file);
+  write(file, 0, kUnit, 20);
+  EXPECT_GT(attr(file).ctime, before.ctime);
+}
+
 TEST_P(DataTest, FallocateGrowsPunchesAndZeroes) {
   make();
   Ino file = mkfile("f", kRootIno, 06777);

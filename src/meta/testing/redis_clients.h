@@ -26,6 +26,7 @@ class RedisTest : public ::testing::Test {
     volume.name = "faults";
     volume.storage = "mem";
     volume.trash_days = 0;
+    volume.enable_acl = true;
     ASSERT_TRUE(format_volume(*store, &volume));
     a_ = client_of(proxy_.url(kDb));
     b_ = client_of(server_.url(kDb));

@@ -128,7 +128,6 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
   const auto end = steady_clock::now() + patience_;
   milliseconds pause = url_.min_retry_backoff;
   Error last;
-  bool unclear = false;
   for (bool first = true;; first = false) {
     auto connection = acquire(stop);
     if (connection) {
@@ -140,15 +139,16 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
         if (is_no_master(*busy)) (*connection)->close();
       } else {
         last = replies.error();
-        unclear = true;
         if (maybe_ran) *maybe_ran = true;
       }
     } else {
       last = connection.error();
     }
     if (stop.stop_requested()) return fail(EINTR);
-    if (!passes(last))
-      return unclear ? fail(EIO, "it may have been done, but: " + last.to_string()) : fail(last);
+    if (!passes(last)) {
+      if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + last.to_string());
+      return fail(last);
+    }
     if (steady_clock::now() > end)
       return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());
     if (first) log::warning(url_.describe() + ": " + last.to_string() + "; trying again");

@@ -35,7 +35,7 @@ class Client {
   Status open();
   // Runs the commands, again on a new connection if one breaks: they may run twice, so they must bear that.
   // Error replies are replies, but for those that ask to come again. EINTR when `stop` is requested while
-  // there is no answer, ETIMEDOUT when the patience ends, EIO where commands may have run and the server then
+  // there is no answer, ETIMEDOUT when the patience ends, EIO where they may have run and the server then
   // refused to say. `*maybe_ran` is set where an earlier try may have run, or may yet run, even if a later
   // one was answered.
   Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {},

@@ -1,5 +1,7 @@
 #include "meta/store/sql/sqlite_pool.h"
 
+#include <sched.h>
+
 #include <cerrno>
 
 namespace cider::meta::sqlite {
@@ -20,10 +22,21 @@ Result<ReaderPool::Lease> ReaderPool::acquire() {
   return lease;
 }
 
-// The semaphore promises a free slot to everyone it lets pass; another may be quicker at the one looked at.
-ReaderPool::Slot* ReaderPool::take() {
+// Whoever holds a connection has it for microseconds, or has lost its core: to give way costs less than to sleep
+// and be woken, for both.
+void ReaderPool::wait_for_free() {
+  constexpr int kTries = 20;
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (::sem_trywait(&free_) == 0) return;
+    ::sched_yield();
+  }
   while (::sem_wait(&free_) != 0 && errno == EINTR) {
   }
+}
+
+// The semaphore promises a free slot to everyone it lets pass; another may be quicker at the one looked at.
+ReaderPool::Slot* ReaderPool::take() {
+  wait_for_free();
   for (;;) {
     for (Slot& slot : slots_) {
       if (!slot.busy.load(std::memory_order_relaxed) &&

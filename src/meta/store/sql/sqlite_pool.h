@@ -49,6 +49,7 @@ class ReaderPool {
   Result<Lease> acquire();
 
  private:
+  void wait_for_free();
   Slot* take();
   void give_back(Slot& slot);
 

@@ -64,7 +64,7 @@ class SqliteStore final : public Store {
   SqliteStore(std::string path, std::unique_ptr<Writer> writer, const Connection::Options& reader)
       : path_(std::move(path)),
         writer_(std::move(writer)),
-        readers_(path_, reader, std::clamp(std::thread::hardware_concurrency(), 4U, 8U)),
+        readers_(path_, reader, std::clamp(std::thread::hardware_concurrency(), 8U, 16U)),
         wal_(path_) {}
 
   std::string name() const override { return "sqlite3"; }

@@ -106,7 +106,7 @@ struct LeaveChunks {
   uint32_t end = 0;
 };
 // Replaces the first `prefix.size()` bytes of a chunk's list (which the read set checked) by `records`; what
-// was appended since stays behind them.
+// was appended since stays behind them. A list that becomes empty goes.
 struct ReplaceSlices {
   Ino ino = 0;
   uint32_t index = 0;

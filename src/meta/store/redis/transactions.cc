@@ -59,7 +59,8 @@ void back_off(int attempt) {
 }  // namespace
 
 // Holes over more chunks than the script should try one by one, while the server serves nobody else: those
-// that are there are looked for beforehand. Whoever writes to the file meanwhile moves its times.
+// that are there are looked for beforehand, and must not be many. Whoever writes to the file meanwhile
+// moves its times.
 class LongRows {
  public:
   explicit LongRows(const std::vector<WriteItem>& writes) {
@@ -80,14 +81,18 @@ class LongRows {
     add_checks(whole, &seen, steps);
   }
   static Status add(Client& client, const HoleOverChunks& row, Steps* steps) {
-    for (uint32_t index : TRY(chunks_of(client, row.ino, (uint64_t{row.last} + 1) * kChunkSize))) {
-      if (index >= row.first && index <= row.last) add_write(HoleOverChunks{row.ino, index, index}, steps);
+    std::vector<uint32_t> found = TRY(chunks_between(client, row.ino, row.first, row.last));
+    if (found.size() > kMostFound) return fail(kTooManyChunks);
+    for (size_t first = 0, next; first < found.size(); first = next) {
+      for (next = first + 1; next < found.size() && found[next] == found[next - 1] + 1;) ++next;
+      add_write(HoleOverChunks{row.ino, found[first], found[next - 1]}, steps);
     }
     return {};
   }
 
  private:
-  static constexpr uint32_t kLongRow = 10'000;
+  static constexpr uint32_t kLongRow = 2000;
+  static constexpr size_t kMostFound = 1000;
   std::vector<Ino> inodes_;
 };
 

@@ -1,0 +1,73 @@
+// What a commit writes: all of it or nothing, once, and so little at a time that others are served too.
+#include <gtest/gtest.h>
+
+#include "base/bytes.h"
+#include "meta/store/redis/keys.h"
+#include "meta/store/redis/transactions.h"
+#include "meta/testing/redis_clients.h"
+
+namespace cider::meta {
+namespace {
+
+using Fault = testing::FaultProxy::Fault;
+
+// Arguments of one command: a commit of some hundred records, and far less than a long list has.
+constexpr uint64_t kModest = 8000;
+
+class RedisCommitTest : public testing::RedisTest {
+ protected:
+  static Slice new_slice(Meta& meta, uint32_t pos = 0) {
+    return {pos, meta.next_slice_id().value(), 512, 0, 512};
+  }
+  // So many records in each of so many chunks, of which every second one is there.
+  void write_many(Ino ino, size_t chunks, size_t records_of_each) {
+    std::vector<ChunkSlice> slices;
+    for (size_t chunk = 0; chunk < chunks; ++chunk) {
+      for (size_t i = 0; i < records_of_each; ++i) {
+        slices.push_back({static_cast<uint32_t>(2 * chunk), new_slice(*b_, static_cast<uint32_t>(i * 512))});
+        if (slices.size() < 1000 && (chunk + 1 < chunks || i + 1 < records_of_each)) continue;
+        ASSERT_TRUE(b_->write(ino, slices, Time{1, 0}));
+        slices.clear();
+      }
+    }
+  }
+  size_t chunks_of(Ino ino) { return direct_->run("KEYS", "c" + std::to_string(ino) + "_*")->size(); }
+  std::string text(std::string_view key) { return std::string(direct_->run("GET", key)->text()); }
+};
+
+TEST_F(RedisCommitTest, LongListsAreDeletedByPortions) {
+  Ino ino = file("f");
+  write_many(ino, 3, 2000);
+  ASSERT_EQ(unlink(*a_, "f"), 0);
+  a_->stop();
+  EXPECT_EQ(chunks_of(ino), 0u);
+  EXPECT_EQ(direct_->run("ZCARD", redis::kDeletedFiles)->integer(), 0);
+  EXPECT_EQ(direct_->run("HLEN", redis::kSliceRefs)->integer(), 0);
+  EXPECT_LT(proxy_.most_arguments(), kModest);
+}
+
+TEST_F(RedisCommitTest, FilesOfManyChunksAreCutByParts) {
+  Ino ino = file("f");
+  constexpr size_t kChunks = 5000;
+  write_many(ino, kChunks, 1);
+  auto holes = [&] {
+    size_t n = 0;
+    for (uint32_t i = 0; i < kChunks; ++i) n += b_->chunk(ino, 2 * i)->back().id == 0;
+    return n;
+  };
+  ASSERT_TRUE(a_->fallocate(Caller{}, ino, 0x3, 4 * kChunkSize, 9000 * kChunkSize));  // punch, keep the size
+  EXPECT_EQ(holes(), 4500u);
+  auto cut = a_->truncate(Caller{}, ino, 512, true, false);
+  ASSERT_TRUE(cut) << cut.error().to_string();
+  EXPECT_EQ(cut->length, 512u);
+  ASSERT_TRUE(a_->truncate(Caller{}, ino, 2 * kChunks * kChunkSize, true, false));
+  EXPECT_EQ(holes(), kChunks);
+  EXPECT_LT(proxy_.most_arguments(), kModest);
+}
+
+TEST(RedisCommands, NothingIsNeverSent) {
+  EXPECT_DEBUG_DEATH((void)redis::Commands().bytes(), "count_");
+}
+
+}  // namespace
+}  // namespace cider::meta

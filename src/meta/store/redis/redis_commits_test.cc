@@ -35,6 +35,73 @@ class RedisCommitTest : public testing::RedisTest {
   std::string text(std::string_view key) { return std::string(direct_->run("GET", key)->text()); }
 };
 
+TEST_F(RedisCommitTest, DecidedAttemptsAreForgottenInTheEnd) {
+  redis::Client client(redis::parse_redis_url(server_.url(kDb)).value());
+  redis::Transactions transactions(client);
+  auto before = direct_->run("KEYS", "opid:*");
+  uint16_t mode = 0700;
+  ASSERT_TRUE(transactions.run(
+      [&](Transaction& tx) -> Status {
+        tx.attr(kRootIno, field::mode);
+        TRY(tx.fetch());
+        if (mode < 0703) TRY(b_->setattr(Caller{}, kRootIno, {.mode = mode++}));  // a conflict
+        tx.write(PatchNode{kRootIno});
+        return {};
+      },
+      {}));
+  EXPECT_GT(transactions.conflicts(), 0u);
+  auto after = direct_->run("KEYS", "opid:*");
+  EXPECT_GT(after->size(), before->size());
+  for (size_t i = 0; i < after->size(); ++i) EXPECT_GT(direct_->run("TTL", (*after)[i].text())->integer(), 0);
+  ASSERT_TRUE(b_->setattr(Caller{}, kRootIno, {.mode = uint16_t{0777}}));
+}
+
+TEST_F(RedisCommitTest, RecordsOfOldReleasesGetRoomForTheirParent) {
+  Ino ino = file("old");
+  const std::string key = redis::inode_key(ino);
+  const std::string whole = text(key);
+  for (size_t length : {63u, 64u}) {
+    ASSERT_TRUE(direct_->run("SET", key, whole.substr(0, 63) + std::string(length - 63, 0)));
+    ASSERT_TRUE(a_->store().run(
+        [&](Transaction& tx) -> Status {
+          PatchNode patch{ino};
+          patch.set = field::acl | field::tier;
+          patch.values.access_acl = 7;
+          patch.values.default_acl = 8;
+          patch.values.tier = 2;
+          tx.write(std::move(patch));
+          return {};
+        },
+        {}));
+    Attr want = decode_attr(whole).value();
+    want.parent = 0;
+    want.access_acl = 7;
+    want.default_acl = 8;
+    want.tier = 2;
+    EXPECT_EQ(to_hex(text(key)), to_hex(encode_attr(want)));
+  }
+  ASSERT_TRUE(direct_->run("SET", key, whole));
+}
+
+TEST_F(RedisCommitTest, WhatCannotBeWrittenLeavesNothingBehind) {
+  Ino in = file("in"), out = file("out");
+  write_many(in, 1, 1);
+  const std::string space = text(redis::kUsedSpace);
+  const std::string foreign = redis::chunk_key(out, 0);
+  ASSERT_TRUE(direct_->run("SET", foreign, "no list"));
+  EXPECT_FALSE(a_->copy_range(Caller{}, in, 0, out, 8192, 512));
+  ASSERT_TRUE(direct_->run("DEL", foreign));
+  EXPECT_EQ(text(redis::kUsedSpace), space);
+  EXPECT_EQ(direct_->run("HLEN", redis::kSliceRefs)->integer(), 0);
+
+  ASSERT_TRUE(direct_->run("SET", redis::kUsedSpace, "no number"));
+  EXPECT_FALSE(a_->copy_range(Caller{}, in, 0, out, 8192, 512));
+  ASSERT_TRUE(direct_->run("SET", redis::kUsedSpace, space));
+  EXPECT_EQ(chunks_of(out), 0u);
+  EXPECT_EQ(direct_->run("HLEN", redis::kSliceRefs)->integer(), 0);
+  EXPECT_EQ(b_->getattr(out)->length, 0u);
+}
+
 TEST_F(RedisCommitTest, LongListsAreDeletedByPortions) {
   Ino ino = file("f");
   write_many(ino, 3, 2000);

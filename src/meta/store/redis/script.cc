@@ -11,7 +11,7 @@ namespace cider::meta::redis {
 const std::string_view kScript = R"lua(
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
 local checks, writes = tonumber(ARGV[1]), tonumber(ARGV[2])
-local slot, seq, ttl = ARGV[3], ARGV[4], ARGV[5]
+local slot, seq, prolong = ARGV[3], ARGV[4], ARGV[5]
 local nk, na = 0, 5
 local refused = false
 
@@ -29,6 +29,12 @@ if slot ~= '' then
       return out
     end
   end
+end
+
+-- Decided attempts are kept for a day after the last one: far longer than a copy may be under way.
+local function decide(verdict)
+  local new = call('HSET', KEYS[1], slot, seq .. ':' .. verdict) == 1
+  if new or prolong ~= '' then call('EXPIRE', KEYS[1], 86400) end
 end
 
 -- The decimal digits of a big-endian u64.
@@ -198,7 +204,7 @@ for i = 1, checks do
 end
 if not writes or not holds or taken then
   -- A copy of this attempt that is still on its way must not find that it may.
-  if slot ~= '' and not refused then call('HSET', KEYS[1], slot, seq .. ':!') end
+  if slot ~= '' and not refused then decide('!') end
   if writes and holds then return {taken} end
   table.insert(now, 1, 0)
   return now
@@ -222,6 +228,7 @@ end
 -- sets: offset, length, bytes of each; links: what is added; kind and time of a touch; tail: "" or the ACL ids and the tier, each
 -- "" to keep it.
 local function patch(v, sets, links, kind, time, acl, tier)
+  if #v < 71 then v = sub(v, 1, 63) .. string.rep('\0', 9) end  -- of a release that knew no parent
   if kind ~= '' then v = touch(v, kind, time) end
   local i = 1
   while i <= #sets do
@@ -320,10 +327,7 @@ for i = 1, writes do
     na = na + 3
   end
 end
-if slot ~= '' then
-  call('HSET', KEYS[1], slot, seq .. ':' .. table.concat(out, ',', 2))
-  if ttl ~= '' then call('EXPIRE', KEYS[1], ttl) end
-end
+if slot ~= '' then decide(table.concat(out, ',', 2)) end
 for _, k in ipairs(told) do out[#out + 1] = records[k] end
 return out
 )lua";

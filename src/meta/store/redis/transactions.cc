@@ -23,9 +23,7 @@ constexpr int64_t kDone = 1;
 constexpr int64_t kInodeInUse = 2;
 constexpr int64_t kSliceInUse = 4;
 
-// Decided attempts are kept so long after the last commit; far longer than a copy may be under way.
-constexpr int64_t kKeepDecided = 86400;
-constexpr int64_t kProlongEvery = 3600;
+constexpr int64_t kProlongEvery = 3600;  // seconds; the hash of decided attempts lives for a day
 
 // What conflict replies said, by question: the values of one instant.
 using Known = std::unordered_map<std::string, std::vector<Answer>>;
@@ -225,7 +223,7 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
   rest.push_back(ask ? "ask" : std::to_string(steps.writes));
   rest.push_back(attempt ? std::to_string(attempt->slot) : "");
   rest.push_back(attempt ? std::to_string(attempt->seq) : "");
-  rest.push_back(attempt && !ask ? time_to_live() : "");
+  rest.push_back(attempt && !ask && time_to_prolong() ? "1" : "");
   rest.insert(rest.end(), steps.args.begin(), steps.args.end());
   Commands by_sha;
   by_sha.add_list({"EVALSHA", script_sha()}, rest);
@@ -272,12 +270,11 @@ Status Transactions::read(Operation operation, std::stop_token stop) {
   return {};
 }
 
-std::string Transactions::time_to_live() {
+bool Transactions::time_to_prolong() {
   using namespace std::chrono;
   int64_t now = duration_cast<seconds>(steady_clock::now().time_since_epoch()).count();
   int64_t due = prolong_at_;
-  if (now < due || !prolong_at_.compare_exchange_strong(due, now + kProlongEvery)) return {};
-  return std::to_string(kKeepDecided);
+  return now >= due && prolong_at_.compare_exchange_strong(due, now + kProlongEvery);
 }
 
 Status Transactions::refuse_abandoned(std::stop_token stop) {
@@ -312,7 +309,12 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
   }
   if (!writes) return call(steps, false, nullptr, std::move(stop));
   add_guards(tx.writes(), &steps);
+  // Counters that are no numbers make a script fail that nothing has checked: before it has written anything.
   for (const WriteItem& item : tx.writes()) {
+    if (std::holds_alternative<AddUsage>(item)) add_write(item, &steps);
+  }
+  for (const WriteItem& item : tx.writes()) {
+    if (std::holds_alternative<AddUsage>(item)) continue;
     if (LongRows::is_one(item)) {
       TRY(LongRows::add(client_, std::get<HoleOverChunks>(item), &steps));
     } else {

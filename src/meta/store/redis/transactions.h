@@ -45,7 +45,7 @@ class Transactions {
   // Refuses the attempts for good whose outcome nobody waited for, so that none of them is applied from now
   // on.
   Status refuse_abandoned(std::stop_token stop);
-  std::string time_to_live();
+  bool time_to_prolong();
   // After a commit: the answers that flow back, and what is known now.
   void finish(const Transaction& tx, const Reply& reply);
   Status ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,

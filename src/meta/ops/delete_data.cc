@@ -33,7 +33,7 @@ class Pace {
   }
 
  private:
-  size_t chunks_ = 32;
+  size_t chunks_ = 64;
 };
 
 struct Dropped {

@@ -15,6 +15,9 @@ namespace cider::meta {
 
 // Answers of a commit that never leave meta/. An inode has a number that was given twice:
 inline constexpr int kInodeTaken = -4;
+// What an earlier run of the operation with these new slices left unclear: it was committed. Nothing was
+// written now.
+inline constexpr int kCommittedBefore = -5;
 // A row of chunks has too many for one commit: the operation is to go on by parts.
 inline constexpr int kTooManyChunks = -6;
 

@@ -35,6 +35,67 @@ class RedisCommitTest : public testing::RedisTest {
   std::string text(std::string_view key) { return std::string(direct_->run("GET", key)->text()); }
 };
 
+// Others have appended so much since that the chunk's latest records tell nothing.
+TEST_F(RedisCommitTest, ACommitThatWasGivenUpIsNotMadeAgain) {
+  Ino ino = file("f");
+  const Slice slice = new_slice(*a_);
+  std::stop_source interrupt;
+  proxy_.strike(Fault::lose_reply, [&] {
+    proxy_.go_away(true);
+    interrupt.request_stop();
+  });
+  Status done = a_->store().run(
+      [&](Transaction& tx) -> Status {
+        std::string record;
+        append_slice(&record, slice);
+        tx.write(AppendSlices{ino, 0, record, nullptr});
+        tx.write(InsertSliceRef{slice.id, slice.size, 1});
+        PatchNode patch{ino};
+        patch.set = field::length;
+        patch.values.length = 512;
+        tx.write(std::move(patch));
+        tx.write(AddDirStat{kRootIno, {512, 0, 0}});
+        return {};
+      },
+      interrupt.get_token());
+  EXPECT_EQ(code_of(done), EINTR);
+  proxy_.go_away(false);
+  for (uint32_t i = 0; i < 40; ++i) {
+    ChunkSlice other{0, new_slice(*b_)};
+    ASSERT_TRUE(b_->write(ino, std::span(&other, 1), Time{1, 0}));
+  }
+  ChunkSlice again{0, slice};
+  for (int i = 0; i < 2; ++i) {
+    auto written = a_->write(ino, std::span(&again, 1), Time{1, 0});
+    ASSERT_TRUE(written) << written.error().to_string();
+    EXPECT_EQ(written->attr.length, 512u);
+  }
+  EXPECT_EQ(b_->chunk(ino, 0)->size(), 41u);
+  EXPECT_EQ(b_->chunk(ino, 0)->front(), slice);
+}
+
+TEST_F(RedisCommitTest, ACommitThatWasRefusedWhenGivenUpIsMadeAgain) {
+  Ino ino = file("f");
+  ChunkSlice slice{0, new_slice(*a_)};
+  std::stop_source interrupt;
+  proxy_.strike(Fault::hold_request, [&] {
+    proxy_.go_away(true);
+    interrupt.request_stop();
+  });
+  Status done = a_->store().run(
+      [&](Transaction& tx) -> Status {
+        tx.write(PatchNode{ino});
+        tx.write(InsertSliceRef{slice.slice.id, slice.slice.size, 1});
+        return {};
+      },
+      interrupt.get_token());
+  EXPECT_EQ(code_of(done), EINTR);
+  proxy_.go_away(false);
+  EXPECT_TRUE(a_->write(ino, std::span(&slice, 1), Time{1, 0}));
+  proxy_.deliver_held();
+  EXPECT_EQ(b_->chunk(ino, 0)->size(), 1u);
+}
+
 TEST_F(RedisCommitTest, DecidedAttemptsAreForgottenInTheEnd) {
   redis::Client client(redis::parse_redis_url(server_.url(kDb)).value());
   redis::Transactions transactions(client);

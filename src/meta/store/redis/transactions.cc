@@ -24,6 +24,8 @@ constexpr int64_t kInodeInUse = 2;
 constexpr int64_t kSliceInUse = 4;
 
 constexpr int64_t kProlongEvery = 3600;  // seconds; the hash of decided attempts lives for a day
+// Commits that were given up and are remembered: the data path tries again within seconds.
+constexpr size_t kMostRemembered = 4096;
 
 // What conflict replies said, by question: the values of one instant.
 using Known = std::unordered_map<std::string, std::vector<Answer>>;
@@ -42,6 +44,14 @@ std::vector<std::vector<Answer>> sorted_answers(const Reply& reply, size_t items
   for (size_t i = 0; i < items; ++i) {
     std::vector<Answer>& answers = out.emplace_back();
     for (size_t n = checks_of(item(i)); n > 0; --n) answers.push_back(answer_of(reply[at++]));
+  }
+  return out;
+}
+
+std::vector<uint64_t> new_slices(const Transaction& tx) {
+  std::vector<uint64_t> out;
+  for (const WriteItem& item : tx.writes()) {
+    if (const auto* ref = std::get_if<InsertSliceRef>(&item)) out.push_back(ref->id);
   }
   return out;
 }
@@ -106,15 +116,16 @@ class Transactions::Slot {
   ~Slot() {
     std::lock_guard lock(owner_.slots_mutex_);
     if (open_) {
-      owner_.abandoned_.push_back(attempt_);
+      owner_.abandoned_.push_back(std::move(attempt_));
       owner_.any_abandoned_ = true;
     } else {
       owner_.free_slots_.push_back(attempt_.slot);
     }
   }
   Slot(const Slot&) = delete;
-  const Attempt& next_attempt() {
+  const Attempt& next_attempt(std::vector<uint64_t> slices) {
     attempt_.seq = ++owner_.seq_;
+    attempt_.slices = std::move(slices);
     return attempt_;
   }
   // The attempt's outcome is not known.
@@ -122,7 +133,7 @@ class Transactions::Slot {
 
  private:
   Transactions& owner_;
-  Attempt attempt_{};
+  Attempt attempt_;
   bool open_ = false;
 };
 
@@ -277,6 +288,7 @@ bool Transactions::time_to_prolong() {
   return now >= due && prolong_at_.compare_exchange_strong(due, now + kProlongEvery);
 }
 
+// Two threads may be here for the same attempt: both get its verdict, or the second finds it done with.
 Status Transactions::refuse_abandoned(std::stop_token stop) {
   if (!any_abandoned_) return {};
   std::vector<Attempt> attempts;
@@ -284,14 +296,23 @@ Status Transactions::refuse_abandoned(std::stop_token stop) {
     std::lock_guard lock(slots_mutex_);
     attempts = abandoned_;
   }
-  for (const Attempt& attempt : attempts) TRY(call(Steps{}, true, &attempt, stop));
-  std::lock_guard lock(slots_mutex_);
-  for (const Attempt& attempt : attempts) {
-    if (std::erase_if(abandoned_, [&](const Attempt& a) { return a.slot == attempt.slot; }) > 0)
-      free_slots_.push_back(attempt.slot);
+  for (Attempt& attempt : attempts) {
+    Reply reply = TRY(call(Steps{}, true, &attempt, stop));
+    std::lock_guard lock(slots_mutex_);
+    if (std::erase(abandoned_, attempt) == 0) continue;
+    any_abandoned_ = !abandoned_.empty();
+    free_slots_.push_back(attempt.slot);
+    if (reply[0].integer() != kDone || attempt.slices.empty()) continue;
+    committed_.push_back(std::move(attempt.slices));
+    if (committed_.size() > kMostRemembered) committed_.pop_front();
   }
-  any_abandoned_ = !abandoned_.empty();
   return {};
+}
+
+bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
+  if (slices.empty()) return false;
+  std::lock_guard lock(slots_mutex_);
+  return std::ranges::find(committed_, slices) != committed_.end();
 }
 
 // A broken connection leaves it open whether the commit ran: the next try gets the same verdict, or the
@@ -322,8 +343,10 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
     }
   }
   TRY(refuse_abandoned(stop));
+  std::vector<uint64_t> slices = new_slices(tx);
+  if (was_committed(slices)) return fail(kCommittedBefore);
   bool maybe_ran = false;
-  auto reply = call(steps, false, &slot.next_attempt(), std::move(stop), &maybe_ran);
+  auto reply = call(steps, false, &slot.next_attempt(std::move(slices)), std::move(stop), &maybe_ran);
   if (!reply && maybe_ran) slot.leave_open();
   return reply;
 }

@@ -8,7 +8,7 @@
 namespace cider::chunk {
 namespace {
 
-constexpr size_t kMostSlices = 1000;  // in one transaction
+constexpr size_t kMostSlices = 500;  // in one transaction: an engine may serve nobody else meanwhile
 constexpr Millis kPause{500};
 constexpr size_t kCrowded = 100;  // records of a chunk
 

@@ -296,6 +296,7 @@ class Meta {
   Status delete_sustained(uint64_t sid, Ino ino, Keeper keeper);
   Status delete_files_data(std::span<const DeletedFile> files);
   void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
+  Status delete_if_unreferenced(const std::vector<std::pair<uint64_t, uint32_t>>& slices);
   Status check_writable() const;
 
   const std::unique_ptr<Store> store_;

@@ -148,6 +148,38 @@ TEST_P(DataTest, CopiesShareSlices) {
   EXPECT_EQ(a().copy_range(Caller{}, out, kChunkSize + 5 * kUnit, mkfile("x"), 0, 10).value().bytes, 0u);
 }
 
+// So many records that several commits are needed to copy them, to compact them and to delete them.
+TEST_P(DataTest, ManyRecordsAreCopiedAndDeletedInPortions) {
+  make({.clients = 1});
+  Ino in = mkfile("in"), out = mkfile("out");
+  constexpr uint64_t kRecords = 4100;
+  for (uint64_t i = 0; i < kRecords; ++i) write(in, i * 2 * kUnit, kUnit, i + 1);
+  write(in, kChunkSize, 3 * kUnit, 9000);
+  uint64_t length = attr(in).length;
+  uint64_t copied = 0;
+  int commits = 0;
+  for (; copied < length; ++commits) {
+    auto part = a().copy_range(Caller{}, in, copied, out, copied, length - copied);
+    ASSERT_TRUE(part) << part.error().to_string();
+    ASSERT_GT(part->bytes, 0u);
+    copied += part->bytes;
+    ASSERT_EQ(part->out.length, copied);
+  }
+  EXPECT_GT(commits, 4);
+  EXPECT_EQ(read(out), read(in));
+  for (const std::string& problem : volume_->problems()) ADD_FAILURE() << problem;
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "out"));
+  clock().advance(7200);
+  ASSERT_TRUE(a().delete_files_now(1000));
+  EXPECT_EQ(read(in).size(), kRecords + 3) << "the source keeps its slices";
+  ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "in"));
+  volume_->stop();
+  testing::VolumeDump dump = volume_->dump();
+  EXPECT_TRUE(dump.chunks.empty());
+  EXPECT_TRUE(dump.deleted_files.empty());
+  EXPECT_EQ(volume_->data().alive(), 0u);
+}
+
 TEST_P(DataTest, CopiesAreChecked) {
   make();
   Ino file = mkfile("f"), dir = mkdir("d");

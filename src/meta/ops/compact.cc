@@ -1,10 +1,10 @@
 // compact: rewrites a chunk of many records as few.
 //
-// Reads:  the chunk's records (a prefix predicate of the commit: what is appended meanwhile stays behind),
-// that the inode exists. Writes: the kept records and the new one in place of the old; the new slice's
-// reference; the old ones' references, or a record of
-//         delayed slices where there is a trash. The inode is touched too: JuiceFS watches it when it copies.
-//         One commit.
+// Reads:  the chunk's first records (a prefix predicate of the commit: what is appended meanwhile stays
+//         behind), that the inode exists.
+// Writes: the kept records and the new one in place of the old; the new slice's reference; the old ones'
+//         references, or a record of delayed slices where there is a trash. The inode is touched too: JuiceFS
+//         watches it when it copies. One commit.
 #include <algorithm>
 #include <set>
 
@@ -15,7 +15,7 @@
 namespace cider::meta {
 namespace {
 
-constexpr size_t kMaxAtOnce = 1000;
+constexpr uint32_t kMaxAtOnce = 1000;
 constexpr uint32_t kWorthKeeping = 1 << 20;
 
 struct Plan {
@@ -50,7 +50,7 @@ bool hides(const std::vector<Slice>& later, const Slice& kept) {
 // A large leading record that nothing later covers stays: rewriting it would cost much and gain one record.
 Plan make_plan(const std::vector<Slice>& records, bool force) {
   Plan plan;
-  plan.replaced.assign(records.begin(), records.begin() + std::min(records.size(), kMaxAtOnce));
+  plan.replaced.assign(records.begin(), records.begin() + std::min<size_t>(records.size(), kMaxAtOnce));
   plan.old_records = encode_slices(plan.replaced);
   while (!force && plan.replaced.size() > 1) {
     std::vector<Slice> rest(plan.replaced.begin() + 1, plan.replaced.end());
@@ -80,7 +80,7 @@ std::vector<DelayedSlice> slices_of(const std::vector<Slice>& records) {
 }
 
 Status commit_op(Transaction& tx, OpEnv& env, Ino ino, uint32_t index, const Plan& plan, const Slice& made) {
-  auto& chunk = tx.ask(ChunkRead{ino, index, true, {}});
+  auto& chunk = tx.ask(ChunkRead{ino, index, true, {}, kMaxAtOnce});
   auto& inode = tx.attr(ino, field::type);
   TRY(tx.fetch());
   if (!inode.value || !chunk.records.starts_with(plan.old_records)) return fail(ESTALE);

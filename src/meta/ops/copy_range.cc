@@ -1,12 +1,11 @@
 // copy_file_range: the target's chunks refer to the source's slices; no data moves.
 //
 // Reads:  both inodes; the source's chunks in the range (all bytes are a predicate of the commit: a
-// compaction that drops one of
-//         their slices conflicts); the reference counts of their slices (alive is a predicate). Two flights,
-//         or one with hints.
+//         compaction that drops one of their slices conflicts), the first one alone, the others unless it has
+//         enough to copy; the reference counts of their slices (alive is a predicate). Two or three flights.
 // Checks: both are files, the target is changeable, the volume has room.
-// Writes: records in the target's chunks, one more reference per record, length, times, usage, statistics.
-// One commit.
+// Writes: one more reference per record, records in the target's chunks, length, times, usage, statistics.
+// One commit, of so many parts that it stays short; the caller goes on from what was copied.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -19,8 +18,7 @@
 namespace cider::meta {
 namespace {
 
-constexpr uint64_t kMaxChunks =
-    16;  // per commit, so that it stays short; the caller goes on from what was copied
+constexpr uint64_t kMaxChunks = 16;
 constexpr Fields kSourceFields = field::type | field::length;
 constexpr Fields kTargetFields = field::access | field::length | field::nlink;
 
@@ -80,13 +78,27 @@ Status check_alive(Transaction& tx, const std::vector<Part>& parts) {
   return {};
 }
 
+// What of the range goes into one commit, from its beginning. `first` is the chunk that it begins in.
+Result<std::vector<Part>> parts_to_copy(Transaction& tx, const ChunkRangeRead& first, uint64_t from,
+                                        uint64_t to) {
+  uint64_t end = std::min(to, (uint64_t{first.first} + 1) * kChunkSize);
+  std::vector<Part> parts = TRY(source_parts(first, from, end));
+  if (end < to && parts.size() < kRecordsPerCommit) {
+    auto& others =
+        tx.ask(ChunkRangeRead{first.ino, first.first + 1, static_cast<uint32_t>((to - 1) / kChunkSize), {}});
+    TRY(tx.fetch());
+    std::ranges::move(TRY(source_parts(others, end, to)), std::back_inserter(parts));
+  }
+  if (parts.size() > kRecordsPerCommit) parts.resize(kRecordsPerCommit);
+  return parts;
+}
+
 Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* copied) {
   auto& in = tx.attr(asked.in, kSourceFields);
   auto& out = tx.attr(asked.out, kTargetFields, field::all);
   XattrRead* capability = ask_capability(tx, env, asked.out);
-  uint64_t last = (asked.in_off + asked.len - 1) / kChunkSize;
-  auto& chunks = tx.ask(ChunkRangeRead{
-      asked.in, static_cast<uint32_t>(asked.in_off / kChunkSize), static_cast<uint32_t>(last), {}});
+  auto index = static_cast<uint32_t>(asked.in_off / kChunkSize);
+  auto& chunk = tx.ask(ChunkRangeRead{asked.in, index, index, {}});
   TRY(tx.fetch());
   if (!in.value || !out.value) return fail(ENOENT);
   if (in.value->is_dir() || out.value->is_dir()) return fail(EISDIR);
@@ -101,18 +113,19 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
       asked.in == asked.out && asked.in_off < asked.out_off + len && asked.out_off < asked.in_off + len;
   if (overlap) return fail(EINVAL);
 
+  std::vector<Part> parts = TRY(parts_to_copy(tx, chunk, asked.in_off, asked.in_off + len));
+  len = parts.back().first + parts.back().second.len - asked.in_off;
   uint64_t length = std::max(after.length, asked.out_off + len);
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(after.length));
   TRY(check_room(tx, env, growth, 0));
   TRY(add_growth(tx, env, asked.out, after, length));
-  std::vector<Part> parts = TRY(source_parts(chunks, asked.in_off, asked.in_off + len));
   TRY(check_alive(tx, parts));
 
   std::map<uint32_t, std::string> records;
   std::map<std::pair<uint64_t, uint32_t>, int64_t> refs;
   for (const auto& [at, part] : parts) append_part(&records, &refs, at - asked.in_off + asked.out_off, part);
-  for (auto& [index, bytes] : records) tx.write(AppendSlices{asked.out, index, std::move(bytes), nullptr});
   for (const auto& [key, count] : refs) tx.write(AddSliceRef{key.first, key.second, count});
+  for (auto& [to, bytes] : records) tx.write(AppendSlices{asked.out, to, std::move(bytes), nullptr});
 
   PatchNode patch{asked.out};
   patch.set = field::length;

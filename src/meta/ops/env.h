@@ -15,6 +15,10 @@
 
 namespace cider::meta {
 
+// So many chunk records an operation moves in one commit at most, and so many references: on some engines
+// nobody else is served meanwhile. What is more goes by several commits, each of which leaves a sound volume.
+inline constexpr size_t kRecordsPerCommit = 500;
+
 struct OpEnv {
   const Caller& caller;
   const MetaOptions& options;

@@ -4,10 +4,11 @@
 // There is no fallocate by name, so permission was asked when the file was opened.
 //
 // Reads:  the inode. Writes: length, times, hole records, usage, statistics; suid and sgid go as with a
-// write. One commit.
+// write. One commit; for a range of very many chunks several, from its beginning on.
 #include <linux/falloc.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "meta/ops/env.h"
 #include "meta/ops/holes.h"
@@ -70,12 +71,21 @@ Result<Attr> Meta::fallocate(const Caller& caller, Ino ino, int mode, uint64_t o
   if (len == 0) return fail(EINVAL);
   uint64_t end;
   if (__builtin_add_overflow(off, len, &end) || end > kMaxFileLength) return fail(EFBIG);
-  Attr after;
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    after = TRY(fallocate_op(tx, env, ino, mode, off, len));
-    return {};
-  }));
-  return after;
+  for (uint64_t to = end;;) {
+    Attr after;
+    Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+      after = TRY(fallocate_op(tx, env, ino, mode, off, to - off));
+      return {};
+    });
+    if (done && to == end) return after;
+    if (done) {
+      off = std::exchange(to, end);
+    } else if (done.error().code == kTooManyChunks) {
+      to = halfway(off, to);
+    } else {
+      return fail(std::move(done).error());
+    }
+  }
 }
 
 }  // namespace cider::meta

@@ -1,7 +1,8 @@
 // truncate: sets a file's length. What lies between the old and the new end becomes a hole.
 //
 // Reads:  the inode. One flight, or none with hints.
-// Writes: length, times, hole records in the chunks between, usage, statistics. One commit.
+// Writes: length, times, hole records in the chunks between, usage, statistics. One commit; for files with
+//         very many chunks several, each of which goes part of the way.
 #include <algorithm>
 
 #include "meta/ops/env.h"
@@ -55,12 +56,21 @@ Result<Attr> Meta::truncate(const Caller& caller, Ino ino, uint64_t length, bool
   const OpTimer<"Truncate"> timer;
   TRY(check_writable());
   if (length > kMaxFileLength) return fail(EFBIG);
-  Attr after;
-  TRY(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
-    after = TRY(truncate_op(tx, env, ino, length, by_handle, kill_suidgid));
-    return {};
-  }));
-  return after;
+  for (uint64_t step = length;;) {
+    Attr after;
+    Status done = run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+      after = TRY(truncate_op(tx, env, ino, step, by_handle, kill_suidgid));
+      return {};
+    });
+    if (done && step == length) return after;
+    if (done) {
+      step = length;
+    } else if (done.error().code == kTooManyChunks) {
+      step = halfway(TRY(getattr(ino)).length, step);
+    } else {
+      return fail(std::move(done).error());
+    }
+  }
 }
 
 }  // namespace cider::meta

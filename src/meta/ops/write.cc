@@ -103,14 +103,15 @@ Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mt
   Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
     return write_op(tx, env, ino, slices, mtime, &written, &counts);
   });
+  bool earlier = !done && done.error().code == kCommittedBefore;
   if (!done && done.error().code == EEXIST && !slices.empty()) {
     // The slice has a count: an earlier try whose answer got lost was committed, unless somebody else had the
     // id.
     std::vector<Slice> present = TRY(chunk(ino, slices[0].index));
-    if (std::find(present.begin(), present.end(), slices[0].slice) == present.end()) {
-      TRY(slice_ids_.skip_used());
-      return fail(std::move(done).error());
-    }
+    earlier = std::find(present.begin(), present.end(), slices[0].slice) != present.end();
+    if (!earlier) TRY(slice_ids_.skip_used());
+  }
+  if (earlier) {
     written.attr = TRY(getattr(ino));
     written.before = {};  // not known: as if somebody else had changed the file
     return written;

@@ -88,13 +88,14 @@ struct XattrNamesRead {  // not checked
   std::vector<std::string> names;
 };
 
-// The slice list of a chunk, as bytes; empty: no record. The commit holds if the list still begins with these
-// bytes (`prefix`), or is equal to them.
+// The slice list of a chunk, as bytes; empty: no record. With `most`, its first so many records alone. The
+// commit holds if asking again gives what begins with these bytes (`prefix`), or is equal to them.
 struct ChunkRead {
   Ino ino = 0;
   uint32_t index = 0;
   bool prefix = false;
   std::string records;
+  uint32_t most = 0;  // 0: all
 };
 
 // All chunks of a file with first <= index <= last that have a record. Checked as equal.

@@ -13,8 +13,13 @@
 
 namespace cider::meta {
 
-// The commit's answer where an inode has a number that was given twice. Never leaves meta/.
+// Answers of a commit that never leave meta/. An inode has a number that was given twice:
 inline constexpr int kInodeTaken = -4;
+// What an earlier run of the operation with these new slices left unclear: it was committed. Nothing was
+// written now.
+inline constexpr int kCommittedBefore = -5;
+// A row of chunks has too many for one commit: the operation is to go on by parts.
+inline constexpr int kTooManyChunks = -6;
 
 // A new inode, written only where nothing is: the commit fails with kInodeTaken otherwise.
 struct InsertNode {
@@ -93,7 +98,8 @@ struct AppendSlices {
   uint32_t* count = nullptr;  // owned by the operation; null: not wanted
 };
 
-// Appends a hole over the whole chunk to every chunk with first <= index <= last that has a record.
+// Appends a hole over the whole chunk to every chunk with first <= index <= last that has a record. May
+// answer kTooManyChunks.
 struct HoleOverChunks {
   Ino ino = 0;
   uint32_t first = 0;
@@ -106,7 +112,7 @@ struct LeaveChunks {
   uint32_t end = 0;
 };
 // Replaces the first `prefix.size()` bytes of a chunk's list (which the read set checked) by `records`; what
-// was appended since stays behind them.
+// was appended since stays behind them. A list that becomes empty goes.
 struct ReplaceSlices {
   Ino ino = 0;
   uint32_t index = 0;

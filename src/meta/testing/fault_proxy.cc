@@ -136,6 +136,9 @@ void FaultProxy::serve(UniqueFd client) {
       bool commit = false;
       for (auto next = requests.next(); next && *next; next = requests.next()) {
         ++commands_;
+        uint64_t most = most_arguments_;
+        while (most < (*next)->size() && !most_arguments_.compare_exchange_weak(most, (*next)->size())) {
+        }
         commit |= is_commit(**next);
       }
       if (!pass_request(server, std::move(bytes), commit)) return;

@@ -30,6 +30,8 @@ class FaultProxy {
 
   std::string url(int db) const { return "unix://" + socket() + "?db=" + std::to_string(db); }
   uint64_t commands() const { return commands_; }  // that clients have sent
+  // The largest number of arguments that a command had.
+  uint64_t most_arguments() const { return most_arguments_; }
   // `then` runs when the fault has struck, before the client sees that the connection is gone.
   void strike(Fault fault, std::function<void()> then = {});
   void deliver_held();  // and waits until the server has answered
@@ -56,6 +58,7 @@ class FaultProxy {
   std::atomic<bool> away_{false};
   std::atomic<int64_t> delay_{0};
   std::atomic<uint64_t> commands_{0};
+  std::atomic<uint64_t> most_arguments_{0};
   std::mutex mutex_;
   Fault fault_ = Fault::none;
   std::function<void()> then_;

@@ -60,7 +60,11 @@ void MemoryStore::Tables::answer(ReadItem* item) const {
               for (const auto& [name, value] : all->second) r.names.push_back(name);
             }
           },
-          [&](ChunkRead& r) { r.records = find_value(chunks, std::pair(r.ino, r.index)).value_or(""); },
+          [&](ChunkRead& r) {
+            r.records = find_value(chunks, std::pair(r.ino, r.index)).value_or("");
+            size_t most = r.most * kSliceRecordSize;
+            if (most > 0 && r.records.size() > most) r.records.resize(most);
+          },
           [&](ChunkRangeRead& r) {
             r.chunks.clear();
             for (auto it = chunks.lower_bound({r.ino, r.first});
@@ -189,7 +193,11 @@ void MemoryStore::Tables::apply(const WriteItem& item) {
             }
           },
           [](const LeaveChunks&) {},  // a file's chunks are found by its number
-          [&](const ReplaceSlices& w) { chunks[{w.ino, w.index}].replace(0, w.prefix.size(), w.records); },
+          [&](const ReplaceSlices& w) {
+            auto chunk = chunks.try_emplace({w.ino, w.index}).first;
+            chunk->second.replace(0, w.prefix.size(), w.records);
+            if (chunk->second.empty()) chunks.erase(chunk);
+          },
           [&](const DeleteChunk& w) { chunks.erase({w.ino, w.index}); },
           [&](const InsertSliceRef& w) { refs.emplace(std::pair(w.id, w.size), w.refs); },
           [&](const AddSliceRef& w) {

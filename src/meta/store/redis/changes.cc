@@ -206,17 +206,22 @@ void add(const DeleteDirStat& w, Steps* s) {
 }  // namespace
 
 void add_guards(const std::vector<WriteItem>& writes, Steps* steps) {
-  const AppendSlices* append = nullptr;
-  for (const WriteItem& item : writes) {
-    if (const auto* node = std::get_if<InsertNode>(&item)) steps->check('u', inode_key(node->ino));
-    if (const auto* patched = std::get_if<PatchNode>(&item)) steps->check('x', inode_key(patched->ino));
-    if (const auto* ref = std::get_if<InsertSliceRef>(&item)) {
+  for (size_t i = 0; i < writes.size(); ++i) {
+    if (const auto* node = std::get_if<InsertNode>(&writes[i])) steps->check('u', inode_key(node->ino));
+    if (const auto* patched = std::get_if<PatchNode>(&writes[i])) steps->check('x', inode_key(patched->ino));
+    if (const auto* ref = std::get_if<InsertSliceRef>(&writes[i])) {
       steps->check('n', std::string(kSliceRefs), slice_field(ref->id, ref->size), ref->id);
       steps->key(counter_key(Counter::next_chunk));
-      // One reference leaves no count, so that a commit that is made again shows in the chunk alone.
-      if (append) steps->check('t', chunk_key(append->ino, append->index), ByteWriter().u64(ref->id).take());
     }
-    append = std::get_if<AppendSlices>(&item);
+    const auto* append = std::get_if<AppendSlices>(&writes[i]);
+    if (append == nullptr) continue;
+    const auto* ref = i + 1 < writes.size() ? std::get_if<InsertSliceRef>(&writes[i + 1]) : nullptr;
+    // One reference leaves no count, so that a commit that is made again shows in the chunk alone.
+    if (ref) {
+      steps->check('t', chunk_key(append->ino, append->index), ByteWriter().u64(ref->id).take());
+    } else {
+      steps->check('y', chunk_key(append->ino, append->index));
+    }
   }
 }
 

@@ -28,8 +28,11 @@ inline constexpr std::string_view kUsedSpace = "usedSpace";
 inline constexpr std::string_view kTotalInodes = "totalInodes";
 
 // Ours. JuiceFS's gc, fsck and dump scan c*, d*, i*, k*, s*, x*, p*; a first letter o is passed over.
-inline constexpr std::string_view kTruncated = "otruncated";  // hash: ino -> chunks it had; see LeaveChunks
-inline constexpr std::string_view kLockWaits = "owaits";      // hash: <sid>_<owner> -> ino u64, range
+// hash: ino -> chunks it had; see LeaveChunks. The field of a file that JuiceFS deletes stays: some 20 bytes,
+// and no inode gets its number. JuiceFS looks for chunks within the length alone; what lies beyond is left to
+// its gc.
+inline constexpr std::string_view kTruncated = "otruncated";
+inline constexpr std::string_view kLockWaits = "owaits";  // hash: <sid>_<owner> -> ino u64, range
 
 // So many chunks beyond a file's end are looked for when its data is deleted.
 inline constexpr uint32_t kChunksLookedFor = 64;

@@ -123,7 +123,7 @@ Status take(XattrNamesRead* q, const std::vector<Answer>& answers) {
 }
 
 void add(const ChunkRead& q, Seen seen, Steps* s) {
-  s->check('c', chunk_key(q.ino, q.index), plain(seen), q.prefix ? "prefix" : "");
+  s->check('c', chunk_key(q.ino, q.index), plain(seen), q.prefix ? "prefix" : "", q.most);
 }
 Status take(ChunkRead* q, const std::vector<Answer>& answers) {
   q->records = at(answers[0], 0).value_or("");
@@ -133,7 +133,7 @@ Status take(ChunkRead* q, const std::vector<Answer>& answers) {
 void add(const ChunkRangeRead& q, Seen seen, Steps* s) {
   for (uint64_t index = q.first; index <= q.last; ++index) {
     std::string expected = seen ? at((*seen)[index - q.first], 0).value_or("") : std::string{};
-    s->check('c', chunk_key(q.ino, static_cast<uint32_t>(index)), expected, "");
+    s->check('c', chunk_key(q.ino, static_cast<uint32_t>(index)), expected, "", 0);
   }
 }
 Status take(ChunkRangeRead* q, const std::vector<Answer>& answers) {

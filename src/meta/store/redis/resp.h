@@ -1,6 +1,7 @@
 // The Redis protocol (RESP2): commands to bytes, bytes to replies. Parsing is hiredis's.
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -29,7 +30,11 @@ class Commands {
   // A command with a list at its end.
   Commands& add_list(std::initializer_list<std::string_view> head, std::span<const std::string> tail);
 
-  std::string_view bytes() const { return bytes_; }
+  // Not of no command at all: whoever sends nothing would take the reply to the next one's request.
+  std::string_view bytes() const {
+    assert(count_ > 0);
+    return bytes_;
+  }
   size_t count() const { return count_; }
 
  private:

@@ -8,17 +8,19 @@
 
 #include "meta/model/slices.h"
 #include "meta/store/redis/keys.h"
+#include "meta/store/redis/scan_cursor.h"
 
 namespace cider::meta::redis {
 namespace {
 
-constexpr size_t kPage = 1000;  // elements of a scan, keys of a pipeline
+constexpr size_t kPage = 1000;  // keys of a pipeline
+constexpr std::string_view kScanPage = "1000";
+constexpr std::string_view kWideScanPage = "10000";
 
-// HSCAN shows an element again when the hash grows or shrinks meanwhile, so names that were shown are
-// remembered, by 64 bits each.
+// HSCAN shows an element again when the hash grows or shrinks meanwhile, or when the scan begins again, so
+// names that were shown are remembered, by 64 bits each.
 struct Listing {
-  std::string cursor = "0";
-  bool scanned = false;
+  ScanCursor cursor;
   std::deque<ListedEntry> ready;
   std::unordered_set<uint64_t> shown;
 };
@@ -30,10 +32,7 @@ Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view re
 }
 
 Status scan_page(Client& client, Ino dir, Listing* listing) {
-  Reply reply = TRY(client.ask("HSCAN", dir_key(dir), listing->cursor, "COUNT", kPage));
-  listing->cursor = reply[0].text();
-  listing->scanned = listing->cursor == "0";
-  Reply pairs = reply[1];
+  Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", dir_key(dir)}, {"COUNT", kScanPage}));
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     std::string_view name = pairs[i].text();
     if (!listing->shown.insert(std::hash<std::string_view>{}(name)).second) continue;
@@ -84,18 +83,16 @@ Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
   return {};
 }
 
-// Calls `each` with the pairs of a hash until it answers false.
+// Calls `each` with the pairs of a hash, with some perhaps twice, until it answers false.
 Status scan_hash(Client& client, std::string_view key,
                  FunctionRef<bool(std::string_view, std::string_view)> each) {
-  std::string cursor = "0";
-  do {
-    Reply reply = TRY(client.ask("HSCAN", key, cursor, "COUNT", kPage));
-    cursor = reply[0].text();
-    Reply pairs = reply[1];
+  ScanCursor cursor;
+  while (!cursor.at_end()) {
+    Reply pairs = TRY(cursor.next(client, {"HSCAN", key}, {"COUNT", kScanPage}));
     for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
       if (!each(pairs[i].text(), pairs[i + 1].text())) return {};
     }
-  } while (cursor != "0");
+  }
   return {};
 }
 
@@ -109,14 +106,14 @@ Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cu
   auto& listing = *static_cast<Listing*>(cursor->state.get());
   while (out.size() < limit) {
     if (listing.ready.empty()) {
-      if (listing.scanned) break;
+      if (listing.cursor.at_end()) break;
       TRY(scan_page(client, dir, &listing));
       continue;
     }
     out.push_back(std::move(listing.ready.front()));
     listing.ready.pop_front();
   }
-  cursor->at_end = listing.scanned && listing.ready.empty();
+  cursor->at_end = listing.cursor.at_end() && listing.ready.empty();
   if (!out.empty()) cursor->position = out.back().name;
   if (!with_attrs) return out;
   std::vector<ListedEntry*> all;
@@ -198,17 +195,22 @@ namespace {
 Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
   const std::string head = "c" + std::to_string(ino) + "_";
   std::vector<uint32_t> out;
-  std::string cursor = "0";
-  do {
-    Reply reply = TRY(client.ask("SCAN", cursor, "MATCH", head + "*", "COUNT", 10 * kPage));
-    cursor = reply[0].text();
-    for (size_t i = 0; i < reply[1].size(); ++i) {
-      if (auto index = parse_number<uint32_t>(reply[1][i].text().substr(head.size()))) out.push_back(*index);
+  ScanCursor cursor;
+  while (!cursor.at_end()) {
+    Reply keys = TRY(cursor.next(client, {"SCAN"}, {"MATCH", head + "*", "COUNT", kWideScanPage}));
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (auto index = parse_number<uint32_t>(keys[i].text().substr(head.size()))) out.push_back(*index);
     }
-  } while (cursor != "0");
+  }
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
+}
+
+// Whether looking at so many keys one by one costs more than looking at all of the database.
+Result<bool> scan_is_cheaper(Client& client, uint64_t keys) {
+  constexpr uint64_t kManyKeys = 10'000;
+  return keys > kManyKeys && keys > static_cast<uint64_t>(TRY(client.ask("DBSIZE")).integer());
 }
 
 }  // namespace
@@ -217,7 +219,6 @@ Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
 // some are found.
 Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length) {
   constexpr uint64_t kLastChunk = UINT32_MAX;
-  constexpr uint64_t kManyChunks = 10'000;
   std::vector<uint32_t> out;
   uint64_t end = std::min((length + kChunkSize - 1) / kChunkSize + kChunksLookedFor, kLastChunk);
   for (uint64_t first = 0; first < end;) {
@@ -232,11 +233,28 @@ Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length
     uint64_t remembered = parse_number<uint32_t>(replies[0].text()).value_or(0);
     end = std::max(end, remembered);
     if (!out.empty()) end = std::min(std::max(end, uint64_t{out.back()} + 1 + kChunksLookedFor), kLastChunk);
-    bool many = end - last > kManyChunks;
-    if (many && end > static_cast<uint64_t>(TRY(client.ask("DBSIZE")).integer())) {
-      return chunks_by_scan(client, ino);
-    }
+    if (TRY(scan_is_cheaper(client, end - last))) return chunks_by_scan(client, ino);
     first = last;
+  }
+  return out;
+}
+
+Result<std::vector<uint32_t>> chunks_between(Client& client, Ino ino, uint32_t first, uint32_t last) {
+  std::vector<uint32_t> out;
+  uint64_t end = uint64_t{last} + 1;
+  if (TRY(scan_is_cheaper(client, end - first))) {
+    out = TRY(chunks_by_scan(client, ino));
+    std::erase_if(out, [&](uint32_t index) { return index < first || index > last; });
+    return out;
+  }
+  for (uint64_t at = first; at < end; at += kPage) {
+    Commands commands;
+    for (uint64_t i = at; i < std::min(end, at + kPage); ++i)
+      commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
+    std::vector<Reply> replies = TRY(client.ask_all(commands));
+    for (size_t i = 0; i < replies.size(); ++i) {
+      if (replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(at + i));
+    }
   }
   return out;
 }

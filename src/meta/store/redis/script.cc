@@ -11,7 +11,7 @@ namespace cider::meta::redis {
 const std::string_view kScript = R"lua(
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
 local checks, writes = tonumber(ARGV[1]), tonumber(ARGV[2])
-local slot, seq, ttl = ARGV[3], ARGV[4], ARGV[5]
+local slot, seq, prolong = ARGV[3], ARGV[4], ARGV[5]
 local nk, na = 0, 5
 local refused = false
 
@@ -29,6 +29,12 @@ if slot ~= '' then
       return out
     end
   end
+end
+
+-- Decided attempts are kept for a day after the last one: far longer than a copy may be under way.
+local function decide(verdict)
+  local new = call('HSET', KEYS[1], slot, seq .. ':' .. verdict) == 1
+  if new or prolong ~= '' then call('EXPIRE', KEYS[1], 86400) end
 end
 
 -- The decimal digits of a big-endian u64.
@@ -86,6 +92,7 @@ local function record(k)
 end
 
 local now, holds, taken = {}, not refused, false
+local tails = {}  -- the slices that the latest records of a chunk name
 for i = 1, checks do
   local op = ARGV[na + 1]
   nk = nk + 1
@@ -115,11 +122,11 @@ for i = 1, checks do
     v = call('GET', k)
     if holds then holds = (v and '+' .. v or '') == ARGV[na + 2] end
     na = na + 2
-  elseif op == 'c' then  -- a list, joined: expected, "prefix" or ""
-    v = table.concat(call('LRANGE', k, 0, -1))
+  elseif op == 'c' then  -- a list's head, joined: expected, "prefix" or "", how many items ("0": all)
+    v = table.concat(call('LRANGE', k, 0, tonumber(ARGV[na + 4]) - 1))
     local e = ARGV[na + 2]
     if holds then holds = v == e or ARGV[na + 3] ~= '' and sub(v, 1, #e) == e end
-    na = na + 3
+    na = na + 4
   elseif op == 'h' then  -- a whole hash: number of expected fields, fields and values
     v = call('HGETALL', k)
     local n = tonumber(ARGV[na + 2])
@@ -179,10 +186,15 @@ for i = 1, checks do
     end
     na = na + 3
   elseif op == 't' then  -- a chunk's latest records name no slice of this id: its 8 bytes
-    for _, r in ipairs(call('LRANGE', k, -32, -1)) do
-      if sub(r, 5, 12) == ARGV[na + 2] then taken = 4 end
+    if not tails[k] then
+      tails[k] = {}
+      for _, r in ipairs(call('LRANGE', k, -32, -1)) do tails[k][sub(r, 5, 12)] = true end
     end
+    if tails[k][ARGV[na + 2]] then taken = 4 end
     na = na + 2
+  elseif op == 'y' then  -- a list that is only written is one, or is not there; else the script ends here
+    call('LLEN', k)
+    na = na + 1
   elseif op == 'x' then  -- an inode that is to be patched is there
     local there = record(k)
     if not there or #there < 63 then holds = false end
@@ -192,7 +204,7 @@ for i = 1, checks do
 end
 if not writes or not holds or taken then
   -- A copy of this attempt that is still on its way must not find that it may.
-  if slot ~= '' and not refused then call('HSET', KEYS[1], slot, seq .. ':!') end
+  if slot ~= '' and not refused then decide('!') end
   if writes and holds then return {taken} end
   table.insert(now, 1, 0)
   return now
@@ -216,6 +228,7 @@ end
 -- sets: offset, length, bytes of each; links: what is added; kind and time of a touch; tail: "" or the ACL ids and the tier, each
 -- "" to keep it.
 local function patch(v, sets, links, kind, time, acl, tier)
+  if #v < 71 then v = sub(v, 1, 63) .. string.rep('\0', 9) end  -- of a release that knew no parent
   if kind ~= '' then v = touch(v, kind, time) end
   local i = 1
   while i <= #sets do
@@ -237,6 +250,13 @@ local function patch(v, sets, links, kind, time, acl, tier)
   return v
 end
 
+-- The list's new length. unpack() takes some thousands of values, and one that fails leaves writes behind.
+local function append(k, first, last)
+  local length
+  for at = first, last, 500 do length = call('RPUSH', k, unpack(ARGV, at, math.min(at + 499, last))) end
+  return length
+end
+
 local out, told = {1}, {}
 for i = 1, writes do
   local op = ARGV[na + 1]
@@ -248,13 +268,13 @@ for i = 1, writes do
     records[k] = v
     if ARGV[na + 8] == '1' then told[#told + 1] = k end
     na = na + 8
-  elseif op == 'R' then  -- a command: its name, the number of its further arguments, these
+  elseif op == 'R' then  -- a command: its name, the number of its further arguments (a few), these
     local n = tonumber(ARGV[na + 3])
     call(ARGV[na + 2], k, unpack(ARGV, na + 4, na + 3 + n))
     na = na + 3 + n
   elseif op == 'A' then  -- append to a list, whose new length is wanted: number of items, these
     local n = tonumber(ARGV[na + 2])
-    out[#out + 1] = call('RPUSH', k, unpack(ARGV, na + 3, na + 2 + n))
+    out[#out + 1] = append(k, na + 3, na + 2 + n)
     na = na + 2 + n
   elseif op == 'D' then  -- a directory's statistics, where it has them: field, three numbers; three keys
     nk = nk + 2
@@ -307,10 +327,7 @@ for i = 1, writes do
     na = na + 3
   end
 end
-if slot ~= '' then
-  call('HSET', KEYS[1], slot, seq .. ':' .. table.concat(out, ',', 2))
-  if ttl ~= '' then call('EXPIRE', KEYS[1], ttl) end
-end
+if slot ~= '' then decide(table.concat(out, ',', 2)) end
 for _, k in ipairs(told) do out[#out + 1] = records[k] end
 return out
 )lua";

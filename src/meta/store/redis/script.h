@@ -3,7 +3,8 @@
 //
 // KEYS are consumed in order, one per step unless said otherwise. ARGV: the number of checks; the number of
 // writes, or "ask"; the attempt's slot and sequence number ("" for none; KEYS[1] is then the slots' hash);
-// the seconds until that hash expires ("" to leave it); then per step a letter and its arguments. It answers
+// whether that hash is to live for another day ("" to leave it: a slot that is new there prolongs it anyway);
+// then per step a letter and its arguments. It answers
 //   {0, answer...}   asked, or a check failed: the present answer to every check
 //   {1, count..., record...}
 //                    written; the new lengths of appended lists; inodes as they are now, of patches that want
@@ -15,7 +16,10 @@
 //
 // An attempt with a slot is decided once, at its first call: a copy of it that comes later, over a connection
 // that was given up, gets the same verdict and changes nothing. To "ask" with a slot decides an attempt that
-// was not decided yet: it is refused for good.
+// was not decided yet: it is refused for good. One that was is told its verdict, as a copy is.
+//
+// Nothing can interrupt a script and nobody else is served while it runs, so what a call may write is bounded
+// by who makes it (kRecordsPerCommit, kTooManyChunks).
 #pragma once
 
 #include <string>

@@ -23,9 +23,9 @@ constexpr int64_t kDone = 1;
 constexpr int64_t kInodeInUse = 2;
 constexpr int64_t kSliceInUse = 4;
 
-// Decided attempts are kept so long after the last commit; far longer than a copy may be under way.
-constexpr int64_t kKeepDecided = 86400;
-constexpr int64_t kProlongEvery = 3600;
+constexpr int64_t kProlongEvery = 3600;  // seconds; the hash of decided attempts lives for a day
+// Commits that were given up and are remembered: the data path tries again within seconds.
+constexpr size_t kMostRemembered = 4096;
 
 // What conflict replies said, by question: the values of one instant.
 using Known = std::unordered_map<std::string, std::vector<Answer>>;
@@ -48,6 +48,14 @@ std::vector<std::vector<Answer>> sorted_answers(const Reply& reply, size_t items
   return out;
 }
 
+std::vector<uint64_t> new_slices(const Transaction& tx) {
+  std::vector<uint64_t> out;
+  for (const WriteItem& item : tx.writes()) {
+    if (const auto* ref = std::get_if<InsertSliceRef>(&item)) out.push_back(ref->id);
+  }
+  return out;
+}
+
 // A short random sleep that grows, so that clients who meet in one directory get out of each other's way.
 void back_off(int attempt) {
   if (attempt < 2) return;
@@ -59,7 +67,8 @@ void back_off(int attempt) {
 }  // namespace
 
 // Holes over more chunks than the script should try one by one, while the server serves nobody else: those
-// that are there are looked for beforehand. Whoever writes to the file meanwhile moves its times.
+// that are there are looked for beforehand, and must not be many. Whoever writes to the file meanwhile
+// moves its times.
 class LongRows {
  public:
   explicit LongRows(const std::vector<WriteItem>& writes) {
@@ -80,14 +89,18 @@ class LongRows {
     add_checks(whole, &seen, steps);
   }
   static Status add(Client& client, const HoleOverChunks& row, Steps* steps) {
-    for (uint32_t index : TRY(chunks_of(client, row.ino, (uint64_t{row.last} + 1) * kChunkSize))) {
-      if (index >= row.first && index <= row.last) add_write(HoleOverChunks{row.ino, index, index}, steps);
+    std::vector<uint32_t> found = TRY(chunks_between(client, row.ino, row.first, row.last));
+    if (found.size() > kMostFound) return fail(kTooManyChunks);
+    for (size_t first = 0, next; first < found.size(); first = next) {
+      for (next = first + 1; next < found.size() && found[next] == found[next - 1] + 1;) ++next;
+      add_write(HoleOverChunks{row.ino, found[first], found[next - 1]}, steps);
     }
     return {};
   }
 
  private:
-  static constexpr uint32_t kLongRow = 10'000;
+  static constexpr uint32_t kLongRow = 2000;
+  static constexpr size_t kMostFound = 1000;
   std::vector<Ino> inodes_;
 };
 
@@ -103,15 +116,16 @@ class Transactions::Slot {
   ~Slot() {
     std::lock_guard lock(owner_.slots_mutex_);
     if (open_) {
-      owner_.abandoned_.push_back(attempt_);
+      owner_.abandoned_.push_back(std::move(attempt_));
       owner_.any_abandoned_ = true;
     } else {
       owner_.free_slots_.push_back(attempt_.slot);
     }
   }
   Slot(const Slot&) = delete;
-  const Attempt& next_attempt() {
+  const Attempt& next_attempt(std::vector<uint64_t> slices) {
     attempt_.seq = ++owner_.seq_;
+    attempt_.slices = std::move(slices);
     return attempt_;
   }
   // The attempt's outcome is not known.
@@ -119,7 +133,7 @@ class Transactions::Slot {
 
  private:
   Transactions& owner_;
-  Attempt attempt_{};
+  Attempt attempt_;
   bool open_ = false;
 };
 
@@ -220,7 +234,7 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
   rest.push_back(ask ? "ask" : std::to_string(steps.writes));
   rest.push_back(attempt ? std::to_string(attempt->slot) : "");
   rest.push_back(attempt ? std::to_string(attempt->seq) : "");
-  rest.push_back(attempt && !ask ? time_to_live() : "");
+  rest.push_back(attempt && !ask && time_to_prolong() ? "1" : "");
   rest.insert(rest.end(), steps.args.begin(), steps.args.end());
   Commands by_sha;
   by_sha.add_list({"EVALSHA", script_sha()}, rest);
@@ -267,14 +281,14 @@ Status Transactions::read(Operation operation, std::stop_token stop) {
   return {};
 }
 
-std::string Transactions::time_to_live() {
+bool Transactions::time_to_prolong() {
   using namespace std::chrono;
   int64_t now = duration_cast<seconds>(steady_clock::now().time_since_epoch()).count();
   int64_t due = prolong_at_;
-  if (now < due || !prolong_at_.compare_exchange_strong(due, now + kProlongEvery)) return {};
-  return std::to_string(kKeepDecided);
+  return now >= due && prolong_at_.compare_exchange_strong(due, now + kProlongEvery);
 }
 
+// Two threads may be here for the same attempt: both get its verdict, or the second finds it done with.
 Status Transactions::refuse_abandoned(std::stop_token stop) {
   if (!any_abandoned_) return {};
   std::vector<Attempt> attempts;
@@ -282,14 +296,23 @@ Status Transactions::refuse_abandoned(std::stop_token stop) {
     std::lock_guard lock(slots_mutex_);
     attempts = abandoned_;
   }
-  for (const Attempt& attempt : attempts) TRY(call(Steps{}, true, &attempt, stop));
-  std::lock_guard lock(slots_mutex_);
-  for (const Attempt& attempt : attempts) {
-    if (std::erase_if(abandoned_, [&](const Attempt& a) { return a.slot == attempt.slot; }) > 0)
-      free_slots_.push_back(attempt.slot);
+  for (Attempt& attempt : attempts) {
+    Reply reply = TRY(call(Steps{}, true, &attempt, stop));
+    std::lock_guard lock(slots_mutex_);
+    if (std::erase(abandoned_, attempt) == 0) continue;
+    any_abandoned_ = !abandoned_.empty();
+    free_slots_.push_back(attempt.slot);
+    if (reply[0].integer() != kDone || attempt.slices.empty()) continue;
+    committed_.push_back(std::move(attempt.slices));
+    if (committed_.size() > kMostRemembered) committed_.pop_front();
   }
-  any_abandoned_ = !abandoned_.empty();
   return {};
+}
+
+bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
+  if (slices.empty()) return false;
+  std::lock_guard lock(slots_mutex_);
+  return std::ranges::find(committed_, slices) != committed_.end();
 }
 
 // A broken connection leaves it open whether the commit ran: the next try gets the same verdict, or the
@@ -307,7 +330,12 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
   }
   if (!writes) return call(steps, false, nullptr, std::move(stop));
   add_guards(tx.writes(), &steps);
+  // Counters that are no numbers make a script fail that nothing has checked: before it has written anything.
   for (const WriteItem& item : tx.writes()) {
+    if (std::holds_alternative<AddUsage>(item)) add_write(item, &steps);
+  }
+  for (const WriteItem& item : tx.writes()) {
+    if (std::holds_alternative<AddUsage>(item)) continue;
     if (LongRows::is_one(item)) {
       TRY(LongRows::add(client_, std::get<HoleOverChunks>(item), &steps));
     } else {
@@ -315,8 +343,10 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
     }
   }
   TRY(refuse_abandoned(stop));
+  std::vector<uint64_t> slices = new_slices(tx);
+  if (was_committed(slices)) return fail(kCommittedBefore);
   bool maybe_ran = false;
-  auto reply = call(steps, false, &slot.next_attempt(), std::move(stop), &maybe_ran);
+  auto reply = call(steps, false, &slot.next_attempt(std::move(slices)), std::move(stop), &maybe_ran);
   if (!reply && maybe_ran) slot.leave_open();
   return reply;
 }

@@ -1,8 +1,15 @@
 // Operations against a Redis server: questions in one flight, the commit in one call of the script.
+//
+// An operation gives up with ETIMEDOUT or EINTR, while it is not known whether its last attempt was or will
+// be committed. Before this client's next commit such attempts are refused for good, and those turn out that
+// were committed. Of these the new slices are remembered: when the data path tries a write-commit of the same
+// slices again, run() answers kCommittedBefore. Looking into the chunk would not do: its records may have
+// been compacted since.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <mutex>
 #include <stop_token>
 #include <string>
@@ -29,8 +36,10 @@ class Transactions {
  private:
   // An attempt to commit: a place in the hash of decided attempts, and this attempt's number there.
   struct Attempt {
-    uint32_t slot;
-    uint64_t seq;
+    uint32_t slot = 0;
+    uint64_t seq = 0;
+    std::vector<uint64_t> slices;  // that it makes part of a file
+    bool operator==(const Attempt& other) const { return slot == other.slot && seq == other.seq; }
   };
   class Slot;
   class Hinted;
@@ -43,9 +52,10 @@ class Transactions {
   Result<Reply> commit(const Transaction& tx, const Hinted& fetcher, bool writes, Slot& slot,
                        std::stop_token stop);
   // Refuses the attempts for good whose outcome nobody waited for, so that none of them is applied from now
-  // on.
+  // on; remembers those that were committed before.
   Status refuse_abandoned(std::stop_token stop);
-  std::string time_to_live();
+  bool was_committed(const std::vector<uint64_t>& slices);
+  bool time_to_prolong();
   // After a commit: the answers that flow back, and what is known now.
   void finish(const Transaction& tx, const Reply& reply);
   Status ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
@@ -58,6 +68,7 @@ class Transactions {
   std::vector<uint32_t> free_slots_;
   std::vector<Attempt> abandoned_;  // their slots are not free
   std::atomic<bool> any_abandoned_{false};
+  std::deque<std::vector<uint64_t>> committed_;  // by attempts that were given up; the latest ones
   uint32_t slots_ = 0;
   std::atomic<uint64_t> seq_{0};
   std::atomic<int64_t> prolong_at_{0};  // steady seconds

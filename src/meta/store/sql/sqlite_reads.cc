@@ -97,7 +97,10 @@ Status read(Connection& db, ChunkRead& item) {
   item.records =
       TRY(one_value(db, "SELECT slices FROM jfs_chunk WHERE inode=? AND indx=?", item.ino, item.index))
           .value_or(std::string());
-  return check_list(item.records, item.ino, item.index);
+  TRY(check_list(item.records, item.ino, item.index));
+  size_t most = item.most * kSliceRecordSize;
+  if (most > 0 && item.records.size() > most) item.records.resize(most);
+  return {};
 }
 
 Status read(Connection& db, ChunkRangeRead& item) {

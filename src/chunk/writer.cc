@@ -118,7 +118,9 @@ void Writer::tick() {
       std::lock_guard lock(file->mutex);
       for (auto it = file->open.rbegin(); it != file->open.rend(); ++it) {
         const OpenChunk& chunk = it->second;
-        if (now - chunk.first_write() < options_.longest_open && now - chunk.last_write() < options_.longest_idle) continue;
+        if (now - chunk.first_write() < options_.longest_open &&
+            now - chunk.last_write() < options_.longest_idle)
+          continue;
         freeze_up_to(*file, it->first, uploads);
         break;
       }

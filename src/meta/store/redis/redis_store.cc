@@ -6,6 +6,7 @@
 #include "meta/store/redis/client.h"
 #include "meta/store/redis/given_numbers.h"
 #include "meta/store/redis/keys.h"
+#include "meta/store/redis/scan_cursor.h"
 #include "meta/store/redis/scans.h"
 #include "meta/store/redis/server_info.h"
 #include "meta/store/redis/transactions.h"
@@ -278,19 +279,18 @@ Status RedisStore::create_volume(std::string_view setting, const Attr& root,
 Status RedisStore::destroy_volume() {
   TRY(check_writable());
   TRY(client_.ask("DEL", redis::kSetting));
-  std::string cursor = "0";
-  do {
-    Reply reply = TRY(client_.ask("SCAN", cursor, "COUNT", 1000));
-    cursor = reply[0].text();
+  redis::ScanCursor cursor;
+  while (!cursor.at_end()) {
+    const Reply page = TRY(cursor.next(client_, {"SCAN"}, {"COUNT", "1000"}));
     std::vector<std::string> keys;
-    for (size_t i = 0; i < reply[1].size(); ++i) {
-      if (of_volume(reply[1][i].text())) keys.emplace_back(reply[1][i].text());
+    for (size_t i = 0; i < page.size(); ++i) {
+      if (of_volume(page[i].text())) keys.emplace_back(page[i].text());
     }
     if (keys.empty()) continue;
     Commands commands;
     commands.add_list({"DEL"}, keys);
     TRY(client_.ask_all(commands));
-  } while (cursor != "0");
+  }
   return {};
 }
 

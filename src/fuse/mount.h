@@ -19,8 +19,8 @@ struct MountFlags {
   uint32_t max_read = 0;  // bytes per READ; 0: as negotiated
 };
 
-// EINVAL with the word in question for one that isn't known, ENOTSUP for "remount". Words for mount(8) and fstab alone (noauto,
-// _netdev, x-...) are taken and mean nothing here.
+// EINVAL with the word in question for one that isn't known, ENOTSUP for "remount". Words for mount(8) and
+// fstab alone (noauto, _netdev, x-...) are taken and mean nothing here.
 Result<MountFlags> parse_mount_words(const std::vector<std::string>& words);
 
 struct MountRequest {

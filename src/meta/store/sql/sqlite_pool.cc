@@ -22,8 +22,8 @@ Result<ReaderPool::Lease> ReaderPool::acquire() {
   return lease;
 }
 
-// Whoever holds a connection has it for microseconds, or has lost its core: to give way costs less than to sleep
-// and be woken, for both.
+// Whoever holds a connection has it for microseconds, or has lost its core: to give way costs less than to
+// sleep and be woken, for both.
 void ReaderPool::wait_for_free() {
   constexpr int kTries = 20;
   for (int tries = 0; tries < kTries; ++tries) {

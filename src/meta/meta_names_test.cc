@@ -165,6 +165,22 @@ TEST_P(NamesTest, CreateOpensWhatIsThereUnlessExclusive) {
   EXPECT_EQ(code_of(a().create(user(7, 7), kRootIno, "f", 0640, false, &created)), EACCES);
 }
 
+TEST_P(NamesTest, CreateIsNeverToldThatTheNameIsAbsent) {
+  make();
+  std::jthread other([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      (void)b().mknod(Caller{}, kRootIno, "f", NewNode{});
+      (void)b().unlink(Caller{}, kRootIno, "f");
+    }
+  });
+  for (int i = 0; i < 1000; ++i) {
+    bool created = false;
+    auto opened = a().create(Caller{}, kRootIno, "f", 0644, false, &created);
+    ASSERT_TRUE(opened) << opened.error().to_string();
+    a().close(opened->ino);
+  }
+}
+
 TEST_P(NamesTest, HardLinksCountAndKeepTheFile) {
   make();
   Ino dir = mkdir("dir");

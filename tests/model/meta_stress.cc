@@ -1,4 +1,5 @@
-// Random operations on metadata, by seeds: against a model, in races, and with a client that is killed. Each
+// Random operations on metadata, by seeds: against a model, in races, in races whose answers an order
+// must explain, and with a client that is killed. Each
 // failure names the seed that shows it again.
 #include <signal.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include <iostream>
 #include <thread>
 
+#include "base/log.h"
 #include "meta/testing/random_ops.h"
 #include "meta/testing/redis_server.h"
 
@@ -164,7 +166,9 @@ int run_crashes(Options o, Engine engine) {
 int run_seeds(const Options& o, Engine engine) {
   RandomSetup setup{engine, o.seed, o.operations, o.trash, o.verbose};
   for (uint64_t left = o.seeds; left > 0; --left, ++setup.seed) {
-    auto failure = o.mode == "model" ? compare_with_model(setup) : race(setup, o.threads);
+    auto failure = o.mode == "model"    ? compare_with_model(setup)
+                   : o.mode == "linear" ? check_order(setup, static_cast<size_t>(o.threads))
+                                        : race(setup, o.threads);
     if (!failure) continue;
     std::cerr << *failure << std::endl;
     return 1;
@@ -179,17 +183,19 @@ int main(int argc, char** argv) {
   CLI::App app("Random metadata operations, reproducible by their seed");
   app.add_option("--mode", o.mode,
                  "model: two clients in turn, compared with a model; race: threads on two clients; "
+                 "linear: clients race for a few names, and an order must explain their answers; "
                  "crash: a client on sqlite or redis that is killed")
-      ->check(CLI::IsMember({"model", "race", "crash"}));
+      ->check(CLI::IsMember({"model", "race", "linear", "crash"}));
   app.add_option("--engine", o.engine, "memory, memory_conflicts, sqlite or redis")
       ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite", "redis"}));
   app.add_option("--seed", o.seed, "the first seed");
   app.add_option("--seeds", o.seeds, "how many, one after the other");
-  app.add_option("--ops", o.operations, "operations per seed (race: and thread)");
+  app.add_option("--ops", o.operations, "operations per seed (race, linear: and thread)");
   app.add_option("--threads", o.threads, "in races and crashes");
   app.add_flag("--trash", o.trash, "the volume has a trash");
   app.add_flag("--verbose", o.verbose, "print each operation");
   CLI11_PARSE(app, argc, argv);
+  if (o.mode == "linear") log::set_level(log::Level::error);  // connections that we break are no news
   int result = o.mode == "crash" ? run_crashes(o, *engine_of(o.engine)) : run_seeds(o, *engine_of(o.engine));
   if (result == 0)
     std::cout << o.mode << ": " << o.seeds << " seeds from " << o.seed << " passed" << std::endl;

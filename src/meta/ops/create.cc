@@ -130,33 +130,34 @@ Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view nam
   TRY(check_writable());
   TRY(check_new_name(parent, name));
   NewNode node{FileType::file, mode, 0, {}};
-  std::optional<Node> present;
-  Node fresh;
-  Status made = with_new_inode(caller, [&](Ino ino) {
-    fresh.ino = ino;
-    // Counts as open before anybody can see it, so that no unlink takes it for closed.
-    open_files_.open(ino);
-    const auto operation = [&](Transaction& tx, OpEnv& env) -> Status {
-      present.reset();
-      LookupRead* existing;
-      auto answer = create_op(tx, env, NewInode{ino, parent, node}, name, &existing);
-      if (existing && !exclusive && existing->attr) present = Node{existing->value->ino, *existing->attr};
-      fresh.attr = TRY(std::move(answer));
-      return {};
-    };
-    Status done = run(caller, operation, Trash::unused, dirs);
-    if (!done) open_files_.close(ino);
-    return done;
-  });
-  if (made) {
-    *created = true;
-    return fresh;
+  for (;;) {
+    std::optional<Node> present;
+    Node fresh;
+    Status made = with_new_inode(caller, [&](Ino ino) {
+      fresh.ino = ino;
+      // Counts as open before anybody can see it, so that no unlink takes it for closed.
+      open_files_.open(ino);
+      const auto operation = [&](Transaction& tx, OpEnv& env) -> Status {
+        present.reset();
+        LookupRead* existing;
+        auto answer = create_op(tx, env, NewInode{ino, parent, node}, name, &existing);
+        if (existing && !exclusive && existing->attr) present = Node{existing->value->ino, *existing->attr};
+        fresh.attr = TRY(std::move(answer));
+        return {};
+      };
+      Status done = run(caller, operation, Trash::unused, dirs);
+      if (!done) open_files_.close(ino);
+      return done;
+    });
+    *created = made.has_value();
+    if (made) return fresh;
+    if (made.error().code != EEXIST || !present) return fail(std::move(made).error());
+    if (!present->attr.is_file()) return fail(present->attr.is_dir() ? EISDIR : EEXIST);
+    auto opened = open(caller, present->ino, flags);
+    if (!opened && opened.error().code == ENOENT) continue;  // it lost its name since
+    present->attr = TRY(std::move(opened));
+    return *present;
   }
-  if (made.error().code != EEXIST || !present) return fail(std::move(made).error());
-  *created = false;
-  if (!present->attr.is_file()) return fail(present->attr.is_dir() ? EISDIR : EEXIST);
-  present->attr = TRY(open(caller, present->ino, flags));
-  return *present;
 }
 
 Result<Node> Meta::tmpfile(const Caller& caller, Ino parent, uint16_t mode) {

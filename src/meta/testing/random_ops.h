@@ -25,6 +25,11 @@ std::optional<std::string> compare_with_model(const RandomSetup& setup);
 // file has be gone.
 std::optional<std::string> race(const RandomSetup& setup, int threads);
 
+// `threads` threads, two of the first client and one of each other, race for a few names in short rounds.
+// What each was told (errors, inodes, link counts) must be explained by an order of the operations that real
+// time allows. On Redis, connections break in every second round.
+std::optional<std::string> check_order(const RandomSetup& setup, size_t threads);
+
 // One thread's share of a race on a client, until `operations` are done or *stop is set. Answers an error
 // that no race explains.
 std::optional<std::string> random_walk(Meta& meta, FakeData& data, const Clock& clock, uint64_t seed,

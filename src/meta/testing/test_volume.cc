@@ -67,15 +67,15 @@ TestVolume::~TestVolume() {
   if (!dir_.empty()) std::filesystem::remove_all(dir_, ignored);
 }
 
-std::unique_ptr<Store> TestVolume::open() {
+std::unique_ptr<Store> TestVolume::open(const std::string& url) {
   if (memory_) return memory_store_view(*memory_);
-  auto store = open_store(url_, true, false);
+  auto store = open_store(url.empty() ? url_ : url, true, false);
   if (!store) throw std::runtime_error("open: " + store.error().to_string());
   return *std::move(store);
 }
 
-Meta& TestVolume::add_client(const MetaOptions& options) {
-  auto meta = std::make_unique<Meta>(open(), volume_, options, clock_);
+Meta& TestVolume::add_client(const MetaOptions& options, const std::string& url) {
+  auto meta = std::make_unique<Meta>(open(url), volume_, options, clock_);
   must(meta->start(data_.callbacks(*meta)), "start");
   return *clients_.emplace_back(std::move(meta));
 }

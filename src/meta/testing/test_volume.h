@@ -48,14 +48,14 @@ class TestVolume {
 
   Meta& client(size_t i) { return *clients_.at(i); }
   size_t clients() const { return clients_.size(); }
-  // One more client of the volume, started.
-  Meta& add_client(const MetaOptions& options);
+  // One more client of the volume, started; `url`: where it finds the engine, if elsewhere (a proxy).
+  Meta& add_client(const MetaOptions& options, const std::string& url = {});
   // Ends a client without a goodbye: its session stays in the engine.
   void abandon(size_t i);
   FakeData& data() { return data_; }
   StepClock& clock() { return clock_; }
   // A store of its own on the volume.
-  std::unique_ptr<Store> open();
+  std::unique_ptr<Store> open(const std::string& url = {});
   uint64_t conflicts() const { return memory_ ? memory_->conflicts() : 0; }
 
   VolumeDump dump();

@@ -8,9 +8,11 @@ fi
 
 FSTAB=$W/fstab
 # The helper stands where mount(8) looks for it, and the program where mount.fuse does, in this namespace alone.
+# A copy, as other users may not get to the checkout.
 mkdir "$W/sbin"
+cp "$BIN" "$W/sbin/ciderfs"
+BIN=$W/sbin/ciderfs
 ln -s "$BIN" "$W/sbin/mount.ciderfs"
-ln -s "$BIN" "$W/sbin/ciderfs"
 mknod -m 666 "$W/fuse" c 10 229 && mount --bind "$W/fuse" /dev/fuse  # for users, whatever the machine's own is
 mount -t overlay -o "lowerdir=$W/sbin:/usr/sbin" overlay /usr/sbin
 

@@ -93,7 +93,7 @@ TEST_P(StoreTest, ManyPiecesAndLargeObjects) {
   for (int i = 0; i < 3000; i++) {
     std::string piece(static_cast<size_t>(i % 700), static_cast<char>('a' + i % 26));
     expected += piece;
-    for (Buffer& b : chain({piece})) many.push_back(b);
+    for (const Buffer& b : chain({piece})) many.push_back(b);
   }
   ASSERT_TRUE(store_->put("big", many, {}));
   EXPECT_EQ(*store_->get_all("big", expected.size(), {}), expected);

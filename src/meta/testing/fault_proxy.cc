@@ -25,7 +25,8 @@ sockaddr_un address_of(const std::string& path) {
 UniqueFd connect_to(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address = address_of(path);
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return {};
+  if (fd.get() < 0 || ::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return {};
   return fd;
 }
 
@@ -63,7 +64,8 @@ FaultProxy::FaultProxy(std::string server_socket) : server_socket_(std::move(ser
   dir_ = pattern;
   listener_ = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address = address_of(socket());
-  if (::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+  if (listener_.get() < 0 ||
+      ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listener_.get(), 64) != 0) {
     throw std::runtime_error("the proxy cannot listen");
   }

@@ -14,7 +14,7 @@ std::string time_bytes(const Time& t) {
 // The fields at fixed places of the inode record, as the script's `sets`.
 std::string sets_of(const PatchNode& p) {
   std::string out;
-  auto put = [&](uint8_t offset, std::string bytes) {
+  auto put = [&](uint8_t offset, const std::string& bytes) {
     out += static_cast<char>(offset);
     out += static_cast<char>(bytes.size());
     out += bytes;
@@ -151,7 +151,7 @@ void add(const DeleteDeletedFile& w, Steps* s) {
   s->command("HDEL", std::string(kTruncated), w.ino);
 }
 
-void put_lock(std::string key, const LockHolder& holder, std::string_view value, Steps* s) {
+void put_lock(const std::string& key, const LockHolder& holder, std::string_view value, Steps* s) {
   s->command("HSET", key, holder_field(holder), value);
   s->command("SADD", locked_key(holder.sid), key);
 }

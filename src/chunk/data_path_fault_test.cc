@@ -194,12 +194,18 @@ TEST(DataPathFault, TruncatedBlockIsAnErrorAtOnce) {
   EXPECT_EQ(h.store.calls(Op::get), 1);
 }
 
+// The content of a file whose blocks the store does not give before release().
+std::string held_back(Harness& h, size_t size) {
+  std::string text = pattern(size);
+  EXPECT_TRUE(h.write(kIno, 0, text));
+  EXPECT_TRUE(h.data.flush(kIno, {}));
+  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::get}; });
+  return text;
+}
+
 TEST(DataPathFault, EqualFetchesAreOneAndSurviveTheInterruptOfTheFirst) {
   Harness h;
-  std::string text = pattern(kBlock);
-  ASSERT_TRUE(h.write(kIno, 0, text));
-  ASSERT_TRUE(h.data.flush(kIno, {}));
-  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::get}; });
+  const std::string text = held_back(h, kBlock);
   std::stop_source stop;
   std::atomic<int> interrupted{-1};
   std::jthread first(
@@ -227,10 +233,7 @@ TEST(DataPathFault, EqualFetchesAreOneAndSurviveTheInterruptOfTheFirst) {
 // A reader that is still busy with its first block counts on somebody else's fetch of the second.
 TEST(DataPathFault, AReaderIsNotInterruptedWithTheOneWhoseFetchItPlannedToUse) {
   Harness h;
-  std::string text = pattern(2 * kBlock);
-  ASSERT_TRUE(h.write(kIno, 0, text));
-  ASSERT_TRUE(h.data.flush(kIno, {}));
-  h.store.set_rule([](const Call& call) { return StoreVerdict{.hang = call.op == Op::get}; });
+  const std::string text = held_back(h, 2 * kBlock);
   std::stop_source stop;
   std::atomic<int> interrupted{-1};
   std::jthread first(

@@ -53,13 +53,25 @@ class Disk {
   std::set<uint64_t> synced;
 };
 
-TEST(UnsyncedSlices, AnFsyncWaitsForTheOverflowOfItsInode) {
+// Slices 1 and 2 of inode 7 are too many, and are being synced by a disk that waits for go().
+struct OverflowUnderWay {
+  explicit OverflowUnderWay(std::set<uint64_t> bad = {}) {
+    disk.bad = std::move(bad);
+    disk.waits = true;
+    unsynced.add(7, {{1, 10}, {2, 10}});
+    overflow = std::jthread([this] { unsynced.sync_overflow(); });
+    disk.waiting.wait(false);
+  }
+
   Disk disk;
-  disk.waits = true;
-  UnsyncedSlices unsynced(disk.sync(), 1);
-  unsynced.add(7, {{1, 10}, {2, 10}});
-  std::jthread overflow([&] { unsynced.sync_overflow(); });
-  disk.waiting.wait(false);
+  UnsyncedSlices unsynced{disk.sync(), 1};
+  std::jthread overflow;
+};
+
+TEST(UnsyncedSlices, AnFsyncWaitsForTheOverflowOfItsInode) {
+  OverflowUnderWay under_way;
+  Disk& disk = under_way.disk;
+  UnsyncedSlices& unsynced = under_way.unsynced;
   std::atomic<bool> began{false};
   bool durable = false;
   std::jthread fsync([&] {
@@ -76,13 +88,9 @@ TEST(UnsyncedSlices, AnFsyncWaitsForTheOverflowOfItsInode) {
 }
 
 TEST(UnsyncedSlices, AnFsyncLearnsThatTheOverflowOfItsInodeHasFailed) {
-  Disk disk;
-  disk.waits = true;
-  disk.bad = {2};
-  UnsyncedSlices unsynced(disk.sync(), 1);
-  unsynced.add(7, {{1, 10}, {2, 10}});
-  std::jthread overflow([&] { unsynced.sync_overflow(); });
-  disk.waiting.wait(false);
+  OverflowUnderWay under_way({2});
+  Disk& disk = under_way.disk;
+  UnsyncedSlices& unsynced = under_way.unsynced;
   std::atomic<int> answer{-1};
   std::jthread fsync([&] { answer = code_of(unsynced.sync(7, {})); });
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -93,12 +101,9 @@ TEST(UnsyncedSlices, AnFsyncLearnsThatTheOverflowOfItsInodeHasFailed) {
 }
 
 TEST(UnsyncedSlices, AWaitingFsyncCanBeInterrupted) {
-  Disk disk;
-  disk.waits = true;
-  UnsyncedSlices unsynced(disk.sync(), 1);
-  unsynced.add(7, {{1, 10}, {2, 10}});
-  std::jthread overflow([&] { unsynced.sync_overflow(); });
-  disk.waiting.wait(false);
+  OverflowUnderWay under_way;
+  Disk& disk = under_way.disk;
+  UnsyncedSlices& unsynced = under_way.unsynced;
   std::stop_source stop;
   stop.request_stop();
   EXPECT_EQ(code_of(unsynced.sync(7, stop.get_token())), EINTR);

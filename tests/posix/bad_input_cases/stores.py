@@ -13,6 +13,21 @@ from .harness import (
 )
 
 
+@contextlib.contextmanager
+def on_small_disk():
+    """A mounted volume whose store is a file system of its own; /kept is stored."""
+    with bare() as volume, small_disk(volume.bucket, "64m"):
+        volume.format()
+        volume.mount("--io-retries", "2")
+        write_synced(volume.point / "kept", b"k" * MIB)
+        yield volume
+
+
+def make(bucket, mode):
+    """The store's file system read-only ("ro") or writable again ("rw")."""
+    subprocess.run(["mount", "-o", f"remount,{mode}", bucket], check=True)
+
+
 @case
 def store_gone_and_back():
     with new_mount() as volume:
@@ -48,65 +63,53 @@ def store_gone_and_back():
 
 @case
 def store_unmounted_while_in_use():
-    with bare() as volume:
-        with small_disk(volume.bucket, "64m"):
-            volume.format()
-            volume.mount("--io-retries", "2")
-            write_synced(volume.point / "kept", b"k" * MIB)
-            subprocess.run(["umount", volume.bucket], check=True)  # it can be: nothing in it is held open
-            try:
-                with fails_with(errno.EIO, errno.ENOENT):
-                    read_fresh(volume.point / "kept")
-                expect(list(volume.bucket.iterdir()) == [], "something was written below the mount point of the store")
-                expect((volume.point / "kept").stat().st_size == MIB, "metadata is gone too")
-            finally:
-                subprocess.run(["mount", "-t", "tmpfs", "tmpfs", volume.bucket], check=True)
-            works(volume)
-            volume.unmount()
+    with on_small_disk() as volume:
+        subprocess.run(["umount", volume.bucket], check=True)  # it can be: nothing in it is held open
+        try:
+            with fails_with(errno.EIO, errno.ENOENT):
+                read_fresh(volume.point / "kept")
+            expect(list(volume.bucket.iterdir()) == [], "something was written below the mount point of the store")
+            expect((volume.point / "kept").stat().st_size == MIB, "metadata is gone too")
+        finally:
+            subprocess.run(["mount", "-t", "tmpfs", "tmpfs", volume.bucket], check=True)
+        works(volume)
+        volume.unmount()
 
 
 @case
 def read_only_store():
-    with bare() as volume:
-        with small_disk(volume.bucket, "64m"):
-            volume.format()
-            volume.mount("--io-retries", "2")
-            write_synced(volume.point / "kept", b"k" * MIB)
-            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
-            with fails_with(errno.EIO, errno.EROFS):
-                write_synced(volume.point / "lost", b"x" * MIB)
-            expect(read_fresh(volume.point / "kept") == b"k" * MIB, "what is there can't be read")
-            refused(volume, "format", "--bucket", volume.bucket, f"sqlite3://{volume.work}/other.db", "other", says=[str(volume.bucket)])
-            expect(not (volume.work / "other.db").exists(), "a volume without a store was left")
-            subprocess.run(["mount", "-o", "remount,rw", volume.bucket], check=True)
-            works(volume)
-            volume.unmount()
+    with on_small_disk() as volume:
+        make(volume.bucket, "ro")
+        with fails_with(errno.EIO, errno.EROFS):
+            write_synced(volume.point / "lost", b"x" * MIB)
+        expect(read_fresh(volume.point / "kept") == b"k" * MIB, "what is there can't be read")
+        refused(volume, "format", "--bucket", volume.bucket, f"sqlite3://{volume.work}/other.db", "other", says=[str(volume.bucket)])
+        expect(not (volume.work / "other.db").exists(), "a volume without a store was left")
+        make(volume.bucket, "rw")
+        works(volume)
+        volume.unmount()
 
 
 @case
 def unmount_of_a_store_that_takes_nothing():
     """umount --flush tells of data that is lost, and leaves it a chance before."""
-    with bare() as volume:
-        with small_disk(volume.bucket, "64m"):
-            volume.format()
-            volume.mount("--io-retries", "2")
-            write_synced(volume.point / "kept", b"k" * MIB)
-            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
-            with fails_with(errno.EIO, errno.EROFS):
-                write_synced(volume.point / "waiting", b"w" * MIB)
-            refused(volume, "umount", "--flush", volume.point, says=["stays mounted", "/waiting", "Read-only"])
-            expect(volume.mounted(), "it was unmounted")
-            subprocess.run(["mount", "-o", "remount,rw", volume.bucket], check=True)
-            volume.run("umount", "--flush", volume.point)
-            expect(not volume.mounted() and not volume.pids(), "umount --flush didn't wait")
-            volume.mount("--io-retries", "2")
-            expect(read_fresh(volume.point / "waiting") == b"w" * MIB, "what waited was lost")
+    with on_small_disk() as volume:
+        make(volume.bucket, "ro")
+        with fails_with(errno.EIO, errno.EROFS):
+            write_synced(volume.point / "waiting", b"w" * MIB)
+        refused(volume, "umount", "--flush", volume.point, says=["stays mounted", "/waiting", "Read-only"])
+        expect(volume.mounted(), "it was unmounted")
+        make(volume.bucket, "rw")
+        volume.run("umount", "--flush", volume.point)
+        expect(not volume.mounted() and not volume.pids(), "umount --flush didn't wait")
+        volume.mount("--io-retries", "2")
+        expect(read_fresh(volume.point / "waiting") == b"w" * MIB, "what waited was lost")
 
-            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
-            with fails_with(errno.EIO, errno.EROFS):
-                write_synced(volume.point / "lost", b"x" * MIB)
-            refused(volume, "umount", "--flush", "--force", volume.point, says=["unmounted", "lost", "/lost"])
-            expect(not volume.mounted() and not volume.pids(), "umount --flush --force didn't unmount")
+        make(volume.bucket, "ro")
+        with fails_with(errno.EIO, errno.EROFS):
+            write_synced(volume.point / "lost", b"x" * MIB)
+        refused(volume, "umount", "--flush", "--force", volume.point, says=["unmounted", "lost", "/lost"])
+        expect(not volume.mounted() and not volume.pids(), "umount --flush --force didn't unmount")
 
 
 @case
@@ -121,7 +124,7 @@ def store_that_fails_after_the_unmount_began():
             fd = os.open(volume.point / "late", os.O_CREAT | os.O_WRONLY)
             unmount = subprocess.Popen([volume.binary, "umount", "--flush", "--force", volume.point], stderr=subprocess.PIPE, text=True)
             wait_for(lambda: not volume.mounted(), "the mount is detached")
-            subprocess.run(["mount", "-o", "remount,ro", volume.bucket], check=True)
+            make(volume.bucket, "ro")
             os.write(fd, b"x" * MIB)
             with fails_with(errno.EIO, errno.EROFS):
                 os.close(fd)

@@ -43,18 +43,16 @@ class Client {
   // One command, one reply.
   template <class... Args>
   Result<Reply> run(const Args&... args) {
-    Commands commands;
-    commands.add(args...);
-    std::vector<Reply> replies = TRY(call(commands));
-    return std::move(replies.front());
+    return TRY(call(Commands().add(args...))).front();
   }
   // The same with an error reply as an error.
   template <class... Args>
   Result<Reply> ask(const Args&... args) {
-    Commands commands;
-    commands.add(args...);
-    std::vector<Reply> replies = TRY(ask_all(commands));
-    return std::move(replies.front());
+    return ask(std::stop_token(), args...);
+  }
+  template <class... Args>
+  Result<Reply> ask(std::stop_token stop, const Args&... args) {
+    return TRY(ask_all(Commands().add(args...), std::move(stop))).front();
   }
   // As call(), with the first error reply as an error.
   Result<std::vector<Reply>> ask_all(const Commands& commands, std::stop_token stop = {});

@@ -124,7 +124,7 @@ class RedisStore final : public Store {
   }
   Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token stop) override {
     TRY(check_writable());
-    Reply reply = TRY(ask(std::move(stop), "INCRBY", redis::counter_key(counter), delta));
+    Reply reply = TRY(client_.ask(std::move(stop), "INCRBY", redis::counter_key(counter), delta));
     given_.note(redis::counter_key(counter), reply.integer());
     return reply.integer() + shift(counter);
   }
@@ -141,7 +141,7 @@ class RedisStore final : public Store {
   }
 
   Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token stop) override {
-    Reply reply = TRY(ask(std::move(stop), "HGET", redis::kAcls, id));
+    Reply reply = TRY(client_.ask(std::move(stop), "HGET", redis::kAcls, id));
     if (reply.is_nil()) return std::optional<AclRule>{};
     return std::optional(TRY(decode_acl(reply.text())));
   }
@@ -151,10 +151,11 @@ class RedisStore final : public Store {
     const std::string record = encode_acl(rule);
     constexpr int kTries = 100;
     for (int tries = 0; tries < kTries; ++tries) {
-      const int64_t id = TRY(ask(stop, "INCR", redis::kAclMax)).integer();
+      const int64_t id = TRY(client_.ask(stop, "INCR", redis::kAclMax)).integer();
       given_.note(redis::kAclMax, id);
-      const bool made = TRY(ask(stop, "HSETNX", redis::kAcls, id, record)).integer() == 1;
-      if (made || TRY(ask(stop, "HGET", redis::kAcls, id)).text() == record) return static_cast<uint32_t>(id);
+      const bool made = TRY(client_.ask(stop, "HSETNX", redis::kAcls, id, record)).integer() == 1;
+      if (made || TRY(client_.ask(stop, "HGET", redis::kAcls, id)).text() == record)
+        return static_cast<uint32_t>(id);
     }
     return fail(EIO, describe() + ": the ids of ACL rules that its counter gives are in use");
   }
@@ -202,13 +203,6 @@ class RedisStore final : public Store {
   }
 
  private:
-  // One command that may be interrupted; an error reply is an error.
-  template <class... Args>
-  Result<Reply> ask(std::stop_token stop, const Args&... args) {
-    Commands command;
-    command.add(args...);
-    return TRY(client_.ask_all(command, std::move(stop))).front();
-  }
   Status greet(redis::Connection& connection);
   Status check_server();
   static int64_t shift(Counter counter) {

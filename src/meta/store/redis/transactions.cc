@@ -352,20 +352,21 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
 }
 
 void Transactions::finish(const Transaction& tx, const Reply& reply) {
-  size_t at = 1;
-  for (const WriteItem& item : tx.writes()) {
-    hints_.apply(item);
-    const auto* append = std::get_if<AppendSlices>(&item);
-    if (append == nullptr) continue;
-    if (append->count) *append->count = static_cast<uint32_t>(reply[at].integer());
-    ++at;
-  }
+  const auto is_append = [](const WriteItem& item) { return std::holds_alternative<AppendSlices>(item); };
+  size_t count = 1;
+  size_t record = count + static_cast<size_t>(std::ranges::count_if(tx.writes(), is_append));
   for (const WriteItem& item : tx.writes()) {
     const auto* patch = std::get_if<PatchNode>(&item);
-    if (patch == nullptr || patch->after == nullptr || at >= reply.size()) continue;
-    const std::string record(reply[at++].text());
-    hints_.remember(AttrRead{.ino = patch->ino}, {record});
-    if (auto attr = decode_attr(record)) *patch->after = *std::move(attr);
+    if (patch && patch->after && record < reply.size()) {
+      const std::string now(reply[record++].text());
+      hints_.remember(AttrRead{.ino = patch->ino}, {now});
+      if (auto attr = decode_attr(now)) *patch->after = *std::move(attr);
+      continue;
+    }
+    hints_.apply(item);
+    if (!is_append(item)) continue;
+    const auto length = static_cast<uint32_t>(reply[count++].integer());
+    if (uint32_t* wanted = std::get<AppendSlices>(item).count) *wanted = length;
   }
 }
 

@@ -5,7 +5,7 @@ namespace {
 
 constexpr const Command* kCommands[] = {
     &kFormatCommand,  &kConfigCommand, &kDestroyCommand, &kVersionCommand, &kStatusCommand, &kInfoCommand,
-    &kSummaryCommand, &kMountCommand,  &kUmountCommand,  &kRmrCommand,     &kHelpCommand,
+    &kSummaryCommand, &kMountCommand,  &kUmountCommand,  &kRmrCommand,     &kMdtestCommand, &kHelpCommand,
 };
 
 constexpr Option kGlobalOptions[] = {

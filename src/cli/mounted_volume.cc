@@ -1,9 +1,7 @@
 #include "cli/mounted_volume.h"
 
 #include "base/log.h"
-#include "base/version.h"
 #include "chunk/block_store.h"
-#include "cli/host.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 #include "vfs/catalog.h"
@@ -12,17 +10,6 @@
 
 namespace cider::cli {
 namespace {
-
-meta::SessionInfo this_session(const std::string& mount_point) {
-  meta::SessionInfo info;
-  info.version = client_version();
-  info.host_name = host_name();
-  info.ip_addresses = ip_addresses();
-  info.mount_point = mount_point;
-  info.mount_time = Clock::system().now();
-  info.process_id = static_cast<uint64_t>(::getpid());
-  return info;
-}
 
 Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan,
                                                                const meta::Volume& volume) {

@@ -1,12 +1,15 @@
 #include "cli/volume_access.h"
 
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/version.h"
+#include "cli/host.h"
 
 namespace cider::cli {
 namespace {
@@ -74,6 +77,17 @@ Result<OpenedVolume> open_volume(const std::string& meta_url, Access access) {
   }
   opened.volume = TRY(std::move(volume));
   return opened;
+}
+
+meta::SessionInfo this_session(const std::string& mount_point) {
+  meta::SessionInfo info;
+  info.version = client_version();
+  info.host_name = host_name();
+  info.ip_addresses = ip_addresses();
+  info.mount_point = mount_point;
+  info.mount_time = Clock::system().now();
+  info.process_id = static_cast<uint64_t>(::getpid());
+  return info;
 }
 
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume) {

@@ -30,6 +30,9 @@ enum class Access { read_only, read_write };
 // The engine and the volume in it. Errors: no database, no volume in it, a volume of a newer format.
 Result<OpenedVolume> open_volume(const std::string& meta_url, Access access);
 
+// What the session of this process tells others.
+meta::SessionInfo this_session(const std::string& mount_point);
+
 // The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't
 // read or write (compression, encryption, shards).
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);

@@ -27,7 +27,7 @@ namespace cider::fuse {
 struct DevTransportOptions {
   size_t max_write = 1 << 20;  // bytes; a multiple of the page size
   unsigned min_receivers = 2;
-  unsigned max_receivers = 4;
+  unsigned max_receivers = 8;
   unsigned parked = 16;  // threads kept though there is nothing to do
   unsigned max_threads = 512;
   MemoryBudget* budget = nullptr;  // charged with the receive buffers; may be null

@@ -64,6 +64,7 @@ Result<Attr> create_op(Transaction& tx, OpEnv& env, const NewInode& what, std::s
                        LookupRead** existing) {
   auto& dir = tx.attr(what.parent, kParentFields);
   auto& present = tx.lookup(what.parent, name, field::none);
+  present.absence_expected = true;
   *existing = nullptr;
   TRY(tx.fetch());
   TRY(check_search(env, dir.value));

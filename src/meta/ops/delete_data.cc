@@ -130,7 +130,7 @@ Status Meta::delete_if_unreferenced(const std::vector<std::pair<uint64_t, uint32
 
 Status Meta::delete_files_data(std::span<const DeletedFile> files) {
   std::vector<ChunkKey> keys;
-  for (const DeletedFile& file : files) {
+  for (const DeletedFile& file : TRY(store_->files_with_chunks(files))) {
     for (uint32_t index : TRY(store_->chunks_of(file.ino, file.length))) keys.push_back({file.ino, index});
   }
   Pace pace;

@@ -30,6 +30,7 @@ Status adopt(Transaction& tx, const OpEnv& env, Ino ino) {
 Result<Attr> link_op(Transaction& tx, OpEnv& env, Ino ino, Ino parent, std::string_view name) {
   auto& dir = tx.attr(parent, field::access);
   auto& present = tx.entry(parent, name);
+  present.absence_expected = true;
   auto& inode = tx.attr(ino, kLinkedFields, field::all);
   TRY(tx.fetch());
   if (!inode.value) return fail(ENOENT);

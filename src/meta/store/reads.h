@@ -55,6 +55,7 @@ struct EntryRead {
   Ino parent = 0;
   std::string name;
   std::optional<Entry> value;
+  bool absence_expected = false;  // engines whose commit checks it anyway need not ask before
 };
 
 // An entry and the attributes of what it points to, as one step. `attr` is empty where the entry dangles.
@@ -65,6 +66,7 @@ struct LookupRead {
   std::optional<Entry> value;
   std::optional<Attr> attr;
   Fields answered = field::none;  // as in AttrRead
+  bool absence_expected = false;  // as in EntryRead
 };
 
 struct DirEmptyRead {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -152,6 +153,10 @@ class Store {
   // The chunks of a file that have a record; engines without an index look within its length and a little
   // beyond.
   virtual Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) = 0;
+  // Those of the files that have any; perhaps others too, where that is no cheaper to tell than chunks_of().
+  virtual Result<std::vector<DeletedFile>> files_with_chunks(std::span<const DeletedFile> files) {
+    return std::vector(files.begin(), files.end());
+  }
   virtual Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) = 0;
   virtual Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) = 0;
 };

@@ -92,7 +92,7 @@ Result<std::shared_ptr<Connection>> Client::acquire(Slot& slot, const std::stop_
   return connection;
 }
 
-// The first idle one, else the one with the least to do: requests on one connection share their system calls.
+// The first that has room, else the one with the least to do.
 Result<std::shared_ptr<Connection>> Client::acquire(const std::stop_token& stop) {
   Slot* best = &slots_[0];
   size_t least = SIZE_MAX;
@@ -106,7 +106,7 @@ Result<std::shared_ptr<Connection>> Client::acquire(const std::stop_token& stop)
     if (load >= least) continue;
     least = load;
     best = &slot;
-    if (load == 0) break;
+    if (load < kTogether) break;
   }
   return acquire(*best, stop);
 }

@@ -63,6 +63,8 @@ class Client {
 
  private:
   static constexpr size_t kConnections = 3;
+  // Requests on one connection share system calls, here and in the server; many replies would queue for long.
+  static constexpr size_t kTogether = 32;
   struct Slot {
     SlowLock dialing;
     std::mutex mutex;

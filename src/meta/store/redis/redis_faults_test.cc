@@ -235,6 +235,24 @@ TEST_F(RedisFaultTest, ChunksThatATruncateLeftGoWithTheFile) {
   EXPECT_EQ(direct_->run("HEXISTS", redis::kTruncated, ino)->integer(), 0);
 }
 
+// Left by clients that did not note them, in files that are empty now.
+TEST_F(RedisFaultTest, ChunksThatNobodyNotedGoWithTheFile) {
+  const std::map<std::string, std::vector<uint32_t>> chunks = {
+      {"near", {3}}, {"row", {63, 120}}, {"none", {}}};
+  for (const auto& [name, indexes] : chunks) {
+    Ino ino = file(name);
+    for (uint32_t index : indexes) {
+      ChunkSlice slice{index, Slice{0, a_->next_slice_id().value(), 512, 0, 512}};
+      ASSERT_TRUE(a_->write(ino, std::span(&slice, 1), Time{1, 0}));
+    }
+    ASSERT_TRUE(a_->truncate(Caller{}, ino, 0, true, false));
+    ASSERT_TRUE(direct_->run("HDEL", redis::kTruncated, ino));
+    ASSERT_EQ(unlink(*a_, name), 0);
+  }
+  a_->stop();
+  EXPECT_EQ(direct_->run("KEYS", "c*_*")->size(), 0u);
+}
+
 // A row of chunks too long for the script: holes only where chunks are, and the file still grows at once.
 TEST_F(RedisFaultTest, AVeryLongFileIsCutAndGrows) {
   Ino ino = file("long");

@@ -2,6 +2,7 @@
 // on the wire is counted; two in one flight would count as two.
 #include <gtest/gtest.h>
 
+#include "meta/store/redis/keys.h"
 #include "meta/testing/redis_clients.h"
 
 namespace cider::meta {
@@ -65,6 +66,18 @@ TEST_F(RedisFlightsTest, NamesOthersMade) {
   EXPECT_EQ(flights([&] { return a_->link(root_, linked, dir, "second"); }), 1u);
 }
 
+// Who names a new file by its path does not look it up before.
+TEST_F(RedisFlightsTest, NewNamesThatNobodyLookedUp) {
+  Ino dir = a_->mknod(root_, kRootIno, "dir", NewNode{FileType::directory, 0755, 0, {}})->ino;
+  EXPECT_EQ(flights([&] { return a_->mknod(root_, dir, "new", NewNode{}); }), 1u);
+  Ino ino = a_->mknod(root_, dir, "other", NewNode{})->ino;
+  EXPECT_EQ(flights([&] { return a_->link(root_, ino, dir, "second"); }), 1u);
+  ASSERT_TRUE(b_->mknod(root_, dir, "taken", NewNode{}));
+  const uint64_t before = proxy_.commands();
+  EXPECT_EQ(a_->mknod(root_, dir, "taken", NewNode{}).error().code, EEXIST);
+  EXPECT_EQ(proxy_.commands() - before, 1u) << "the script's refusal tells why";
+}
+
 TEST_F(RedisFlightsTest, Inodes) {
   Ino ino = b_->mknod(Caller{}, kRootIno, "f", NewNode{})->ino;
   EXPECT_EQ(flights([&] { return a_->lookup(root_, kRootIno, "f"); }), 1u);
@@ -87,6 +100,33 @@ TEST_F(RedisFlightsTest, ErrorsCostNoMoreThanAnotherFlight) {
   before = proxy_.commands();
   EXPECT_EQ(unlink(*a_, "absent"), 0) << "the hint was stale";
   EXPECT_EQ(proxy_.commands() - before, 2u);
+}
+
+// In a directory where names are looked up to be made, nobody asks for inodes.
+TEST_F(RedisFlightsTest, NamesThatAreToBeMadeAreLookedUpByTheEntryAlone) {
+  Ino dir = b_->mknod(Caller{}, kRootIno, "d", NewNode{FileType::directory, 0755, 0, {}})->ino;
+  ASSERT_TRUE(b_->mknod(Caller{}, dir, "there", NewNode{}));
+  for (int i = 0; i < 8; ++i) EXPECT_FALSE(a_->lookup(root_, dir, "new" + std::to_string(i)));
+  ASSERT_TRUE(direct_->run("CONFIG", "RESETSTAT"));
+  EXPECT_FALSE(a_->lookup(root_, dir, "new8"));
+  const std::string calls(direct_->run("INFO", "commandstats")->text());
+  EXPECT_TRUE(calls.contains("cmdstat_hget:calls=1,")) << calls;
+  EXPECT_FALSE(calls.contains("cmdstat_evalsha")) << calls;
+
+  EXPECT_EQ(flights([&] { return a_->lookup(root_, dir, "there"); }), 2u);
+  EXPECT_EQ(flights([&] { return a_->lookup(root_, dir, "there"); }), 1u);
+}
+
+TEST_F(RedisFlightsTest, TheDataOfEmptyFilesIsLookedForInFewCommands) {
+  constexpr int kFiles = 100;
+  auto c = client_of(proxy_.url(kDb));
+  for (int i = 0; i < kFiles; ++i) file(std::to_string(i));
+  const uint64_t before = proxy_.commands();
+  for (int i = 0; i < kFiles; ++i) ASSERT_TRUE(c->unlink(root_, kRootIno, std::to_string(i)));
+  c->stop();
+  EXPECT_EQ(direct_->run("ZCARD", redis::kDeletedFiles)->integer(), 0);
+  // An unlink that finds nothing known has two flights; a batch of files makes one commit.
+  EXPECT_LT(proxy_.commands() - before, kFiles * (2 + 2 + 1) + 20);
 }
 
 // Entries with their attributes: one page of names, one of attributes.

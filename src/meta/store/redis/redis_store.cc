@@ -195,6 +195,9 @@ class RedisStore final : public Store {
   Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override {
     return redis::chunks_of(client_, ino, length);
   }
+  Result<std::vector<DeletedFile>> files_with_chunks(std::span<const DeletedFile> files) override {
+    return redis::files_with_chunks(client_, files);
+  }
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override {
     return redis::unreferenced_slices(client_, limit);
   }

@@ -12,23 +12,29 @@ Commands& Commands::add_list(std::initializer_list<std::string_view> head,
                              std::span<const std::string> tail) {
   begin(head.size() + tail.size());
   for (std::string_view text : head) argument(text);
-  for (const std::string& text : tail) argument(std::string_view(text));
-  return *this;
+  return arguments(tail);
 }
 
-void Commands::begin(size_t arguments) {
+Commands& Commands::begin(size_t arguments) {
   bytes_ += '*';
   bytes_ += std::to_string(arguments);
   bytes_ += "\r\n";
   ++count_;
+  return *this;
 }
 
-void Commands::argument(std::string_view text) {
+Commands& Commands::arguments(std::span<const std::string> texts) {
+  for (const std::string& text : texts) argument(std::string_view(text));
+  return *this;
+}
+
+Commands& Commands::argument(std::string_view text) {
   bytes_ += '$';
   bytes_ += std::to_string(text.size());
   bytes_ += "\r\n";
   bytes_ += text;
   bytes_ += "\r\n";
+  return *this;
 }
 
 // --- replies

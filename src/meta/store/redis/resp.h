@@ -29,6 +29,10 @@ class Commands {
   }
   // A command with a list at its end.
   Commands& add_list(std::initializer_list<std::string_view> head, std::span<const std::string> tail);
+  // A command whose arguments are in several places: announces how many, to be followed by these.
+  Commands& begin(size_t arguments);
+  Commands& argument(std::string_view text);
+  Commands& arguments(std::span<const std::string> texts);
 
   // Not of no command at all: whoever sends nothing would take the reply to the next one's request.
   std::string_view bytes() const {
@@ -38,8 +42,6 @@ class Commands {
   size_t count() const { return count_; }
 
  private:
-  void begin(size_t arguments);
-  void argument(std::string_view text);
   template <std::integral T>
   void argument(T number) {
     argument(std::string_view(std::to_string(number)));

@@ -4,25 +4,25 @@
 #include <deque>
 #include <functional>
 #include <span>
-#include <unordered_set>
 
 #include "meta/model/slices.h"
 #include "meta/store/redis/keys.h"
 #include "meta/store/redis/scan_cursor.h"
+#include "meta/store/redis/shown_names.h"
 
 namespace cider::meta::redis {
 namespace {
 
 constexpr size_t kPage = 1000;  // keys of a pipeline
-constexpr std::string_view kScanPage = "1000";
+constexpr std::string_view kScanPage = "2000";
 constexpr std::string_view kWideScanPage = "10000";
 
 // HSCAN shows an element again when the hash grows or shrinks meanwhile, or when the scan begins again, so
-// names that were shown are remembered, by 64 bits each.
+// names that were shown are remembered.
 struct Listing {
   ScanCursor cursor;
   std::deque<ListedEntry> ready;
-  std::unordered_set<uint64_t> shown;
+  ShownNames shown;
 };
 
 Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view record) {
@@ -35,26 +35,27 @@ Status scan_page(Client& client, Ino dir, Listing* listing) {
   Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", dir_key(dir)}, {"COUNT", kScanPage}));
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     std::string_view name = pairs[i].text();
-    if (!listing->shown.insert(std::hash<std::string_view>{}(name)).second) continue;
+    if (!listing->shown.insert(name)) continue;
     listing->ready.push_back(TRY(entry_of(dir, name, pairs[i + 1].text())));
   }
   return {};
 }
 
 Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
+  if (entries.empty()) return {};
+  Commands commands;
   for (size_t at = 0; at < entries.size(); at += kPage) {
-    size_t n = std::min(kPage, entries.size() - at);
-    std::vector<std::string> keys;
-    for (size_t i = 0; i < n; ++i) keys.push_back(inode_key(entries[at + i]->entry.ino));
-    Commands commands;
-    commands.add_list({"MGET"}, keys);
-    Reply records = TRY(client.ask_all(commands)).front();
-    for (size_t i = 0; i < n; ++i) {
-      if (records[i].is_nil()) continue;
-      auto attr = decode_attr(records[i].text());
-      if (!attr) return fail(EIO, keys[i] + ": " + attr.error().message);
-      entries[at + i]->attr = *std::move(attr);
-    }
+    const auto page = entries.subspan(at, std::min(kPage, entries.size() - at));
+    commands.begin(1 + page.size()).argument("MGET");
+    for (const ListedEntry* entry : page) commands.argument(inode_key(entry->entry.ino));
+  }
+  const std::vector<Reply> pages = TRY(client.ask_all(commands));
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const Reply record = pages[i / kPage][i % kPage];
+    if (record.is_nil()) continue;
+    auto attr = decode_attr(record.text());
+    if (!attr) return fail(EIO, inode_key(entries[i]->entry.ino) + ": " + attr.error().message);
+    entries[i]->attr = *std::move(attr);
   }
   return {};
 }
@@ -207,6 +208,14 @@ Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
   return out;
 }
 
+// How many there are of the kChunksLookedFor chunks from here on: cheaper than to ask which.
+void add_exists_any(Ino ino, uint64_t first, Commands* commands) {
+  first = std::min<uint64_t>(first, UINT32_MAX - kChunksLookedFor);
+  commands->begin(1 + kChunksLookedFor).argument("EXISTS");
+  for (uint32_t i = 0; i < kChunksLookedFor; ++i)
+    commands->argument(chunk_key(ino, static_cast<uint32_t>(first + i)));
+}
+
 // Whether looking at so many keys one by one costs more than looking at all of the database.
 Result<bool> scan_is_cheaper(Client& client, uint64_t keys) {
   constexpr uint64_t kManyKeys = 10'000;
@@ -220,21 +229,39 @@ Result<bool> scan_is_cheaper(Client& client, uint64_t keys) {
 Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length) {
   constexpr uint64_t kLastChunk = UINT32_MAX;
   std::vector<uint32_t> out;
-  uint64_t end = std::min((length + kChunkSize - 1) / kChunkSize + kChunksLookedFor, kLastChunk);
-  for (uint64_t first = 0; first < end;) {
+  uint64_t end = std::min((length + kChunkSize - 1) / kChunkSize, kLastChunk);
+  for (uint64_t first = 0;;) {
+    const uint64_t last = std::min(end, first + kPage);
     Commands commands;
-    uint64_t last = std::min(end, first + kPage);
     commands.add("HGET", kTruncated, ino);
+    add_exists_any(ino, end, &commands);
     for (uint64_t i = first; i < last; ++i) commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
     std::vector<Reply> replies = TRY(client.ask_all(commands));
-    for (size_t i = 0; i < replies.size(); ++i) {
-      if (i > 0 && replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(first + i - 1));
+    for (uint64_t i = first; i < last; ++i) {
+      if (replies[2 + i - first].integer() == 1) out.push_back(static_cast<uint32_t>(i));
     }
-    uint64_t remembered = parse_number<uint32_t>(replies[0].text()).value_or(0);
-    end = std::max(end, remembered);
-    if (!out.empty()) end = std::min(std::max(end, uint64_t{out.back()} + 1 + kChunksLookedFor), kLastChunk);
+    if (replies[1].integer() > 0) end = std::min(end + kChunksLookedFor, kLastChunk);
+    end = std::max<uint64_t>(end, parse_number<uint32_t>(replies[0].text()).value_or(0));
+    if (last == end) return out;
     if (TRY(scan_is_cheaper(client, end - last))) return chunks_by_scan(client, ino);
     first = last;
+  }
+}
+
+// Files that have never had data are asked after many in one flight.
+Result<std::vector<DeletedFile>> files_with_chunks(Client& client, std::span<const DeletedFile> files) {
+  std::vector<DeletedFile> out;
+  std::vector<DeletedFile> empty;
+  for (const DeletedFile& file : files) (file.length > 0 ? out : empty).push_back(file);
+  if (empty.empty()) return out;
+  Commands commands;
+  for (const DeletedFile& file : empty) {
+    commands.add("HEXISTS", kTruncated, file.ino);
+    add_exists_any(file.ino, 0, &commands);
+  }
+  std::vector<Reply> replies = TRY(client.ask_all(commands));
+  for (size_t i = 0; i < empty.size(); ++i) {
+    if (replies[2 * i].integer() + replies[2 * i + 1].integer() > 0) out.push_back(empty[i]);
   }
   return out;
 }

@@ -17,6 +17,7 @@ Result<std::vector<RecordLockOwner>> session_locks(Client& client, uint64_t sid)
 
 Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, size_t limit);
 Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length);
+Result<std::vector<DeletedFile>> files_with_chunks(Client& client, std::span<const DeletedFile> files);
 // Those with first <= index <= last.
 Result<std::vector<uint32_t>> chunks_between(Client& client, Ino ino, uint32_t first, uint32_t last);
 Result<std::vector<DelayedSlice>> unreferenced_slices(Client& client, size_t limit);

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/function_ref.h"
 #include "meta/store/redis/changes.h"
+#include "meta/store/redis/keys.h"
 #include "meta/store/redis/scans.h"
 #include "meta/store/redis/script.h"
 
@@ -46,6 +47,12 @@ std::vector<std::vector<Answer>> sorted_answers(const Reply& reply, size_t items
     for (size_t n = checks_of(item(i)); n > 0; --n) answers.push_back(answer_of(reply[at++]));
   }
   return out;
+}
+
+bool absence_expected(const ReadItem& item) {
+  if (const auto* entry = std::get_if<EntryRead>(&item)) return entry->absence_expected;
+  if (const auto* lookup = std::get_if<LookupRead>(&item)) return lookup->absence_expected;
+  return false;
 }
 
 std::vector<uint64_t> new_slices(const Transaction& tx) {
@@ -185,6 +192,7 @@ class Transactions::Hinted final : public Fetcher {
         continue;
       }
       auto hint = use_hints_ ? owner_.hints_.recall(*item) : std::nullopt;
+      if (!hint && use_hints_ && absence_expected(*item)) hint.emplace(Answer{std::nullopt, std::nullopt});
       if (!hint) return false;
       answers->push_back({*std::move(hint)});
     }
@@ -225,25 +233,23 @@ Transactions::Transactions(Client& client) : client_(client), slots_key_(random_
 
 Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
                                  bool* maybe_ran) {
-  std::vector<std::string> rest;
-  rest.reserve(steps.keys.size() + steps.args.size() + 7);
-  rest.push_back(std::to_string(steps.keys.size() + (attempt ? 1 : 0)));
-  if (attempt) rest.push_back(slots_key_);
-  rest.insert(rest.end(), steps.keys.begin(), steps.keys.end());
-  rest.push_back(std::to_string(steps.checks));
-  rest.push_back(ask ? "ask" : std::to_string(steps.writes));
-  rest.push_back(attempt ? std::to_string(attempt->slot) : "");
-  rest.push_back(attempt ? std::to_string(attempt->seq) : "");
-  rest.push_back(attempt && !ask && time_to_prolong() ? "1" : "");
-  rest.insert(rest.end(), steps.args.begin(), steps.args.end());
-  Commands by_sha;
-  by_sha.add_list({"EVALSHA", script_sha()}, rest);
-  Reply reply = TRY(client_.call(by_sha, stop, maybe_ran)).front();
-  if (reply.is_error() && reply.text().starts_with("NOSCRIPT")) {
-    Commands whole;
-    whole.add_list({"EVAL", kScript}, rest);
-    reply = TRY(client_.call(whole, stop, maybe_ran)).front();
-  }
+  const size_t keys = steps.keys.size() + (attempt ? 1 : 0);
+  const bool prolong = attempt && !ask && time_to_prolong();
+  const auto command = [&](std::string_view evaluate, std::string_view script) {
+    Commands out;
+    out.begin(8 + keys + steps.args.size()).argument(evaluate).argument(script);
+    out.argument(std::to_string(keys));
+    if (attempt) out.argument(slots_key_);
+    out.arguments(steps.keys);
+    out.argument(std::to_string(steps.checks)).argument(ask ? "ask" : std::to_string(steps.writes));
+    out.argument(attempt ? std::to_string(attempt->slot) : "");
+    out.argument(attempt ? std::to_string(attempt->seq) : "");
+    out.argument(prolong ? "1" : "").arguments(steps.args);
+    return out;
+  };
+  Reply reply = TRY(client_.call(command("EVALSHA", script_sha()), stop, maybe_ran)).front();
+  if (reply.is_error() && reply.text().starts_with("NOSCRIPT"))
+    reply = TRY(client_.call(command("EVAL", kScript), stop, maybe_ran)).front();
   if (!reply.is_error()) return reply;
   if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + error_of(reply).to_string());
   return fail(error_of(reply));
@@ -251,12 +257,14 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
 
 Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
                          std::stop_token stop) {
-  if (const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr) {
-    Commands get;
-    get.add("GET", "i" + std::to_string(attr->ino));
-    Reply reply = TRY(client_.call(get, std::move(stop))).front();
-    if (reply.is_error()) return fail(error_of(reply));
+  const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr;
+  const auto* lookup = items.size() == 1 ? std::get_if<LookupRead>(items.front()) : nullptr;
+  if (attr) {
+    Reply reply = TRY(client_.ask(std::move(stop), "GET", inode_key(attr->ino)));
     answers->push_back({answer_of(reply)});
+  } else if (lookup && misses_.expected(lookup->parent) &&
+             TRY(client_.ask(stop, "HGET", dir_key(lookup->parent), lookup->name)).is_nil()) {
+    answers->push_back({{std::nullopt, std::nullopt}});
   } else {
     Steps steps;
     for (const ReadItem* item : items) add_checks(*item, nullptr, &steps);
@@ -266,6 +274,7 @@ Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::v
     }
     Reply reply = TRY(call(steps, true, nullptr, std::move(stop)));
     *answers = sorted_answers(reply, items.size(), [&](size_t i) -> const ReadItem& { return *items[i]; });
+    if (lookup) misses_.note(lookup->parent, !answers->front().front().front());
   }
   for (size_t i = 0; i < items.size(); ++i) {
     if ((*answers)[i].size() == 1) hints_.remember(*items[i], (*answers)[i].front());

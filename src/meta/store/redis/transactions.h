@@ -18,6 +18,7 @@
 #include "meta/store/redis/client.h"
 #include "meta/store/redis/hints.h"
 #include "meta/store/redis/steps.h"
+#include "meta/store/redis/usual_misses.h"
 #include "meta/store/store.h"
 
 namespace cider::meta::redis {
@@ -63,6 +64,7 @@ class Transactions {
 
   Client& client_;
   Hints hints_;
+  UsualMisses misses_;
   const std::string slots_key_;  // by a random number of this client
   std::mutex slots_mutex_;
   std::vector<uint32_t> free_slots_;

@@ -77,7 +77,7 @@ Status take(EntryRead* q, const std::vector<Answer>& answers) {
 }
 
 void add(const LookupRead& q, Seen seen, Steps* s) {
-  s->check('l', dir_key(q.parent), q.name, marked(seen), plain(seen, 1), mask_of(q.depends), "");
+  s->check('l', dir_key(q.parent), q.name, marked(seen), plain(seen, 1), mask_of(q.depends), s->key_prefix());
 }
 Status take(LookupRead* q, const std::vector<Answer>& answers) {
   q->value.reset();
@@ -261,7 +261,7 @@ Status take(SessionRead* q, const std::vector<Answer>& answers) {
 }
 
 void add(const SustainedRead& q, Seen seen, Steps* s) {
-  s->check('q', std::string(kSessions), std::to_string(q.ino), plain(seen), "");
+  s->check('q', std::string(kSessions), std::to_string(q.ino), plain(seen), s->key_prefix());
 }
 Status take(SustainedRead* q, const std::vector<Answer>& answers) {
   q->sids.clear();
@@ -324,7 +324,8 @@ size_t checks_of(const ReadItem& item) {
 }
 
 std::string name_of(const ReadItem& item) {
-  Steps steps;
+  static const Keyspace kAny;
+  Steps steps(kAny);
   add_checks(item, nullptr, &steps);
   std::string name = std::to_string(item.index());
   if (steps.checks == 0) return name;

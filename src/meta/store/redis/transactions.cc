@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/function_ref.h"
 #include "meta/store/redis/changes.h"
+#include "meta/store/redis/keys.h"
 #include "meta/store/redis/scans.h"
 #include "meta/store/redis/script.h"
 
@@ -221,15 +222,17 @@ class Transactions::Asking final : public Fetcher {
   const std::stop_token stop_;
 };
 
-Transactions::Transactions(Client& client) : client_(client), slots_key_(random_name()) {}
+Transactions::Transactions(Client& client) : client_(client), slots_name_(random_name()) {}
 
 Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
                                  bool* maybe_ran) {
   std::vector<std::string> rest;
-  rest.reserve(steps.keys.size() + steps.args.size() + 7);
-  rest.push_back(std::to_string(steps.keys.size() + (attempt ? 1 : 0)));
-  if (attempt) rest.push_back(slots_key_);
+  rest.reserve(steps.keys.size() + steps.args.size() + 8);
+  const bool guarded = attempt && client_.keyspace().is_in_cluster();
+  rest.push_back(std::to_string(steps.keys.size() + (attempt ? 1 : 0) + (guarded ? 1 : 0)));
+  if (attempt) rest.push_back(client_.key(slots_name_));
   rest.insert(rest.end(), steps.keys.begin(), steps.keys.end());
+  if (guarded) rest.push_back(client_.key(kNothing));
   rest.push_back(std::to_string(steps.checks));
   rest.push_back(ask ? "ask" : std::to_string(steps.writes));
   rest.push_back(attempt ? std::to_string(attempt->slot) : "");
@@ -253,12 +256,12 @@ Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::v
                          std::stop_token stop) {
   if (const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr) {
     Commands get;
-    get.add("GET", "i" + std::to_string(attr->ino));
+    get.add("GET", client_.key(inode_key(attr->ino)));
     Reply reply = TRY(client_.call(get, std::move(stop))).front();
     if (reply.is_error()) return fail(error_of(reply));
     answers->push_back({answer_of(reply)});
   } else {
-    Steps steps;
+    Steps steps(client_.keyspace());
     for (const ReadItem* item : items) add_checks(*item, nullptr, &steps);
     if (steps.checks == 0) {
       answers->resize(items.size());
@@ -297,7 +300,7 @@ Status Transactions::refuse_abandoned(std::stop_token stop) {
     attempts = abandoned_;
   }
   for (Attempt& attempt : attempts) {
-    Reply reply = TRY(call(Steps{}, true, &attempt, stop));
+    Reply reply = TRY(call(Steps(client_.keyspace()), true, &attempt, stop));
     std::lock_guard lock(slots_mutex_);
     if (std::erase(abandoned_, attempt) == 0) continue;
     any_abandoned_ = !abandoned_.empty();
@@ -320,7 +323,7 @@ bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
 Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher, bool writes, Slot& slot,
                                    std::stop_token stop) {
   const LongRows rows(tx.writes());
-  Steps steps;
+  Steps steps(client_.keyspace());
   for (size_t i = 0; i < fetcher.seen().size(); ++i) {
     if (fetcher.hinted(i)) {
       add_hint_checks(tx.reads()[i], fetcher.seen()[i], &steps);

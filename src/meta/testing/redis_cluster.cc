@@ -102,9 +102,17 @@ void RedisCluster::introduce() {
     wait_for("a replica is not in order",
              [&] { return run(i, "INFO", "replication").text().contains("master_link_status:up"); });
   }
+  const auto replicas_seen_by = [&](size_t i) {
+    const redis::Reply ranges = run(i, "CLUSTER", "SLOTS");
+    size_t n = 0;
+    for (size_t j = 0; j < ranges.size(); ++j) n += ranges[j].size() - 3;
+    return n;
+  };
   for (size_t i = 0; i < size(); ++i) {
-    wait_for("it is not in order",
-             [&] { return run(i, "CLUSTER", "INFO").text().contains("cluster_state:ok"); });
+    wait_for("it is not in order", [&] {
+      return run(i, "CLUSTER", "INFO").text().contains("cluster_state:ok") &&
+             replicas_seen_by(i) == setup_.replicas;
+    });
   }
 }
 
@@ -139,11 +147,12 @@ size_t RedisCluster::owner(int db, size_t asked) const {
   throw std::runtime_error("nobody has database " + std::to_string(db));
 }
 
-void RedisCluster::move(int db, size_t from, size_t to, const std::function<void()>& halfway) {
+void RedisCluster::move(int db, size_t from, size_t to, const std::function<void()>& begun) {
   const int64_t slot = run(from, "CLUSTER", "KEYSLOT", tag(db)).integer();
   run(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", nodes_[from].id);
   run(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", nodes_[to].id);
-  for (bool first = true;; first = false) {
+  begun();
+  while (true) {
     const redis::Reply keys = run(from, "CLUSTER", "GETKEYSINSLOT", slot, 10);
     if (keys.size() == 0) break;
     std::vector<std::string> names;
@@ -151,10 +160,16 @@ void RedisCluster::move(int db, size_t from, size_t to, const std::function<void
     redis::Commands migrate;
     migrate.add_list({"MIGRATE", "127.0.0.1", nodes_[to].port, "", "0", "5000", "KEYS"}, names);
     send(from, migrate);
-    if (first && halfway) halfway();
   }
   run(to, "CLUSTER", "SETSLOT", slot, "NODE", nodes_[to].id);
   run(from, "CLUSTER", "SETSLOT", slot, "NODE", nodes_[to].id);
+}
+
+void RedisCluster::replicate(int db, size_t master) const {
+  const std::string key = tag(db) + "nudge";
+  redis::Commands commands;
+  commands.add("SET", key, 1).add("DEL", key).add("WAIT", 1, 60'000);
+  if (send(master, commands).integer() != 1) throw std::runtime_error("the replica lags behind");
 }
 
 void RedisCluster::kill(size_t node) {

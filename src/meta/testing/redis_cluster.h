@@ -41,8 +41,11 @@ class RedisCluster {
   }
   // The master that has the volumes of a database number, as `asked` sees it.
   size_t owner(int db, size_t asked) const;
-  // Hands the slot of a volume to another master, key by key; `halfway` is called when some keys have moved.
-  void move(int db, size_t from, size_t to, const std::function<void()>& halfway = {});
+  // Hands the slot of a volume to another master, key by key; `begun` is called before the first.
+  void move(int db, size_t from, size_t to, const std::function<void()>& begun);
+
+  // Waits until the replica of a master has what was written so far.
+  void replicate(int db, size_t master) const;
 
   void kill(size_t node);     // SIGKILL
   void restart(size_t node);  // with what it had written

@@ -1,10 +1,11 @@
-# cider_module(name [DEPENDS module...] [LINK library...])
+# cider_module(name [DEPENDS module...] [LINK library...] [TOGETHER pattern])
 #
 # One folder below src/ is one static library. Every .cc in it (and below it) belongs to it, except X_test.cc, which
 # go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's. What stands in a
-# folder testing/ is a library for tests alone, cider_<name>_testing.
+# folder testing/ is a library for tests alone, cider_<name>_testing. Each test runs in a process of its own, but for those that
+# TOGETHER names (a GoogleTest filter), whose preparations are dear: they are one test of ctest.
 function(cider_module name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "TOGETHER" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   set(helpers ${all})
   list(FILTER helpers INCLUDE REGEX "/testing/[^/]*\\.cc$")
@@ -38,7 +39,11 @@ function(cider_module name)
       target_link_libraries(${name}_test PRIVATE cider_${name}_testing)
     endif()
     target_compile_definitions(${name}_test PRIVATE CIDER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    gtest_discover_tests(${name}_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
+    if(ARG_TOGETHER)
+      set(alone TEST_FILTER "-${ARG_TOGETHER}")
+      add_test(NAME ${name}_together COMMAND ${name}_test --gtest_filter=${ARG_TOGETHER})
+    endif()
+    gtest_discover_tests(${name}_test ${alone} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
   endif()
   if(CIDER_FUZZ)
     foreach(source ${fuzzers})

@@ -111,6 +111,7 @@ step_redis() {
   ENGINE=redis suite fsx-redis tests/posix/fsx.sh 2000
   if [ "$(id -u)" = 0 ]; then ENGINE=redis suite posix-redis tests/posix/pjdfstest.sh; fi
   suite crash-redis tests/crash/kill9.py build/release/ciderfs --engine redis --rounds "$CRASH_ROUNDS"
+  suite failover-redis tests/crash/redis_failover.py build/release/ciderfs
 }
 
 release() { [ -n "${release_built:-}" ] || { build release && release_built=1; }; }

@@ -216,6 +216,8 @@ Metadata engines:
   sqlite3://PATH                                    one machine
   redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]     many machines
   redis[s]://[[USER]:PASSWORD@]MASTER,SENTINEL,...[:PORT][/DB]
+  redis[s]://[[USER]:PASSWORD@]HOST:PORT,HOST:PORT,...[/DB]
+                                                    a Redis Cluster; HOST[:PORT] of one node leads to it, too
   unix://[[USER]:PASSWORD@]/SOCKET[?db=DB]
   memory://                                         gone with the process
 The password of Redis may also come from META_PASSWORD, or from the file that META_PASSWORD_FILE names.

@@ -276,6 +276,8 @@ class Meta {
              Trash trash = Trash::unused, ChangedDirs* dirs = nullptr);
   // Runs `make` with a new inode number, and with another one where it turns out to be taken.
   Status with_new_inode(const Caller& caller, FunctionRef<Status(Ino)> make);
+  Result<Node> resolve_by_steps(const Caller& caller, Ino root, std::span<const std::string> names);
+  Status access(const Caller& caller, const Attr& attr, int mask);
   // Evaluates a check that needs no transaction, with the ACL rules that it asks for.
   Status evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check);
   // Gets what an operation failed for the lack of (an ACL rule, a rule's id); the error itself where it was

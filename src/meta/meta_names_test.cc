@@ -259,6 +259,16 @@ TEST_P(NamesTest, ResolveWalksPathsWithoutFollowingSymlinks) {
   EXPECT_EQ(a().resolve(Caller{}, dir, "..").value().ino, kRootIno);
   EXPECT_EQ(code_of(a().resolve(Caller{}, kRootIno, "s/f")), ENOTDIR);
   EXPECT_EQ(code_of(a().resolve(Caller{}, kRootIno, "dir/x")), ENOENT);
+  EXPECT_EQ(code_of(a().resolve(Caller{}, kRootIno, "dir/x/y")), ENOENT);
+  EXPECT_EQ(code_of(a().resolve(Caller{}, kRootIno, "dir/f/y")), ENOTDIR);
+  EXPECT_EQ(code_of(a().resolve(Caller{}, 12345, "f")), ENOENT);
+
+  Ino closed = mkdir("closed", dir, 0700);
+  Ino inner = mkfile("g", closed);
+  EXPECT_EQ(a().resolve(Caller{}, kRootIno, "dir/closed/g").value().attr, attr(inner));
+  EXPECT_EQ(a().resolve(user(1, 1), kRootIno, "dir/closed").value().ino, closed);
+  EXPECT_EQ(code_of(a().resolve(user(1, 1), kRootIno, "dir/closed/g")), EACCES);
+  EXPECT_EQ(code_of(a().resolve(user(1, 1), kRootIno, "dir/closed/absent")), EACCES);
 }
 
 TEST_P(NamesTest, RemoveTreeRemovesAll) {

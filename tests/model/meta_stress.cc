@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "meta/testing/random_ops.h"
+#include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
 
 namespace {
@@ -34,7 +35,8 @@ struct Options {
 };
 
 std::optional<Engine> engine_of(const std::string& name) {
-  for (Engine engine : {Engine::memory, Engine::memory_conflicts, Engine::sqlite, Engine::redis}) {
+  for (Engine engine :
+       {Engine::memory, Engine::memory_conflicts, Engine::sqlite, Engine::redis, Engine::redis_cluster}) {
     if (engine_name(engine) == name) return engine;
   }
   return std::nullopt;
@@ -85,6 +87,7 @@ struct Target {
 
 Target target_of(Engine engine) {
   if (engine == Engine::redis) return {{}, RedisServer::shared().url(1)};
+  if (engine == Engine::redis_cluster) return {{}, RedisCluster::shared().url(1)};
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-crash-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
   return {pattern, "sqlite3://" + pattern + "/meta.db"};
@@ -186,8 +189,8 @@ int main(int argc, char** argv) {
                  "linear: clients race for a few names, and an order must explain their answers; "
                  "crash: a client on sqlite or redis that is killed")
       ->check(CLI::IsMember({"model", "race", "linear", "crash"}));
-  app.add_option("--engine", o.engine, "memory, memory_conflicts, sqlite or redis")
-      ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite", "redis"}));
+  app.add_option("--engine", o.engine, "memory, memory_conflicts, sqlite, redis or redis_cluster")
+      ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite", "redis", "redis_cluster"}));
   app.add_option("--seed", o.seed, "the first seed");
   app.add_option("--seeds", o.seeds, "how many, one after the other");
   app.add_option("--ops", o.operations, "operations per seed (race, linear: and thread)");

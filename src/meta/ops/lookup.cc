@@ -90,7 +90,10 @@ Result<std::vector<ListedEntry>> Meta::list_dir(Ino dir, DirCursor* cursor, size
 }
 
 Status Meta::access(const Caller& caller, Ino ino, int mask) {
-  Attr attr = TRY(getattr(ino));
+  return access(caller, TRY(getattr(ino, caller.interrupt)), mask);
+}
+
+Status Meta::access(const Caller& caller, const Attr& attr, int mask) {
   Caller asking = caller;
   asking.check_permission = true;
   if ((mask & kWrite) && (attr.flags & kFlagImmutable)) return fail(EPERM);

@@ -1,5 +1,6 @@
 // From inodes to paths and back.
 #include <algorithm>
+#include <ranges>
 
 #include "meta/ops/env.h"
 
@@ -68,12 +69,41 @@ Result<std::vector<std::string>> Meta::paths(Ino ino) {
 }
 
 Result<Node> Meta::resolve(const Caller& caller, Ino root, std::string_view path) {
-  Node node{root, TRY(getattr(root))};
-  while (!path.empty()) {
-    size_t slash = path.find('/');
-    std::string_view name = path.substr(0, slash);
-    path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
-    if (name.empty()) continue;
+  std::vector<std::string> names;
+  for (const auto part : std::views::split(path, '/')) {
+    if (!part.empty()) names.emplace_back(part.begin(), part.end());
+  }
+  const auto is_special = [](const std::string& name) {
+    return name == "." || name == ".." || name == ".trash" || name.size() > kMaxName;
+  };
+  if (std::ranges::any_of(names, is_special)) return resolve_by_steps(caller, root, names);
+  std::optional<Attr> attr;
+  std::vector<LookupRead> found;
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        auto& top = tx.attr(root, field::all);
+        auto& walk = tx.ask(PathRead{root, names, {}});
+        TRY(tx.fetch());
+        attr = top.value;
+        found = walk.found;
+        return {};
+      },
+      caller.interrupt));
+  if (!attr) return fail(ENOENT);
+  Node node{root, *attr};
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!node.attr.is_dir()) return fail(ENOTDIR);
+    if (caller.check_permission) TRY(access(caller, node.attr, kExecute));
+    if (i >= found.size() || !found[i].attr) return fail(ENOENT);
+    node = Node{found[i].value->ino, *found[i].attr};
+  }
+  return node;
+}
+
+// Names that are no entries are looked up one by one.
+Result<Node> Meta::resolve_by_steps(const Caller& caller, Ino root, std::span<const std::string> names) {
+  Node node{root, TRY(getattr(root, caller.interrupt))};
+  for (const std::string& name : names) {
     if (!node.attr.is_dir()) return fail(ENOTDIR);
     node = TRY(lookup(caller, node.ino, name));
   }

@@ -20,6 +20,9 @@ bool holds(const EntryRead& seen, const EntryRead& now) {
 bool holds(const LookupRead& seen, const LookupRead& now) {
   return seen.value == now.value && same_attr(seen.attr, now.attr, seen.depends);
 }
+bool holds(const PathRead&, const PathRead&) {
+  return true;
+}
 bool holds(const DirEmptyRead& seen, const DirEmptyRead& now) {
   return seen.empty == now.empty;
 }

@@ -69,6 +69,13 @@ struct LookupRead {
   bool absence_expected = false;  // as in EntryRead
 };
 
+// The entries along a path from a directory on, as far as they are there. Not checked.
+struct PathRead {
+  Ino root = 0;
+  std::vector<std::string> names;
+  std::vector<LookupRead> found;
+};
+
 struct DirEmptyRead {
   Ino ino = 0;
   bool empty = false;
@@ -186,10 +193,10 @@ struct DelayedSlicesRead {
   std::optional<std::string> records;
 };
 
-using ReadItem =
-    std::variant<AttrRead, EntryRead, LookupRead, DirEmptyRead, SymlinkRead, XattrRead, XattrNamesRead,
-                 ChunkRead, ChunkRangeRead, ParentsRead, SliceRefRead, FlocksRead, PlocksRead, LockWaitsRead,
-                 HolderLocksRead, SessionRead, SustainedRead, UsageRead, DirStatRead, DelayedSlicesRead>;
+using ReadItem = std::variant<AttrRead, EntryRead, LookupRead, PathRead, DirEmptyRead, SymlinkRead, XattrRead,
+                              XattrNamesRead, ChunkRead, ChunkRangeRead, ParentsRead, SliceRefRead,
+                              FlocksRead, PlocksRead, LockWaitsRead, HolderLocksRead, SessionRead,
+                              SustainedRead, UsageRead, DirStatRead, DelayedSlicesRead>;
 
 // Whether a commit that depended on `seen` may go ahead although asking now gives `now` (the same question).
 bool still_holds(const ReadItem& seen, const ReadItem& now);

@@ -13,7 +13,7 @@ using redis::parse_number;
 using redis::parse_pair;
 using redis::Reply;
 
-// All keys with their values, at one instant: jobs may be at work.
+// All keys that begin with ARGV[1], and their values, at one instant: jobs may be at work.
 constexpr std::string_view kSnapshot = R"lua(
 local call = redis.call
 local read = {
@@ -24,7 +24,7 @@ local read = {
   zset = function(k) return call('ZRANGE', k, 0, -1) end,
 }
 local out = {}
-for _, k in ipairs(call('KEYS', '*')) do
+for _, k in ipairs(call('KEYS', ARGV[1] .. '*')) do
   out[#out + 1] = k
   out[#out + 1] = read[call('TYPE', k).ok](k)
 end
@@ -171,11 +171,13 @@ struct Dumper {
 
 Result<VolumeDump> dump_redis(const std::string& url) {
   redis::Client client(TRY(redis::parse_redis_url(url)));
-  Reply snapshot = TRY(client.run("EVAL", kSnapshot, 0));
+  TRY(client.open());
+  const redis::Keyspace& keyspace = client.keyspace();
+  Reply snapshot = TRY(client.run("EVAL", kSnapshot, 1, client.key(redis::kSetting), keyspace.prefix()));
   if (snapshot.is_error()) return fail(redis::error_of(snapshot));
   Dumper dumper;
   for (size_t i = 0; i + 1 < snapshot.size(); i += 2) {
-    dumper.values.emplace(snapshot[i].text(), snapshot[i + 1]);
+    dumper.values.emplace(keyspace.name(snapshot[i].text()), snapshot[i + 1]);
   }
   TRY(dumper.dump());
   return std::move(dumper.out);

@@ -4,10 +4,13 @@
 #include <stdexcept>
 
 #include "meta/store/redis/client.h"
+#include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
 
 namespace cider::meta::testing {
 namespace {
+
+constexpr int kClusterDb = 2;
 
 template <class T>
 void must(const Result<T>& status, const char* what) {
@@ -26,6 +29,8 @@ std::string engine_name(Engine engine) {
       return "sqlite";
     case Engine::redis:
       return "redis";
+    case Engine::redis_cluster:
+      return "redis_cluster";
   }
   return "";
 }
@@ -40,6 +45,9 @@ TestVolume::TestVolume(const VolumeSetup& setup) : random_(setup.seed) {
     url_ = RedisServer::shared().url();
     redis::Client client(redis::parse_redis_url(url_).value());
     must(client.run("FLUSHDB"), "empty the database");
+  } else if (setup.engine == Engine::redis_cluster) {
+    url_ = RedisCluster::shared().url(kClusterDb);
+    must(open()->destroy_volume(), "remove what the test before has left");
   } else {
     MemoryStore::Behaviour behaviour;
     if (setup.engine == Engine::memory_conflicts) {

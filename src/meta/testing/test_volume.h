@@ -16,7 +16,7 @@
 namespace cider::meta::testing {
 
 // memory_conflicts: every second operation runs twice, and a foreign client changes the root between reads.
-enum class Engine { memory, memory_conflicts, sqlite, redis };
+enum class Engine { memory, memory_conflicts, sqlite, redis, redis_cluster };
 std::string engine_name(Engine engine);
 
 // Moves on by a microsecond with each look, so that every change of a time shows. Thread-safe.

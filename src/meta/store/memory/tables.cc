@@ -37,13 +37,26 @@ void MemoryStore::Tables::answer(ReadItem* item) const {
     if (row == dir->second.end()) return std::nullopt;
     return row->second.entry;
   };
+  auto look_up = [&](LookupRead& r) {
+    r.value = find_entry(r.parent, r.name);
+    r.attr = r.value ? find_value(nodes, r.value->ino) : std::nullopt;
+  };
   std::visit(
       Overloaded{
           [&](AttrRead& r) { r.value = find_value(nodes, r.ino); },
           [&](EntryRead& r) { r.value = find_entry(r.parent, r.name); },
-          [&](LookupRead& r) {
-            r.value = find_entry(r.parent, r.name);
-            r.attr = r.value ? find_value(nodes, r.value->ino) : std::nullopt;
+          [&](LookupRead& r) { look_up(r); },
+          [&](PathRead& r) {
+            r.found.clear();
+            Ino dir = r.root;
+            for (const std::string& name : r.names) {
+              LookupRead step{dir, name};
+              look_up(step);
+              if (!step.value) break;
+              dir = step.value->ino;
+              r.found.push_back(std::move(step));
+              if (!r.found.back().attr) break;
+            }
           },
           [&](DirEmptyRead& r) {
             auto dir = entries.find(r.ino);

@@ -68,7 +68,7 @@ void add(const PatchNode& w, Steps* s) {
 
 void add(const DeleteNode& w, Steps* s) {
   s->command("DEL", inode_key(w.ino));
-  s->command("DEL", xattr_key(w.ino), symlink_key(w.ino), parents_key(w.ino));
+  s->command("DEL", xattr_key(w.ino), s->key_of(symlink_key(w.ino)), s->key_of(parents_key(w.ino)));
 }
 
 void add(const InsertEntry& w, Steps* s) {
@@ -104,7 +104,7 @@ void add(const AppendSlices& w, Steps* s) {
 }
 void add(const HoleOverChunks& w, Steps* s) {
   std::string hole = encode_slices({Slice{0, 0, 0, 0, static_cast<uint32_t>(kChunkSize)}});
-  s->write('O', "c" + std::to_string(w.ino) + "_", w.first, w.last, hole);
+  s->write('O', chunks_head(w.ino), w.first, w.last, hole);
 }
 // The first chunks are looked for whatever a file's length.
 void add(const LeaveChunks& w, Steps* s) {
@@ -153,7 +153,7 @@ void add(const DeleteDeletedFile& w, Steps* s) {
 
 void put_lock(const std::string& key, const LockHolder& holder, std::string_view value, Steps* s) {
   s->command("HSET", key, holder_field(holder), value);
-  s->command("SADD", locked_key(holder.sid), key);
+  s->command("SADD", locked_key(holder.sid), s->key_of(key));
 }
 void drop_lock(std::string key, const LockHolder& holder, Steps* s) {
   s->write('k', std::move(key), holder_field(holder), sid_prefix(holder.sid));
@@ -177,7 +177,7 @@ void add(const DeleteLockWait& w, Steps* s) {
   s->command("HDEL", std::string(kLockWaits), holder_field(w.waiter));
 }
 void add(const DeleteSession& w, Steps* s) {
-  s->write('X', locked_key(w.sid), sid_prefix(w.sid), kLockWaits);
+  s->write('X', locked_key(w.sid), sid_prefix(w.sid), s->key_of(kLockWaits));
   s->command("DEL", sustained_key(w.sid));
   s->command("ZREM", std::string(kSessions), w.sid);
   s->command("HDEL", std::string(kSessionInfos), w.sid);
@@ -199,7 +199,7 @@ void add(const AddDirStat& w, Steps* s) {
 }
 void add(const DeleteDirStat& w, Steps* s) {
   static constexpr std::string_view kRows[] = {kDirLength, kDirSpace,           kDirInodes,
-                                               "dirQuota", "dirQuotaUsedSpace", "dirQuotaUsedInodes"};
+                                               kDirQuota,  "dirQuotaUsedSpace", "dirQuotaUsedInodes"};
   for (std::string_view key : kRows) s->command("HDEL", std::string(key), w.ino);
 }
 

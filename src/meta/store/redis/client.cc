@@ -1,9 +1,11 @@
 #include "meta/store/redis/client.h"
 
+#include <algorithm>
 #include <condition_variable>
 
 #include "base/log.h"
 #include "meta/store/redis/dial.h"
+#include "meta/store/redis/guides.h"
 
 namespace cider::meta::redis {
 namespace {
@@ -40,27 +42,30 @@ const Reply* busy_reply(const std::vector<Reply>& replies) {
   return nullptr;
 }
 
-// The server is no master (any more): its address may lead to another one now.
-bool is_no_master(const Reply& reply) {
-  return error_word(reply) == "READONLY" || error_word(reply) == "MASTERDOWN";
+// The server is no master (any more), or not of this volume: another one may be now.
+bool leads_elsewhere(const Reply& reply) {
+  static constexpr std::string_view kWords[] = {"READONLY", "MASTERDOWN", "MOVED", "CLUSTERDOWN"};
+  return std::ranges::find(kWords, error_word(reply)) != std::end(kWords);
 }
 
 }  // namespace
 
+Result<ServerFinder*> Client::finder() {
+  std::lock_guard lock(finder_mutex_);
+  if (!finder_) finder_ = TRY(finder_of(url_, to_replica_));
+  return finder_.get();
+}
+
 Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
-  auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder_.find()))), url_.read_timeout);
-  Commands greeting;
-  if (!url_.user.empty()) {
-    greeting.add("AUTH", url_.user, url_.password);
-  } else if (!url_.password.empty()) {
-    greeting.add("AUTH", url_.password);
-  }
-  if (url_.db != 0) greeting.add("SELECT", url_.db);
+  ServerFinder& finder = *TRY(this->finder());
+  auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder.find(stop)))), url_.read_timeout);
+  Commands greeting = login(url_);
+  if (url_.db != 0 && !finder.keyspace().is_in_cluster()) greeting.add("SELECT", url_.db);
   greeting.add("PING");
   for (const Reply& reply : TRY(connection->call(greeting, stop))) {
     if (reply.is_error()) return fail(error_of(reply));
   }
-  TRY(finder_.check(*connection));
+  TRY(finder.check(*connection));
   if (greet_) TRY(greet_(*connection));
   return connection;
 }
@@ -112,6 +117,7 @@ Result<std::shared_ptr<Connection>> Client::acquire(const std::stop_token& stop)
 }
 
 Status Client::open() {
+  keyspace_ = TRY(finder())->keyspace();
   TRY(acquire(slots_[0], {}));
   return {};
 }
@@ -136,7 +142,10 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
         const Reply* busy = busy_reply(*replies);
         if (busy == nullptr) return replies;
         last = error_of(*busy);
-        if (is_no_master(*busy)) (*connection)->close();
+        if (leads_elsewhere(*busy)) {
+          TRY(finder())->redirect(*busy);
+          (*connection)->close();
+        }
       } else {
         last = replies.error();
         if (maybe_ran) *maybe_ran = true;

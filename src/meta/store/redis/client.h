@@ -26,12 +26,17 @@ class Client {
 
   // With `read_only`, a replica will do where the URL allows.
   explicit Client(RedisUrl url, bool read_only = false, std::chrono::milliseconds patience = kPatience)
-      : url_(std::move(url)), finder_(url_, read_only && url_.read_replica), patience_(patience) {}
+      : url_(std::move(url)), to_replica_(read_only && url_.read_replica), patience_(patience) {}
 
   const RedisUrl& url() const { return url_; }
+  // Known after open().
+  const Keyspace& keyspace() const { return keyspace_; }
+  // The server's key for a name of keys.h.
+  std::string key(std::string name) const { return keyspace_.key(std::move(name)); }
+  std::string key(std::string_view name) const { return keyspace_.key(name); }
   // What has to be done on each new connection before anything else. To be set before open().
   void on_connect(std::function<Status(Connection&)> greet) { greet_ = std::move(greet); }
-  // Makes the first connection, so that a wrong address or password shows at once.
+  // Makes the first connection, so that a wrong address or password shows at once. Before other threads call.
   Status open();
   // Runs the commands, again on a new connection if one breaks: they may run twice, so they must bear that.
   // Error replies are replies, but for those that ask to come again. EINTR when `stop` is requested while
@@ -73,12 +78,17 @@ class Client {
     Error failure;  // of the last one
   };
 
+  // Made on demand: what the URL leads to may have to be asked for.
+  Result<ServerFinder*> finder();
   Result<std::shared_ptr<Connection>> connect(const std::stop_token& stop);
   Result<std::shared_ptr<Connection>> acquire(const std::stop_token& stop);
   Result<std::shared_ptr<Connection>> acquire(Slot& slot, const std::stop_token& stop);
 
   const RedisUrl url_;
-  ServerFinder finder_;
+  const bool to_replica_;
+  std::mutex finder_mutex_;
+  std::unique_ptr<ServerFinder> finder_;
+  Keyspace keyspace_;
   const std::chrono::milliseconds patience_;
   std::function<Status(Connection&)> greet_;
   std::array<Slot, kConnections> slots_;

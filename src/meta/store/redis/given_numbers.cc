@@ -18,28 +18,28 @@ return raised
 
 }  // namespace
 
-const std::array<std::string, GivenNumbers::kCounters>& GivenNumbers::keys() {
-  static const std::array<std::string, kCounters> keys{
+const std::array<std::string, GivenNumbers::kCounters>& GivenNumbers::names() {
+  static const std::array<std::string, kCounters> names{
       counter_key(Counter::next_inode), counter_key(Counter::next_chunk), counter_key(Counter::next_session),
       std::string(kAclMax)};
-  return keys;
+  return names;
 }
 
-void GivenNumbers::note(std::string_view key, int64_t value) {
+void GivenNumbers::note(std::string_view name, int64_t value) {
   for (size_t i = 0; i < kCounters; ++i) {
-    if (keys()[i] != key) continue;
+    if (names()[i] != name) continue;
     int64_t known = highest_[i];
     while (known < value && !highest_[i].compare_exchange_weak(known, value)) {
     }
   }
 }
 
-Result<bool> GivenNumbers::raise(Connection& connection) {
+Result<bool> GivenNumbers::raise(Connection& connection, const Keyspace& keyspace) {
   std::vector<std::string> given;
   std::vector<std::string> values;
   for (size_t i = 0; i < kCounters; ++i) {
     if (highest_[i] == 0) continue;
-    given.push_back(keys()[i]);
+    given.push_back(keyspace.key(names()[i]));
     values.push_back(std::to_string(highest_[i]));
   }
   if (given.empty()) return false;

@@ -1,4 +1,5 @@
-// Key names of the Redis layout. Format: JuiceFS 1.4 pkg/meta/redis.go (inodeKey ... krbTokenKey).
+// Names of keys in a volume; keyspace.h makes the server's keys of them. Format: JuiceFS 1.4
+// pkg/meta/redis.go (inodeKey ... krbTokenKey).
 #pragma once
 
 #include <charconv>
@@ -22,6 +23,9 @@ inline constexpr std::string_view kSliceRefs = "sliceRef";         // hash: k<id
 inline constexpr std::string_view kDirLength = "dirDataLength";    // hashes: ino -> number
 inline constexpr std::string_view kDirSpace = "dirUsedSpace";
 inline constexpr std::string_view kDirInodes = "dirUsedInodes";
+inline constexpr std::string_view kDirQuota = "dirQuota";
+inline constexpr std::string_view kUserQuota = "userQuota";
+inline constexpr std::string_view kGroupQuota = "groupQuota";
 inline constexpr std::string_view kAcls = "acl";  // hash: id -> rule
 inline constexpr std::string_view kAclMax = "aclMaxId";
 inline constexpr std::string_view kUsedSpace = "usedSpace";
@@ -33,6 +37,10 @@ inline constexpr std::string_view kTotalInodes = "totalInodes";
 // its gc.
 inline constexpr std::string_view kTruncated = "otruncated";
 inline constexpr std::string_view kLockWaits = "owaits";  // hash: <sid>_<owner> -> ino u64, range
+// A key that never is. A cluster's node refuses a command whose keys are partly there while it hands their
+// slot to another one; with this key among them it refuses the command as long as that takes. Without it a
+// script could be let in, and fail half-way at a key that it has itself deleted.
+inline constexpr std::string_view kNothing = "onothing";
 
 // So many chunks beyond a file's end are looked for when its data is deleted.
 inline constexpr uint32_t kChunksLookedFor = 64;
@@ -52,8 +60,11 @@ inline std::string symlink_key(Ino ino) {
 inline std::string xattr_key(Ino ino) {
   return "x" + std::to_string(ino);
 }
+inline std::string chunks_head(Ino ino) {  // of all its chunks' names
+  return "c" + std::to_string(ino) + "_";
+}
 inline std::string chunk_key(Ino ino, uint32_t index) {
-  return "c" + std::to_string(ino) + "_" + std::to_string(index);
+  return chunks_head(ino) + std::to_string(index);
 }
 inline std::string flock_key(Ino ino) {
   return "lockf" + std::to_string(ino);

@@ -77,7 +77,7 @@ Status take(EntryRead* q, const std::vector<Answer>& answers) {
 }
 
 void add(const LookupRead& q, Seen seen, Steps* s) {
-  s->check('l', dir_key(q.parent), q.name, marked(seen), plain(seen, 1), mask_of(q.depends), "");
+  s->check('l', dir_key(q.parent), q.name, marked(seen), plain(seen, 1), mask_of(q.depends), s->key_prefix());
 }
 Status take(LookupRead* q, const std::vector<Answer>& answers) {
   q->value.reset();
@@ -86,6 +86,22 @@ Status take(LookupRead* q, const std::vector<Answer>& answers) {
   if (!record) return {};
   q->value = TRY(decode_entry(*record));
   q->attr = TRY(attr_of(at(answers[0], 1), q->value->ino));
+  return {};
+}
+
+void add(const PathRead& q, Seen, Steps* s) {
+  s->check('W', dir_key(q.root), s->key_prefix(), q.names.size());
+  s->args.insert(s->args.end(), q.names.begin(), q.names.end());
+}
+Status take(PathRead* q, const std::vector<Answer>& answers) {
+  q->found.clear();
+  Ino dir = q->root;
+  for (size_t i = 0; i < answers[0].size() / 2; ++i) {
+    LookupRead step{dir, q->names[i]};
+    TRY(take(&step, {{at(answers[0], 2 * i), at(answers[0], 2 * i + 1)}}));
+    dir = step.value->ino;
+    q->found.push_back(std::move(step));
+  }
   return {};
 }
 
@@ -261,7 +277,7 @@ Status take(SessionRead* q, const std::vector<Answer>& answers) {
 }
 
 void add(const SustainedRead& q, Seen seen, Steps* s) {
-  s->check('q', std::string(kSessions), std::to_string(q.ino), plain(seen), "");
+  s->check('q', std::string(kSessions), std::to_string(q.ino), plain(seen), s->key_prefix());
 }
 Status take(SustainedRead* q, const std::vector<Answer>& answers) {
   q->sids.clear();
@@ -324,7 +340,8 @@ size_t checks_of(const ReadItem& item) {
 }
 
 std::string name_of(const ReadItem& item) {
-  Steps steps;
+  static const Keyspace kAny;
+  Steps steps(kAny);
   add_checks(item, nullptr, &steps);
   std::string name = std::to_string(item.index());
   if (steps.checks == 0) return name;

@@ -78,6 +78,20 @@ TEST_F(RedisFlightsTest, NewNamesThatNobodyLookedUp) {
   EXPECT_EQ(proxy_.commands() - before, 1u) << "the script's refusal tells why";
 }
 
+TEST_F(RedisFlightsTest, PathsOfAnyDepth) {
+  Ino dir = kRootIno;
+  for (const char* name : {"a", "b", "c"})
+    dir = b_->mknod(root_, dir, name, NewNode{FileType::directory, 0755, 0, {}})->ino;
+  const Ino ino = b_->mknod(root_, dir, "f", NewNode{})->ino;
+  Node found;
+  EXPECT_EQ(flights([&]() -> Status {
+              found = TRY(a_->resolve(root_, kRootIno, "/a/b//c/f"));
+              return {};
+            }),
+            1u);
+  EXPECT_EQ(found.ino, ino);
+}
+
 TEST_F(RedisFlightsTest, Inodes) {
   Ino ino = b_->mknod(Caller{}, kRootIno, "f", NewNode{})->ino;
   EXPECT_EQ(flights([&] { return a_->lookup(root_, kRootIno, "f"); }), 1u);

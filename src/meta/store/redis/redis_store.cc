@@ -26,7 +26,7 @@ redis.call('SET', KEYS[1], ARGV[1])
 return 1
 )lua";
 
-// What a volume keeps, by key: names that stand alone, and beginnings that a number follows.
+// What a volume keeps, by name of keys: names that stand alone, and beginnings that a number follows.
 constexpr std::string_view kNames[] = {"setting",
                                        "allSessions",
                                        "sessions",
@@ -69,11 +69,11 @@ constexpr std::string_view kNames[] = {"setting",
 constexpr std::string_view kNumbered[] = {"i", "d",     "p",     "c",       "s",     "x",
                                           "k", "lockf", "lockp", "session", "locked"};
 
-bool of_volume(std::string_view key) {
-  if (std::ranges::find(kNames, key) != std::end(kNames) || key.starts_with("opid:")) return true;
+bool of_volume(std::string_view name) {
+  if (std::ranges::find(kNames, name) != std::end(kNames) || name.starts_with("opid:")) return true;
   return std::ranges::any_of(kNumbered, [&](std::string_view head) {
-    return key.starts_with(head) && key.size() > head.size() && key[head.size()] >= '0' &&
-           key[head.size()] <= '9';
+    return name.starts_with(head) && name.size() > head.size() && name[head.size()] >= '0' &&
+           name[head.size()] <= '9';
   });
 }
 
@@ -92,14 +92,14 @@ class RedisStore final : public Store {
   std::string describe() const override { return client_.url().describe(); }
 
   Result<std::optional<std::string>> load_setting() override {
-    Reply reply = TRY(client_.ask("GET", redis::kSetting));
+    Reply reply = TRY(client_.ask("GET", client_.key(redis::kSetting)));
     return reply.optional_text();
   }
 
   Status create_volume(std::string_view setting, const Attr& root, const std::optional<Attr>& trash) override;
   Status save_setting(std::string_view setting) override {
     TRY(check_writable());
-    TRY(client_.ask("SET", redis::kSetting, setting));
+    TRY(client_.ask("SET", client_.key(redis::kSetting), setting));
     return {};
   }
   Status destroy_volume() override;
@@ -117,31 +117,34 @@ class RedisStore final : public Store {
 
   // Redis keeps the last id that was given of nextinode and nextchunk, we speak of the next one.
   Result<int64_t> counter(Counter counter) override {
-    Reply reply = TRY(client_.ask("GET", redis::counter_key(counter)));
+    Reply reply = TRY(client_.ask("GET", client_.key(redis::counter_key(counter))));
     auto value = redis::parse_number<int64_t>(reply.is_nil() ? "0" : reply.text());
     if (!value) return fail(EIO, redis::counter_key(counter) + " is no number: " + std::string(reply.text()));
     return *value + shift(counter);
   }
   Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token stop) override {
     TRY(check_writable());
-    Reply reply = TRY(client_.ask(std::move(stop), "INCRBY", redis::counter_key(counter), delta));
+    Reply reply =
+        TRY(client_.ask(std::move(stop), "INCRBY", client_.key(redis::counter_key(counter)), delta));
     given_.note(redis::counter_key(counter), reply.integer());
     return reply.integer() + shift(counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
     TRY(check_writable());
-    Reply reply = TRY(client_.ask("EVAL", kSetIfSmall, 1, redis::counter_key(counter), value, value - diff));
+    const std::string key = client_.key(redis::counter_key(counter));
+    Reply reply = TRY(client_.ask("EVAL", kSetIfSmall, 1, key, value, value - diff));
     return reply.integer() == 1;
   }
 
   uint64_t incarnation() const override { return client_.reconnects(); }
   Result<bool> has_quotas() override {
-    Reply reply = TRY(client_.ask("EXISTS", "dirQuota", "userQuota", "groupQuota"));
+    Reply reply = TRY(client_.ask("EXISTS", client_.key(redis::kDirQuota), client_.key(redis::kUserQuota),
+                                  client_.key(redis::kGroupQuota)));
     return reply.integer() > 0;
   }
 
   Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token stop) override {
-    Reply reply = TRY(client_.ask(std::move(stop), "HGET", redis::kAcls, id));
+    Reply reply = TRY(client_.ask(std::move(stop), "HGET", client_.key(redis::kAcls), id));
     if (reply.is_nil()) return std::optional<AclRule>{};
     return std::optional(TRY(decode_acl(reply.text())));
   }
@@ -151,10 +154,11 @@ class RedisStore final : public Store {
     const std::string record = encode_acl(rule);
     constexpr int kTries = 100;
     for (int tries = 0; tries < kTries; ++tries) {
-      const int64_t id = TRY(client_.ask(stop, "INCR", redis::kAclMax)).integer();
+      const int64_t id = TRY(client_.ask(stop, "INCR", client_.key(redis::kAclMax))).integer();
       given_.note(redis::kAclMax, id);
-      const bool made = TRY(client_.ask(stop, "HSETNX", redis::kAcls, id, record)).integer() == 1;
-      if (made || TRY(client_.ask(stop, "HGET", redis::kAcls, id)).text() == record)
+      const bool made =
+          TRY(client_.ask(stop, "HSETNX", client_.key(redis::kAcls), id, record)).integer() == 1;
+      if (made || TRY(client_.ask(stop, "HGET", client_.key(redis::kAcls), id)).text() == record)
         return static_cast<uint32_t>(id);
     }
     return fail(EIO, describe() + ": the ids of ACL rules that its counter gives are in use");
@@ -168,15 +172,16 @@ class RedisStore final : public Store {
   Status put_session(const SessionRecord& session, std::stop_token stop) override {
     TRY(check_writable());
     Commands commands;
-    commands.add("ZADD", redis::kSessions, session.expire, session.sid);
-    commands.add("HSET", redis::kSessionInfos, session.sid, session.info);
+    commands.add("ZADD", client_.key(redis::kSessions), session.expire, session.sid);
+    commands.add("HSET", client_.key(redis::kSessionInfos), session.sid, session.info);
     TRY(client_.ask_all(commands, std::move(stop)));
     return {};
   }
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop) override {
     TRY(check_writable());
     Commands commands;
-    commands.add("ZADD", redis::kSessions, "XX", expire, sid).add("ZSCORE", redis::kSessions, sid);
+    const std::string sessions = client_.key(redis::kSessions);
+    commands.add("ZADD", sessions, "XX", expire, sid).add("ZSCORE", sessions, sid);
     std::vector<Reply> replies = TRY(client_.ask_all(commands, std::move(stop)));
     if (replies[1].is_nil()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
     return {};
@@ -225,7 +230,7 @@ class RedisStore final : public Store {
 // number that this client was given may be given again.
 Status RedisStore::greet(redis::Connection& connection) {
   transactions_.forget_hints();
-  if (TRY(given_.raise(connection))) {
+  if (TRY(given_.raise(connection, client_.keyspace()))) {
     log::error(describe() +
                " has lost writes that it had acknowledged; counters were raised above what this " +
                "client was given");
@@ -260,12 +265,12 @@ Status RedisStore::create_volume(std::string_view setting, const Attr& root,
   TRY(check_writable());
   if (TRY(load_setting())) return fail(EEXIST, describe() + " holds a volume already");
   Commands commands;
-  commands.add("SET", redis::inode_key(kRootIno), encode_attr(root));
-  if (trash) commands.add("SET", redis::inode_key(kTrashIno), encode_attr(*trash), "NX");
-  for (std::string_view key : {redis::kDirLength, redis::kDirSpace, redis::kDirInodes}) {
-    commands.add("HSET", key, kRootIno, 0);
+  commands.add("SET", client_.key(redis::inode_key(kRootIno)), encode_attr(root));
+  if (trash) commands.add("SET", client_.key(redis::inode_key(kTrashIno)), encode_attr(*trash), "NX");
+  for (std::string_view name : {redis::kDirLength, redis::kDirSpace, redis::kDirInodes}) {
+    commands.add("HSET", client_.key(name), kRootIno, 0);
   }
-  commands.add("SET", redis::kSetting, setting, "NX");
+  commands.add("SET", client_.key(redis::kSetting), setting, "NX");
   const std::vector<Reply> replies = TRY(client_.ask_all(commands));
   // Where another made it at the same time, or a lost answer was to be "OK", the setting tells whose it is.
   if (replies.back().is_nil() && TRY(load_setting()) != setting)
@@ -275,13 +280,13 @@ Status RedisStore::create_volume(std::string_view setting, const Attr& root,
 
 Status RedisStore::destroy_volume() {
   TRY(check_writable());
-  TRY(client_.ask("DEL", redis::kSetting));
+  TRY(client_.ask("DEL", client_.key(redis::kSetting)));
   redis::ScanCursor cursor;
   while (!cursor.at_end()) {
     const Reply page = TRY(cursor.next(client_, {"SCAN"}, {"COUNT", "1000"}));
     std::vector<std::string> keys;
     for (size_t i = 0; i < page.size(); ++i) {
-      if (of_volume(page[i].text())) keys.emplace_back(page[i].text());
+      if (of_volume(client_.keyspace().name(page[i].text()))) keys.emplace_back(page[i].text());
     }
     if (keys.empty()) continue;
     Commands commands;

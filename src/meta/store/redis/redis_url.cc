@@ -95,7 +95,8 @@ Status take_option(RedisUrl* url, const Option& option) {
   }
   if (option.name == "route-read") {
     if (option.value != "replica" && !option.value.empty())
-      return wrong(what + "=" + option.value + " is not supported (replica is, with Sentinels)");
+      return wrong(what + "=" + option.value +
+                   " is not supported (replica is, with Sentinels or in a cluster)");
     url->read_replica = option.value == "replica";
     return {};
   }
@@ -154,12 +155,12 @@ Result<Address> parse_address(std::string_view text) {
   return address;
 }
 
-// "MASTER,HOST1,HOST2:PORT": a name without a port comes first. The last port holds for all without one.
+// "MASTER,HOST1,HOST2:PORT": a name without a port comes first, with one they are a cluster's nodes. The last
+// port holds for all without one.
 Status take_addresses(RedisUrl* url, std::string_view text) {
   size_t comma = text.find(',');
   const char* port = "6379";
-  if (comma != text.npos) {
-    if (text.find(':') < comma) return wrong("several servers (Redis Cluster) are not supported");
+  if (comma != text.npos && text.find(':') > comma) {
     url->master = text.substr(0, comma);
     text.remove_prefix(comma + 1);
     port = "26379";
@@ -174,8 +175,6 @@ Status take_addresses(RedisUrl* url, std::string_view text) {
   for (Address& address : url->addresses) {
     if (address.port.empty()) address.port = last.empty() ? port : last;
   }
-  if (url->read_replica && url->master.empty())
-    return wrong("route-read needs Sentinels, which know the replicas");
   return {};
 }
 

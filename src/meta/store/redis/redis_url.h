@@ -1,6 +1,7 @@
 // META URLs of Redis, as JuiceFS has them:
 //   redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB][?OPTIONS]       one server
 //   redis[s]://[[USER]:PASSWORD@]MASTER,HOST,...[:PORT][/DB]      the server that Sentinels name MASTER
+//   redis[s]://[[USER]:PASSWORD@]HOST:PORT,HOST:PORT,...[/DB]     nodes of a Redis Cluster
 //   unix://[[USER]:PASSWORD@]/PATH[?db=DB]
 #pragma once
 
@@ -32,14 +33,16 @@ struct TlsOptions {
 };
 
 struct RedisUrl {
-  std::vector<Address> addresses;  // of the server, or of the Sentinels that know it
-  std::string master;              // what the Sentinels call it; empty: there are none
+  // Of the server (one that stands alone may be a node of a cluster), of the Sentinels that know it, or of
+  // nodes of a cluster.
+  std::vector<Address> addresses;
+  std::string master;  // what the Sentinels call it; empty: there are none
   std::optional<TlsOptions> tls;
   std::string user;
   std::string password;
   std::string sentinel_password;
   int db = 0;
-  // A read-only mount reads from a replica that the Sentinels name.
+  // A read-only mount reads from a replica that the Sentinels or the cluster know.
   bool read_replica = false;
   std::chrono::milliseconds dial_timeout{5'000};
   std::chrono::milliseconds read_timeout{30'000};

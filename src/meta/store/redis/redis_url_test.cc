@@ -53,6 +53,15 @@ TEST_F(RedisUrlTest, names_a_master_and_its_sentinels) {
   EXPECT_EQ(parse_redis_url("redis://m,a")->sentinel_password, "tell me");
 }
 
+TEST_F(RedisUrlTest, names_nodes_of_a_cluster) {
+  RedisUrl url = *parse_redis_url("redis://:pw@10.0.0.1:7000,[::1]:7001,h/2?route-read=replica");
+  EXPECT_EQ(url.master, "");
+  EXPECT_EQ(url.addresses, (std::vector<Address>{{"10.0.0.1", "7000"}, {"::1", "7001"}, {"h", "6379"}}));
+  EXPECT_TRUE(url.read_replica);
+  EXPECT_EQ(url.describe(), "redis://10.0.0.1:7000,[::1]:7001,h:6379/2");
+  EXPECT_EQ(parse_redis_url("redis://[::1]:7000,[::1]:7001")->addresses.size(), 2u);
+}
+
 TEST_F(RedisUrlTest, takes_options_in_both_spellings) {
   RedisUrl url = *parse_redis_url(
       "redis://h?read-timeout=1m30s&write_timeout=500ms&dial-timeout=7&min-retry-backoff=1ms&db=5");
@@ -116,10 +125,10 @@ TEST_F(RedisUrlTest, says_what_is_wrong) {
       {"redis://h?read-timeout=0", "'0'"},
       {"redis://h?min-retry-backoff=2s&max-retry-backoff=1s", "longer"},
       {"redis://h?route-read=random", "random"},
-      {"redis://h?route-read=replica", "Sentinels"},
       {"redis://a%zz:b@h", "hexadecimal"},
       {"redis://a%4:b@h", "hexadecimal"},
-      {"redis://h1:1,h2:2", "Cluster"},
+      {"redis://h1:1,h2:x", "'x'"},
+      {"redis://h1:1,", "no host"},
       {"unix://run/redis.sock", "absolute"},
       {"http://h", "'http'"},
   };

@@ -122,13 +122,14 @@ Error error_of(const Reply& reply) {
       {"NOAUTH", EACCES},   {"WRONGPASS", EACCES},  {"NOPERM", EACCES},      {"WRONGTYPE", EINVAL},
       {"OOM", ENOSPC},      {"LOADING", EAGAIN},    {"BUSY", EAGAIN},        {"TRYAGAIN", EAGAIN},
       {"READONLY", EAGAIN}, {"MASTERDOWN", EAGAIN}, {"CLUSTERDOWN", EAGAIN}, {"NOREPLICAS", EAGAIN},
-      {"MISCONF", EAGAIN},
+      {"MISCONF", EAGAIN},  {"MOVED", EAGAIN},      {"ASK", EAGAIN},
   };
   const std::string_view word = error_word(reply);
   for (const auto& [name, code] : kCodes) {
     if (word == name) return {code, "Redis: " + std::string(reply.text())};
   }
-  return {EIO, "Redis: " + std::string(reply.text())};
+  const bool passes = reply.text().contains("attempted to access a non local key");
+  return {passes ? EAGAIN : EIO, "Redis: " + std::string(reply.text())};
 }
 
 }  // namespace cider::meta::redis

@@ -98,8 +98,9 @@ class ReplyReader {
 // The word that names an error, of a command within a script too: "NOAUTH", "ERR".
 std::string_view error_word(const Reply& reply);
 // An error reply as an Error: EACCES for NOAUTH, WRONGPASS and NOPERM, EINVAL for WRONGTYPE, ENOSPC for OOM,
-// EAGAIN where it will pass (LOADING, BUSY, TRYAGAIN, READONLY, MASTERDOWN, CLUSTERDOWN, NOREPLICAS,
-// MISCONF), else EIO.
+// EAGAIN where it will pass, here or with another server (LOADING, BUSY, READONLY, MASTERDOWN, NOREPLICAS,
+// MISCONF; of a cluster MOVED, ASK, TRYAGAIN, CLUSTERDOWN, a script that meets a key that has moved), else
+// EIO.
 Error error_of(const Reply& reply);
 
 }  // namespace cider::meta::redis

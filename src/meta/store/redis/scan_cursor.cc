@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "meta/store/redis/keys.h"
+
 namespace cider::meta::redis {
 namespace {
 
@@ -25,9 +27,14 @@ Result<Reply> ScanCursor::next(Client& client, std::initializer_list<std::string
     arguments.push_back(cursor_);
     arguments.insert(arguments.end(), options.begin(), options.end());
     commands.add_list({*command.begin()}, arguments);
-    std::vector<Reply> replies = TRY(client.call(commands));
-    const Reply& page = replies.back();
-    if (page.is_error()) return fail(error_of(page));
+    // SCAN names no key: a node would not say that it has handed the volume, or a part of it, to another one.
+    const bool guarded = *command.begin() == "SCAN" && client.keyspace().is_in_cluster();
+    if (guarded) commands.add("EXISTS", client.key(kSetting), client.key(kNothing));
+    const std::vector<Reply> replies = TRY(client.call(commands));
+    for (size_t i = first_ ? 0 : 1; i < replies.size(); ++i) {
+      if (replies[i].is_error()) return fail(error_of(replies[i]));
+    }
+    const Reply& page = replies[first_ ? 0 : 1];
     std::string run = first_ ? std::string{} : run_of(replies.front());
     if (cursor_ != "0" && run != run_) {
       cursor_ = "0";

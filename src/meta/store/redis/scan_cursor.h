@@ -19,7 +19,7 @@ namespace cider::meta::redis {
 class ScanCursor {
  public:
   // The elements of the next page: some that were shown before may come again. `command` is "SCAN", or
-  // "HSCAN" and a key; `options` follow the cursor.
+  // "HSCAN" and a key; `options` follow the cursor. In a cluster SCAN shows other volumes' keys, too.
   Result<Reply> next(Client& client, std::initializer_list<std::string_view> command,
                      std::initializer_list<std::string_view> options);
   bool at_end() const { return at_end_; }

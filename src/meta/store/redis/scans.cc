@@ -32,7 +32,7 @@ Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view re
 }
 
 Status scan_page(Client& client, Ino dir, Listing* listing) {
-  Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", dir_key(dir)}, {"COUNT", kScanPage}));
+  Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", client.key(dir_key(dir))}, {"COUNT", kScanPage}));
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     std::string_view name = pairs[i].text();
     if (!listing->shown.insert(name)) continue;
@@ -47,7 +47,7 @@ Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
   for (size_t at = 0; at < entries.size(); at += kPage) {
     const auto page = entries.subspan(at, std::min(kPage, entries.size() - at));
     commands.begin(1 + page.size()).argument("MGET");
-    for (const ListedEntry* entry : page) commands.argument(inode_key(entry->entry.ino));
+    for (const ListedEntry* entry : page) commands.argument(client.key(inode_key(entry->entry.ino)));
   }
   const std::vector<Reply> pages = TRY(client.ask_all(commands));
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -67,7 +67,7 @@ Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
   for (ListedEntry& entry : *entries) {
     if (entry.attr) continue;
     stale.push_back(&entry);
-    commands.add("HGET", dir_key(dir), entry.name);
+    commands.add("HGET", client.key(dir_key(dir)), entry.name);
   }
   if (stale.empty()) return {};
   std::vector<Reply> records = TRY(client.ask_all(commands));
@@ -85,8 +85,9 @@ Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
 }
 
 // Calls `each` with the pairs of a hash, with some perhaps twice, until it answers false.
-Status scan_hash(Client& client, std::string_view key,
+Status scan_hash(Client& client, std::string_view name,
                  FunctionRef<bool(std::string_view, std::string_view)> each) {
+  const std::string key = client.key(name);
   ScanCursor cursor;
   while (!cursor.at_end()) {
     Reply pairs = TRY(cursor.next(client, {"HSCAN", key}, {"COUNT", kScanPage}));
@@ -126,7 +127,8 @@ Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cu
 
 Result<std::vector<SessionRecord>> list_sessions(Client& client) {
   Commands commands;
-  commands.add("ZRANGE", kSessions, 0, -1, "WITHSCORES").add("HGETALL", kSessionInfos);
+  commands.add("ZRANGE", client.key(kSessions), 0, -1, "WITHSCORES");
+  commands.add("HGETALL", client.key(kSessionInfos));
   std::vector<Reply> replies = TRY(client.ask_all(commands));
   std::vector<SessionRecord> out;
   for (size_t i = 0; i + 1 < replies[0].size(); i += 2) {
@@ -143,7 +145,7 @@ Result<std::vector<SessionRecord>> list_sessions(Client& client) {
 }
 
 Result<std::vector<Ino>> sustained_inodes(Client& client, uint64_t sid) {
-  Reply reply = TRY(client.ask("SMEMBERS", sustained_key(sid)));
+  Reply reply = TRY(client.ask("SMEMBERS", client.key(sustained_key(sid))));
   std::vector<Ino> out;
   for (size_t i = 0; i < reply.size(); ++i) {
     if (auto ino = parse_number<Ino>(reply[i].text())) out.push_back(*ino);
@@ -153,14 +155,14 @@ Result<std::vector<Ino>> sustained_inodes(Client& client, uint64_t sid) {
 }
 
 Result<std::vector<RecordLockOwner>> session_locks(Client& client, uint64_t sid) {
-  Reply keys = TRY(client.ask("SMEMBERS", locked_key(sid)));
+  Reply keys = TRY(client.ask("SMEMBERS", client.key(locked_key(sid))));
   std::vector<RecordLockOwner> out;
   for (size_t i = 0; i < keys.size(); ++i) {
-    std::string_view key = keys[i].text();
-    bool is_flock = key.starts_with("lockf");
-    auto ino = parse_number<Ino>(key.substr(std::min<size_t>(key.size(), 5)));
-    if (!ino || !(is_flock || key.starts_with("lockp"))) continue;
-    Reply fields = TRY(client.ask("HGETALL", key));
+    std::string_view name = client.keyspace().name(keys[i].text());
+    bool is_flock = name.starts_with("lockf");
+    auto ino = parse_number<Ino>(name.substr(std::min<size_t>(name.size(), 5)));
+    if (!ino || !(is_flock || name.starts_with("lockp"))) continue;
+    Reply fields = TRY(client.ask("HGETALL", keys[i].text()));
     for (size_t j = 0; j + 1 < fields.size(); j += 2) {
       auto holder = parse_holder(fields[j].text());
       if (!holder || holder->sid != sid) continue;
@@ -178,8 +180,8 @@ Result<std::vector<RecordLockOwner>> session_locks(Client& client, uint64_t sid)
 }
 
 Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, size_t limit) {
-  Reply reply = TRY(client.ask("ZRANGEBYSCORE", kDeletedFiles, "-inf", "(" + std::to_string(before),
-                               "WITHSCORES", "LIMIT", 0, limit));
+  Reply reply = TRY(client.ask("ZRANGEBYSCORE", client.key(kDeletedFiles), "-inf",
+                               "(" + std::to_string(before), "WITHSCORES", "LIMIT", 0, limit));
   std::vector<DeletedFile> out;
   for (size_t i = 0; i + 1 < reply.size(); i += 2) {
     DeletedFile file;
@@ -192,9 +194,9 @@ Result<std::vector<DeletedFile>> deleted_files(Client& client, int64_t before, s
 
 namespace {
 
-// By looking at every key of the database.
+// By looking at every key of the server.
 Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
-  const std::string head = "c" + std::to_string(ino) + "_";
+  const std::string head = client.key(chunks_head(ino));
   std::vector<uint32_t> out;
   ScanCursor cursor;
   while (!cursor.at_end()) {
@@ -209,11 +211,11 @@ Result<std::vector<uint32_t>> chunks_by_scan(Client& client, Ino ino) {
 }
 
 // How many there are of the kChunksLookedFor chunks from here on: cheaper than to ask which.
-void add_exists_any(Ino ino, uint64_t first, Commands* commands) {
+void add_exists_any(Client& client, Ino ino, uint64_t first, Commands* commands) {
   first = std::min<uint64_t>(first, UINT32_MAX - kChunksLookedFor);
   commands->begin(1 + kChunksLookedFor).argument("EXISTS");
   for (uint32_t i = 0; i < kChunksLookedFor; ++i)
-    commands->argument(chunk_key(ino, static_cast<uint32_t>(first + i)));
+    commands->argument(client.key(chunk_key(ino, static_cast<uint32_t>(first + i))));
 }
 
 // Whether looking at so many keys one by one costs more than looking at all of the database.
@@ -233,9 +235,10 @@ Result<std::vector<uint32_t>> chunks_of(Client& client, Ino ino, uint64_t length
   for (uint64_t first = 0;;) {
     const uint64_t last = std::min(end, first + kPage);
     Commands commands;
-    commands.add("HGET", kTruncated, ino);
-    add_exists_any(ino, end, &commands);
-    for (uint64_t i = first; i < last; ++i) commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
+    commands.add("HGET", client.key(kTruncated), ino);
+    add_exists_any(client, ino, end, &commands);
+    for (uint64_t i = first; i < last; ++i)
+      commands.add("EXISTS", client.key(chunk_key(ino, static_cast<uint32_t>(i))));
     std::vector<Reply> replies = TRY(client.ask_all(commands));
     for (uint64_t i = first; i < last; ++i) {
       if (replies[2 + i - first].integer() == 1) out.push_back(static_cast<uint32_t>(i));
@@ -256,8 +259,8 @@ Result<std::vector<DeletedFile>> files_with_chunks(Client& client, std::span<con
   if (empty.empty()) return out;
   Commands commands;
   for (const DeletedFile& file : empty) {
-    commands.add("HEXISTS", kTruncated, file.ino);
-    add_exists_any(file.ino, 0, &commands);
+    commands.add("HEXISTS", client.key(kTruncated), file.ino);
+    add_exists_any(client, file.ino, 0, &commands);
   }
   std::vector<Reply> replies = TRY(client.ask_all(commands));
   for (size_t i = 0; i < empty.size(); ++i) {
@@ -277,7 +280,7 @@ Result<std::vector<uint32_t>> chunks_between(Client& client, Ino ino, uint32_t f
   for (uint64_t at = first; at < end; at += kPage) {
     Commands commands;
     for (uint64_t i = at; i < std::min(end, at + kPage); ++i)
-      commands.add("EXISTS", chunk_key(ino, static_cast<uint32_t>(i)));
+      commands.add("EXISTS", client.key(chunk_key(ino, static_cast<uint32_t>(i))));
     std::vector<Reply> replies = TRY(client.ask_all(commands));
     for (size_t i = 0; i < replies.size(); ++i) {
       if (replies[i].integer() == 1) out.push_back(static_cast<uint32_t>(at + i));

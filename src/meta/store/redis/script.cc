@@ -114,6 +114,20 @@ for i = 1, checks do
       holds = (entry and '+' .. entry or '') == ARGV[na + 3] and same(attr, ARGV[na + 4], ARGV[na + 5])
     end
     na = na + 6
+  elseif op == 'W' then  -- not checked: entries along a path and their inodes: key prefix, number of names, names
+    local prefix, dir = ARGV[na + 2], k
+    local n = tonumber(ARGV[na + 3])
+    v = {}
+    for j = na + 4, na + 3 + n do
+      local entry = dir and call('HGET', dir, ARGV[j])
+      if not entry or #entry ~= 9 then break end
+      local ino = decimal(sub(entry, 2))
+      local attr = record(prefix .. 'i' .. ino)
+      v[#v + 1] = entry
+      v[#v + 1] = attr
+      dir = attr and prefix .. 'd' .. ino
+    end
+    na = na + 3 + n
   elseif op == 'z' then  -- whether a directory is empty: "1" or "0"
     v = call('HLEN', k) == 0 and '1' or '0'
     if holds then holds = v == ARGV[na + 2] end

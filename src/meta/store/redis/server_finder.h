@@ -1,12 +1,13 @@
-// Which server to connect to: the one of the URL, or the one that Sentinels name at the moment.
-// Protocol: https://redis.io/docs/latest/develop/reference/sentinel-clients/
+// Which server to connect to: the one of the URL, the one that Sentinels name at the moment, or the node of a
+// cluster that has the volume.
 #pragma once
 
 #include <memory>
-#include <mutex>
+#include <stop_token>
 
 #include "base/result.h"
 #include "meta/store/redis/connection.h"
+#include "meta/store/redis/keyspace.h"
 #include "meta/store/redis/redis_url.h"
 
 namespace cider::meta::redis {
@@ -14,25 +15,22 @@ namespace cider::meta::redis {
 // Thread-safe.
 class ServerFinder {
  public:
-  // With `replica`, a replica that is in order, where the Sentinels know one.
-  ServerFinder(const RedisUrl& url, bool replica) : url_(url), replica_(replica) {}
+  virtual ~ServerFinder() = default;
 
-  // Asks anew each time. ENOENT where no Sentinel knows the master's name; else the last Sentinel's error.
-  Result<Address> find();
-  // Sentinels may name a server before it knows its new part: EAGAIN unless it says that it is what was asked
-  // for. Any server is right where there are no Sentinels.
-  Status check(Connection& server);
-
- private:
-  Result<Address> ask(const Address& sentinel);
-  Result<Address> ask_master(Connection& sentinel);
-  Result<Address> ask_replica(Connection& sentinel);
-  void prefer(const Address& sentinel);
-
-  const RedisUrl& url_;
-  const bool replica_;
-  std::mutex mutex_;
-  std::vector<Address> sentinels_ = url_.addresses;  // the last that answered comes first
+  // Where the server is. Where that may change it asks anew each time.
+  virtual Result<Address> find(const std::stop_token& stop) = 0;
+  // Whether `server`, just connected, is what was sought: EAGAIN where it does not know its new part yet.
+  virtual Status check(Connection& server) = 0;
+  // An error reply that names another server: find() begins there.
+  virtual void redirect(const Reply& reply) = 0;
+  virtual Keyspace keyspace() const = 0;
 };
+
+// Asks a server that stands alone in the URL whether it is a node of a cluster. With `replica`, a replica
+// will do; EINVAL where there are none that one could know of. `url` must outlive the finder.
+Result<std::unique_ptr<ServerFinder>> finder_of(const RedisUrl& url, bool replica);
+
+std::unique_ptr<ServerFinder> sentinels(const RedisUrl& url, bool replica);
+std::unique_ptr<ServerFinder> cluster(const RedisUrl& url, bool replica);
 
 }  // namespace cider::meta::redis

@@ -5,9 +5,16 @@
 #include <string_view>
 #include <vector>
 
+#include "meta/store/redis/keyspace.h"
+
 namespace cider::meta::redis {
 
-struct Steps {
+// Keys are given by their names.
+class Steps {
+ public:
+  // `keyspace` must outlive the steps.
+  explicit Steps(const Keyspace& keyspace) : keyspace_(&keyspace) {}
+
   std::vector<std::string> keys;
   std::vector<std::string> args;
   size_t checks = 0;
@@ -29,12 +36,15 @@ struct Steps {
   void command(std::string_view name, std::string key, const Args&... more) {
     write('R', std::move(key), name, sizeof...(more), more...);
   }
-  void key(std::string_view more) { keys.emplace_back(more); }
+  void key(std::string_view more) { keys.push_back(key_of(more)); }
+  // For keys among the arguments.
+  std::string key_of(std::string_view name) const { return keyspace_->key(name); }
+  const std::string& key_prefix() const { return keyspace_->prefix(); }
 
  private:
   template <class... Args>
   void push(char op, std::string key, const Args&... more) {
-    keys.push_back(std::move(key));
+    keys.push_back(keyspace_->key(std::move(key)));
     args.emplace_back(1, op);
     (push_arg(more), ...);
   }
@@ -43,6 +53,8 @@ struct Steps {
   void push_arg(T number) {
     args.push_back(std::to_string(number));
   }
+
+  const Keyspace* keyspace_;
 };
 
 }  // namespace cider::meta::redis

@@ -229,18 +229,20 @@ class Transactions::Asking final : public Fetcher {
   const std::stop_token stop_;
 };
 
-Transactions::Transactions(Client& client) : client_(client), slots_key_(random_name()) {}
+Transactions::Transactions(Client& client) : client_(client), slots_name_(random_name()) {}
 
 Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
                                  bool* maybe_ran) {
-  const size_t keys = steps.keys.size() + (attempt ? 1 : 0);
+  const bool guarded = attempt && client_.keyspace().is_in_cluster();
+  const size_t keys = steps.keys.size() + (attempt ? 1 : 0) + (guarded ? 1 : 0);
   const bool prolong = attempt && !ask && time_to_prolong();
   const auto command = [&](std::string_view evaluate, std::string_view script) {
     Commands out;
     out.begin(8 + keys + steps.args.size()).argument(evaluate).argument(script);
     out.argument(std::to_string(keys));
-    if (attempt) out.argument(slots_key_);
+    if (attempt) out.argument(client_.key(slots_name_));
     out.arguments(steps.keys);
+    if (guarded) out.argument(client_.key(kNothing));
     out.argument(std::to_string(steps.checks)).argument(ask ? "ask" : std::to_string(steps.writes));
     out.argument(attempt ? std::to_string(attempt->slot) : "");
     out.argument(attempt ? std::to_string(attempt->seq) : "");
@@ -260,13 +262,13 @@ Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::v
   const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr;
   const auto* lookup = items.size() == 1 ? std::get_if<LookupRead>(items.front()) : nullptr;
   if (attr) {
-    Reply reply = TRY(client_.ask(std::move(stop), "GET", inode_key(attr->ino)));
+    Reply reply = TRY(client_.ask(std::move(stop), "GET", client_.key(inode_key(attr->ino))));
     answers->push_back({answer_of(reply)});
   } else if (lookup && misses_.expected(lookup->parent) &&
-             TRY(client_.ask(stop, "HGET", dir_key(lookup->parent), lookup->name)).is_nil()) {
+             TRY(client_.ask(stop, "HGET", client_.key(dir_key(lookup->parent)), lookup->name)).is_nil()) {
     answers->push_back({{std::nullopt, std::nullopt}});
   } else {
-    Steps steps;
+    Steps steps(client_.keyspace());
     for (const ReadItem* item : items) add_checks(*item, nullptr, &steps);
     if (steps.checks == 0) {
       answers->resize(items.size());
@@ -306,7 +308,7 @@ Status Transactions::refuse_abandoned(std::stop_token stop) {
     attempts = abandoned_;
   }
   for (Attempt& attempt : attempts) {
-    Reply reply = TRY(call(Steps{}, true, &attempt, stop));
+    Reply reply = TRY(call(Steps(client_.keyspace()), true, &attempt, stop));
     std::lock_guard lock(slots_mutex_);
     if (std::erase(abandoned_, attempt) == 0) continue;
     any_abandoned_ = !abandoned_.empty();
@@ -329,7 +331,7 @@ bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
 Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher, bool writes, Slot& slot,
                                    std::stop_token stop) {
   const LongRows rows(tx.writes());
-  Steps steps;
+  Steps steps(client_.keyspace());
   for (size_t i = 0; i < fetcher.seen().size(); ++i) {
     if (fetcher.hinted(i)) {
       add_hint_checks(tx.reads()[i], fetcher.seen()[i], &steps);

@@ -65,7 +65,7 @@ class Transactions {
   Client& client_;
   Hints hints_;
   UsualMisses misses_;
-  const std::string slots_key_;  // by a random number of this client
+  const std::string slots_name_;  // of their key: a random number of this client
   std::mutex slots_mutex_;
   std::vector<uint32_t> free_slots_;
   std::vector<Attempt> abandoned_;  // their slots are not free

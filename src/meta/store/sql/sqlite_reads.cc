@@ -62,6 +62,20 @@ Status read(Connection& db, LookupRead& item) {
   return {};
 }
 
+Status read(Connection& db, PathRead& item) {
+  item.found.clear();
+  Ino dir = item.root;
+  for (const std::string& name : item.names) {
+    LookupRead step{dir, name};
+    TRY(read(db, step));
+    if (!step.value) break;
+    dir = step.value->ino;
+    item.found.push_back(std::move(step));
+    if (!item.found.back().attr) break;
+  }
+  return {};
+}
+
 Status read(Connection& db, DirEmptyRead& item) {
   item.empty = !TRY(exists(db, "SELECT 1 FROM jfs_edge WHERE parent=? LIMIT 1", item.ino));
   return {};

@@ -43,6 +43,7 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
   // Threads of another pid namespace all have the number 0.
   if (!reply.stale_attr || looked_again || caller.pid == 0) return reply;
   second_looks_.sent(caller.pid, ino);
+  if (!reply.keep_cache) kernel_.distrust(ino);  // it isn't told to drop its pages now
   handles_.remove(reply.handle, ino);
   meta_.close(ino);
   return fail(ESTALE);

@@ -76,11 +76,13 @@ def check_workers(workers):
 
 def merged(workers):
     """What all of them made."""
+    def shared(model):  # a file may have come into any, by writing through a symlink
+        return [model.root, *(model.existing(path) for path in ("t", *FOLDERS))]
+
     whole = shared_model()
     for worker in workers:
-        for folder in ("t", *FOLDERS):
-            own = {name: node for name, node in worker.model.existing(folder).entries.items() if name in worker.drawer.names}
-            whole.existing(folder).entries.update(own)
+        for folder, theirs in zip(shared(whole), shared(worker.model)):
+            folder.entries.update((name, node) for name, node in theirs.entries.items() if name in worker.drawer.names)
     return whole
 
 

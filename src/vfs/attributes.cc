@@ -170,7 +170,7 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller& caller, Ino ino, std::
       attr = attr_of_open_directory(at);  // removed, but a process still has it open
       if (attr) return AttrReply{.ino = ino, .attr = *attr};
     }
-    if (!attr) return fail(stale_if_gone(at, attr.error()));
+    if (!attr) return fail(stale_if_removed(at, attr.error()));
     if (!changes_.since(at, moment) || tries == kTries)
       return attr_reply(at, as_by_handle(at, *attr), moment, before);
   }
@@ -203,7 +203,7 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
       TRY(check_locks(*file));
     }
     auto resized = truncate(caller, at, *set.size, handle.has_value(), set.kill_suidgid);
-    if (!resized) return fail(stale_if_gone(at, resized.error()));
+    if (!resized) return fail(stale_if_removed(at, resized.error()));
     after = *resized;
   }
   const meta::AttrChange change{.mode = set.mode,
@@ -230,7 +230,7 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
     // A write that was accepted before must not move the mtime that is set now when it is committed later.
     const bool after_writes = (set.mtime || set.mtime_now) && data_.has_pending(at);
     const Status done = after_writes ? data_.ordered(at, caller.interrupt, apply) : apply();
-    if (!done) return fail(stale_if_gone(at, done.error()));
+    if (!done) return fail(stale_if_removed(at, done.error()));
   }
   if (!after) return getattr(caller, ino, handle);
   return changed_reply(at, as_by_handle(at, *after), before);

@@ -28,7 +28,7 @@ Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int f
   const Ino at = inner(ino);
   const uint64_t moment = changes_.now();
   const auto found = meta_.getattr(at, caller.interrupt);
-  if (!found) return fail(stale_if_gone(at, found.error()));
+  if (!found) return fail(stale_if_removed(at, found.error()));
   const Attr& attr = *found;
   if (!attr.is_dir()) return fail(ENOTDIR);
   if (caller.check_permission)

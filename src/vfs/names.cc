@@ -41,7 +41,7 @@ Result<EntryReply> VolumeFileSystem::make(const Caller& caller, Ino parent, std:
   meta::ChangedDirs dirs;
   const DirAttrs::Start start = dirs_.start();
   const auto made = meta_.mknod(caller, inner(parent), name, node, &dirs);
-  if (!made) return fail(stale_if_gone(inner(parent), made.error()));
+  if (!made) return fail(stale_if_removed(inner(parent), made.error()));
   dirs_.changed(inner(parent), dirs.attr(inner(parent)), start);
   return fresh_entry(*made);
 }

@@ -19,7 +19,7 @@ OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   return {.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
 }
 
-// Whether an open failed with `code`, or met the trash, because another client has removed or replaced the
+// Whether a request failed with `code`, or met the trash, because another client has removed or replaced the
 // file since the kernel found its name. With ESTALE the kernel looks the name up again.
 bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
   if (handles_.inode(ino)) return false;  // then it may be meant, by /proc/self/fd
@@ -29,9 +29,8 @@ bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
   return now && is_trash(now->parent);
 }
 
-Error VolumeFileSystem::stale_if_gone(Ino ino, Error error) const {
-  if (error.code == ENOENT && !handles_.inode(ino)) error.code = ESTALE;
-  return error;
+Error VolumeFileSystem::stale_if_removed(Ino ino, Error error) {
+  return removed_by_others(ino, error.code) ? Error(ESTALE) : error;
 }
 
 // The kernel appends where it last knew the end, and asks nobody: an open for appending must bring it the
@@ -97,7 +96,7 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
       meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created, flags, &dirs);
   const bool no_file = !answer && (answer.error().code == EISDIR || answer.error().code == EEXIST);
   if (no_file && !(flags & O_EXCL)) return fail(ESTALE);  // see open_present()
-  if (!answer) return fail(stale_if_gone(dir, answer.error()));
+  if (!answer) return fail(stale_if_removed(dir, answer.error()));
   meta::Node node = *answer;
   if (created) {
     dirs_.changed(dir, dirs.attr(dir), start);

@@ -1,5 +1,5 @@
-// Threads whose open(2) was answered ESTALE, so that the kernel looks the name up again. It does that once per
-// call, so its second OPEN must be answered otherwise. Thread-safe.
+// Threads whose open(2) was answered ESTALE, so that the kernel looks the name up again. It does that once
+// per call, so its second OPEN must be answered otherwise. Thread-safe.
 #pragma once
 
 #include <algorithm>

@@ -137,8 +137,8 @@ class VolumeFileSystem : public FileSystem {
   // For a node that this client made.
   EntryReply fresh_entry(const meta::Node& node);
   Duration entry_ttl(const Attr& attr) const;
-  // Compares with what was known: a foreign change makes cached slice lists and pages wrong. True if there was
-  // one; then the kernel must be told.
+  // Compares with what was known: a foreign change makes cached slice lists and pages wrong. True if there
+  // was one; then the kernel must be told.
   bool take_in(Ino ino, const Attr& attr, uint64_t moment);
   // take_in() that tells the kernel, soon.
   bool learn(Ino ino, const Attr& attr, uint64_t moment);
@@ -171,8 +171,8 @@ class VolumeFileSystem : public FileSystem {
   Result<OpenReply> open_present(const Caller& caller, const meta::Node& node, int flags);
   OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool removed_by_others(Ino ino, int code);
-  // The error of a request that needs the inode, found by its name: ESTALE instead of ENOENT if it is gone.
-  Error stale_if_gone(Ino ino, Error error) const;
+  // The error of a request by name that needs the inode: ESTALE if others have removed it.
+  Error stale_if_removed(Ino ino, Error error);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
   // EIO through a handle whose locks were lost: others may have changed, or locked, what it relies on.

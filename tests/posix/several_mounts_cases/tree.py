@@ -63,9 +63,16 @@ class Tree:
         os.rmdir(self.at(path))
 
     def rename(self, path, new, flags):
-        if libc.renameat2(AT_FDCWD, self.at(path).encode(), AT_FDCWD, self.at(new).encode(), flags) != 0:
+        """Linux answers ESTALE (__d_unalias) where rename(2) is the first to meet a directory that another client has moved, as
+        the lock that it would need to move its own entry is held; mv looks both names up before."""
+        for first in (True, False):
+            if libc.renameat2(AT_FDCWD, self.at(path).encode(), AT_FDCWD, self.at(new).encode(), flags) == 0:
+                return
             code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code))
+            if code != errno.ESTALE or not first:
+                raise OSError(code, os.strerror(code))
+            for name in (path, new):
+                os.path.lexists(self.at(name))
 
     def chmod(self, path, mode):
         os.chmod(self.at(path), mode)

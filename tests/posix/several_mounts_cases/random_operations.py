@@ -12,16 +12,19 @@ MODES = (0o600, 0o640, 0o755, 0o777, 0o4711, 0o700)
 STEPS_BETWEEN_LISTINGS = 500
 
 # How often each call is drawn.
-EVERYTHING = {"create": 8, "write": 14, "append": 8, "truncate": 6, "read": 12, "mkdir": 10, "rmdir": 4, "unlink": 6, "rename": 12,
-              "link": 4, "symlink": 4, "readlink": 2, "chmod": 4, "utime": 4, "setxattr": 4, "removexattr": 2, "xattrs": 2,
+EVERYTHING = {"create": 8, "write": 14, "append": 8, "truncate": 6, "read": 12, "mkdir": 8, "rmdir": 8, "unlink": 10, "rename": 14,
+              "link": 4, "symlink": 4, "readlink": 2, "chmod": 4, "utime": 4, "setxattr": 8, "removexattr": 2, "xattrs": 2,
               "stat": 14, "listing": 6}
 # What must be right whatever the kernel has cached: calls that open a file, make or remove a name, or list a directory. No file
 # gets another name here: under the old one the kernel may find it for as long as --entry-cache says.
 CLOSE_TO_OPEN = {"create": 5, "write": 20, "append": 15, "replace": 8, "unlink": 5, "read": 40, "list_folder": 5}
+# What most of them are tried on.
+WANTED = {"create": "new", "write": "file", "append": "file", "truncate": "file", "read": "file", "mkdir": "new", "rmdir": "dir",
+          "unlink": "file", "link": "file", "symlink": "new", "readlink": "link", "listing": "dir", "replace": "file"}
 
 
 class Drawer:
-    """Draws calls from a seed. Names are few, so that they meet; half of the paths exist."""
+    """Draws calls from a seed. Names are few, so that they meet; most paths exist, or could be made."""
 
     def __init__(self, chance, weights, folders=("t",), names="abcde", depth=3):
         self.chance = chance
@@ -31,13 +34,20 @@ class Drawer:
         self.depth = depth
         self.replaced = 0
 
-    def path(self, model):
-        if self.chance.random() < 0.5:
-            known = [path for path, _ in model.walk() if path.split("/")[-1] in self.names]
-            if known:
-                return self.chance.choice(known)
-        depth = self.chance.randint(1, self.depth)
-        return "/".join([self.chance.choice(self.folders), *self.chance.choices(self.names, k=depth)])
+    def path(self, model, wanted=None):
+        """`wanted` is a kind of node, or "new" for a name that is free; it comes in most cases."""
+        paths = list(model.walk())
+        known = [(path, node) for path, node in paths if path.split("/")[-1] in self.names]
+        folders = [*self.folders, *(path for path, node in known if node.kind == "dir" and path.count("/") < self.depth)]
+        there = {path for path, _ in paths}
+        fit = [path for path, node in known if wanted in (node.kind, None)]
+        if wanted == "new":
+            fit = [path for folder in folders for name in self.names if (path := f"{folder}/{name}") not in there]
+        if fit and self.chance.random() < 0.7:
+            return self.chance.choice(fit)
+        if self.chance.random() < 0.6:
+            return f"{self.chance.choice(folders)}/{self.chance.choice(self.names)}"
+        return "/".join([self.chance.choice(self.folders), *self.chance.choices(self.names, k=self.chance.randint(1, self.depth))])
 
     def data(self):
         size = self.chance.choice((1, 100, 4096, 10_000, 70_000))
@@ -46,7 +56,7 @@ class Drawer:
     def call(self, model):
         """The next call, for a tree that is as the model is."""
         name = self.chance.choices(list(self.weights), self.weights.values())[0]
-        path = self.path(model)
+        path = self.path(model, WANTED.get(name))
         return getattr(self, name)(path, model) if hasattr(self, name) else (name, path)
 
     def create(self, path, model):
@@ -76,7 +86,7 @@ class Drawer:
         return "listing", self.folders[0]
 
     def link(self, path, model):
-        return "link", path, self.path(model)
+        return "link", path, self.path(model, "new")
 
     def symlink(self, path, model):
         way = "../" * self.chance.randrange(2)
@@ -90,11 +100,11 @@ class Drawer:
 
     def setxattr(self, path, model):
         value = self.chance.randbytes(self.chance.choice((0, 10, 1000)))
-        flags = self.chance.choice((0, os.XATTR_CREATE, os.XATTR_REPLACE))
-        return "setxattr", path, "user." + self.chance.choice("xyz"), value, flags
+        flags = self.chance.choice((0, 0, os.XATTR_CREATE, os.XATTR_REPLACE))
+        return "setxattr", path, "user." + self.chance.choice("xy"), value, flags
 
     def removexattr(self, path, model):
-        return "removexattr", path, "user." + self.chance.choice("xyz")
+        return "removexattr", path, "user." + self.chance.choice("xy")
 
 
 def run_steps(settings, trees, model, drawer, whole_tree):

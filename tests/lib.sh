@@ -3,10 +3,12 @@
 #
 #   BIN         the client to test (default build/release/ciderfs); any with JuiceFS's command line works
 #   ENGINE      of the metadata: sqlite (default), or redis, for which a redis-server of the run's own is started
+#   MOUNTS      how often the volume is mounted at once (default 1)
 #   MOUNT_OPTS  options for every mount, FORMAT_OPTS for format
 #   KEEP=1      leave the temporary directory
 #
-# Sets ROOT (the source tree), W (temporary directory), META (URL), MNT (mount point), BUCKET.
+# Sets ROOT (the source tree), W (temporary directory), META (URL), MNT (mount point), POINTS (MNT and the other mount
+# points), BUCKET.
 set -u
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -16,7 +18,10 @@ W=$(mktemp -d "${TMPDIR:-/tmp}/ciderfs-test.XXXXXX")
 MNT=$W/mnt
 BUCKET=$W/data
 VOLUME=test-vol
-mkdir "$MNT"
+MOUNTS=${MOUNTS:-1}
+POINTS=("$MNT")
+for ((i = 2; i <= MOUNTS; i++)); do POINTS+=("$W/mnt$i"); done
+mkdir "${POINTS[@]}"
 
 # The URL of a volume's metadata, by a name and, for Redis, a database number: url_of NAME NUMBER.
 url_of() { if [ "$ENGINE" = redis ]; then echo "unix://$W/redis.sock?db=$2"; else echo "sqlite3://$W/$1.db"; fi; }
@@ -36,22 +41,28 @@ META=$(url_of meta 0)
 PASSED=0
 FAILED=0
 
-mounted() { grep -q " $MNT " /proc/self/mounts; }
+# Whether any of the points is.
+mounted() { grep -q " $W/mnt[0-9]* " /proc/self/mounts; }
 
-# The process that serves the mount; several lines for a client with a supervisor.
-mount_pids() { pgrep -f "^$BIN mount .*$MNT"; }
+# The processes that serve the mounts; several for each with a client that has a supervisor.
+mount_pids() { pgrep -f "^$BIN mount .*$W/mnt"; }
 
 # shellcheck disable=SC2086
 format_volume() { "$BIN" format --storage file --bucket "$BUCKET" --trash-days 0 ${FORMAT_OPTS:-} "$@" "$META" $VOLUME >>"$W/log" 2>&1; }
 
 # shellcheck disable=SC2086
-mount_volume() { "$BIN" mount -d --log "$W/mount.log" --no-syslog ${MOUNT_OPTS:-} "$@" "$META" "$MNT" >>"$W/log" 2>&1; }
+mount_volume() {
+  local point
+  for point in "${POINTS[@]}"; do
+    "$BIN" mount -d --log "$W/mount.log" --no-syslog ${MOUNT_OPTS:-} "$@" "$META" "$point" >>"$W/log" 2>&1 || return
+  done
+}
 
 # Unmounts and waits until the process has stored everything and gone.
 unmount_volume() {
-  local i
+  local i point
   for i in $(seq 50); do
-    umount "$MNT" 2>/dev/null || fusermount3 -u "$MNT" 2>/dev/null
+    for point in "${POINTS[@]}"; do umount "$point" 2>/dev/null || fusermount3 -u "$point" 2>/dev/null; done
     mounted || break
     sleep 0.1
   done
@@ -65,12 +76,15 @@ unmount_volume() {
 
 # As a crash would: the process is gone, the dead mount is taken away.
 crash_mount() {
-  local pids
+  local pids point
   pids=$(mount_pids)
   # shellcheck disable=SC2086
   [ -n "$pids" ] && kill -9 $pids
   while [ -n "$(mount_pids)" ]; do sleep 0.02; done
-  while mounted; do umount -l "$MNT" 2>/dev/null || sleep 0.05; done
+  while mounted; do
+    for point in "${POINTS[@]}"; do umount -l "$point" 2>/dev/null; done
+    mounted && sleep 0.05
+  done
 }
 
 remount_volume() { unmount_volume && mount_volume "$@"; }

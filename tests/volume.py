@@ -26,39 +26,20 @@ def start_redis(folder):
     return server, socket
 
 
-class Volume:
-    """`work` holds meta.db, data/ (the bucket), mnt/ and mount.log; close() ends the mount and removes all of it.
+class Mount:
+    """One mount of a volume, on the folder `name` of its work folder, with a log of its own."""
 
-    With the engine redis the metadata is in a redis-server of its own, which close() ends too."""
-
-    def __init__(self, binary, prefix="ciderfs-test.", engine="sqlite"):
-        self.binary = binary
-        self.work = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
-        self.point = self.work / "mnt"
-        self.bucket = self.work / "data"
-        self.database = self.work / "meta.db"
-        self.url = f"sqlite3://{self.database}"
-        self.log = self.work / "mount.log"
+    def __init__(self, volume, name="mnt"):
+        self.volume = volume
+        self.point = volume.work / name
+        self.log = volume.work / f"{name.replace('mnt', 'mount')}.log"
         self.point.mkdir()
-        self.server = None
-        if engine == "redis":
-            self.server, socket = start_redis(self.work)
-            self.url = f"unix://{socket}?db=1"
 
-    def run(self, *words, check=True):
-        result = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-        if check and result.returncode != 0:
-            raise RuntimeError(f"{' '.join(map(str, words))}: {result.stderr}")
-        return result
-
-    def format(self, *options, name="test-vol"):
-        return self.run("format", "--storage", "file", "--bucket", self.bucket, "--trash-days", "0", *options, self.url, name)
-
-    def mount(self, *options):
-        return self.run("mount", "-d", "--log", self.log, "--no-syslog", *options, self.url, self.point)
+    def start(self, *options):
+        return self.volume.run("mount", "-d", "--log", self.log, "--no-syslog", *options, self.volume.url, self.point)
 
     def pids(self):
-        found = subprocess.run(["pgrep", "-f", f"^{self.binary} mount .*{self.point}"], capture_output=True, text=True)
+        found = subprocess.run(["pgrep", "-f", f"^{self.volume.binary} mount .*{self.point}$"], capture_output=True, text=True)
         return [int(pid) for pid in found.stdout.split()]
 
     def mounted(self):
@@ -83,8 +64,61 @@ class Volume:
         while self.mounted():
             subprocess.run(["umount", "-l", self.point], capture_output=True)
 
+
+class Volume:
+    """`work` holds meta.db, data/ (the bucket), mnt/ and mount.log; close() ends all mounts and removes all of it.
+
+    With the engine redis the metadata is in a redis-server of its own, which close() ends too. What is said of "the" mount is
+    the first of `mounts`."""
+
+    def __init__(self, binary, prefix="ciderfs-test.", engine="sqlite"):
+        self.binary = binary
+        self.work = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
+        self.bucket = self.work / "data"
+        self.database = self.work / "meta.db"
+        self.url = f"sqlite3://{self.database}"
+        self.mounts = [Mount(self)]
+        self.point = self.mounts[0].point
+        self.log = self.mounts[0].log
+        self.server = None
+        if engine == "redis":
+            self.server, socket = start_redis(self.work)
+            self.url = f"unix://{socket}?db=1"
+
+    def run(self, *words, check=True):
+        result = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if check and result.returncode != 0:
+            raise RuntimeError(f"{' '.join(map(str, words))}: {result.stderr}")
+        return result
+
+    def format(self, *options, name="test-vol"):
+        return self.run("format", "--storage", "file", "--bucket", self.bucket, "--trash-days", "0", *options, self.url, name)
+
+    def mount(self, *options):
+        return self.mounts[0].start(*options)
+
+    def mount_times(self, count, *options):
+        """Mounts the volume `count` times at once; returns the mounts."""
+        self.mounts += [Mount(self, f"mnt{n + 1}") for n in range(len(self.mounts), count)]
+        for mount in self.mounts[:count]:
+            mount.start(*options)
+        return self.mounts[:count]
+
+    def pids(self):
+        return self.mounts[0].pids()
+
+    def mounted(self):
+        return self.mounts[0].mounted()
+
+    def unmount(self, limit=30):
+        self.mounts[0].unmount(limit)
+
+    def kill(self):
+        self.mounts[0].kill()
+
     def close(self, keep=False):
-        self.kill()
+        for mount in self.mounts:
+            mount.kill()
         if self.server:
             self.server.terminate()
             self.server.wait()

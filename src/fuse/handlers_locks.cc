@@ -65,12 +65,7 @@ void on_setlk(Call& call, std::unique_ptr<Pending> pending) {
   bool wait = call.request.header().opcode == FUSE_SETLKW;
   if (lock->type == vfs::LockType::unlock)
     call.caller.interrupt = {};  // nothing to wait for, and it must not fail
-  // Who gets a lock sees what the one before him wrote.
-  Ino revalidate = lock->type == vfs::LockType::unlock ? 0 : call.ino();
-  auto done = [pending = std::move(pending), revalidate](const Status& status) {
-    if (status && revalidate) pending->reply.forget_attributes(revalidate);
-    pending->reply.error(code_of(status));
-  };
+  auto done = [pending = std::move(pending)](const Status& status) { pending->reply.error(code_of(status)); };
   if (in.lk_flags & FUSE_LK_FLOCK) {
     call.fs.flock(call.caller, call.ino(), in.fh, in.owner, lock->type, wait, std::move(done));
   } else {

@@ -15,16 +15,17 @@ constexpr auto kBusyPause = std::chrono::milliseconds(10);
 Notifier::Notifier(ReplySink& sink, InterruptTable& interrupts, size_t limit)
     : sink_(sink), interrupts_(interrupts), limit_(limit), thread_([this] { run(); }) {}
 
-void Notifier::push(const vfs::FileSystem::Invalidation& change) {
-  std::lock_guard lock(mutex_);
-  if (stopping_) return;
-  if (change.ino != 0) {
-    auto known = inodes_.find(change.ino);
-    if (known != inodes_.end()) {
-      known->second |= change.data;
-    } else if (inodes_.size() < limit_) {
-      inodes_.emplace(change.ino, change.data);
-    }
+void Notifier::push(vfs::FileSystem::Invalidation change) {
+  std::unique_lock lock(mutex_);
+  if (stopping_) {
+    lock.unlock();
+    if (change.then) change.then();
+    return;
+  }
+  if (change.ino != 0 && (inodes_.size() < limit_ || change.then || inodes_.contains(change.ino))) {
+    Drop& drop = inodes_[change.ino];
+    drop.data |= change.data;
+    if (change.then) drop.then.push_back(std::move(change.then));
   }
   if (!change.name.empty()) {
     if (names_.size() < limit_) {
@@ -43,6 +44,9 @@ void Notifier::stop() {
     changed_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
+  for (auto& [ino, drop] : std::exchange(inodes_, {})) {
+    for (auto& then : drop.then) then();
+  }
 }
 
 void Notifier::run() {
@@ -56,23 +60,24 @@ void Notifier::run() {
     lock.unlock();
     if (names_lost) send_epoch();
     send_names(names);
-    Inodes busy = send_inodes(inodes);
+    Inodes busy = send_inodes(std::move(inodes));
     lock.lock();
-    for (const auto& [ino, data] : busy) inodes_[ino] |= data;
+    for (const auto& [ino, drop] : busy) inodes_[ino].data |= drop.data;
     if (!busy.empty()) changed_.wait_for(lock, kBusyPause, [&] { return stopping_; });
   }
 }
 
-Notifier::Inodes Notifier::send_inodes(const Inodes& inodes) {
+Notifier::Inodes Notifier::send_inodes(Inodes inodes) {
   Inodes busy;
-  for (const auto& [ino, data] : inodes) {
+  for (auto& [ino, drop] : inodes) {
     // An offset of 0 waits for the page locks of requests in flight, which a stalled store may hold for long;
-    // -1 touches the attributes only.
-    bool wait = data && interrupts_.has_io(ino);
-    if (wait) busy.emplace(ino, true);
-    fuse_notify_inval_inode_out out{.ino = ino, .off = data && !wait ? 0 : -1, .len = 0};
+    // -1 touches the attributes only. Where somebody waits, other requests may keep the inode busy for ever.
+    const bool wait = drop.data && drop.then.empty() && interrupts_.has_io(ino);
+    if (wait) busy[ino].data = true;
+    fuse_notify_inval_inode_out out{.ino = ino, .off = drop.data && !wait ? 0 : -1, .len = 0};
     iovec piece{&out, sizeof out};
     send(FUSE_NOTIFY_INVAL_INODE, {&piece, 1});
+    for (auto& then : drop.then) then();
   }
   return busy;
 }

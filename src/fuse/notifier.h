@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "fuse/interrupts.h"
 #include "fuse/transport.h"
@@ -27,17 +29,21 @@ class Notifier {
   ~Notifier() { stop(); }
 
   // Never waits, never fails. The change must be visible to requests before.
-  void push(const vfs::FileSystem::Invalidation& change);
-  // Drops what is queued; later pushes do nothing. After the connection has ended.
+  void push(vfs::FileSystem::Invalidation change);
+  // Drops what is queued, as later pushes are; who waits for it is called. After the connection has ended.
   void stop();
 
  private:
-  using Inodes = std::unordered_map<Ino, bool>;  // number -> drop the pages, too
+  struct Drop {
+    bool data = false;  // the pages, too
+    std::vector<std::move_only_function<void()>> then;
+  };
+  using Inodes = std::unordered_map<Ino, Drop>;
   using Names = std::set<std::pair<Ino, std::string>>;
 
   void run();
   // The inodes whose pages can't be dropped now.
-  Inodes send_inodes(const Inodes& inodes);
+  Inodes send_inodes(Inodes inodes);
   void send_names(const Names& names);
   void send_epoch();
   bool send(int code, std::span<const iovec> payload);

@@ -26,7 +26,7 @@ Session::Session(vfs::FileSystem& fs, const SessionOptions& options, UniqueFd de
       notifier_(std::make_shared<Notifier>(transport_, interrupts_)),
       dispatcher_(fs, options.fuse, interrupts_, [this](const Status& status) { init_.set_value(status); }) {
   fs.set_notifier(
-      [notifier = notifier_](const vfs::FileSystem::Invalidation& change) { notifier->push(change); });
+      [notifier = notifier_](vfs::FileSystem::Invalidation change) { notifier->push(std::move(change)); });
 }
 
 Result<std::unique_ptr<Session>> Session::start(vfs::FileSystem& fs, const SessionOptions& options) {

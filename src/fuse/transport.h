@@ -77,8 +77,8 @@ class Reply {
   void none() { sink_ = nullptr; }  // for requests that want no answer
 
   // Before the answer: makes the kernel forget the inode's attributes (not its pages), so that the caller
-  // sees them anew. Only where the request itself holds the inode in the kernel (open, locks): then this
-  // never waits.
+  // sees them anew. Only where the request itself holds the inode in the kernel (open): then this never
+  // waits.
   void forget_attributes(uint64_t nodeid);
 
  private:

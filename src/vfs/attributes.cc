@@ -28,8 +28,9 @@ Duration VolumeFileSystem::entry_ttl(const Attr& attr) const {
 }
 
 AttrReply VolumeFileSystem::attr_reply(Ino ino, const Attr& attr, uint64_t moment, const Pending& before) {
-  learn(ino, attr, moment);
+  const bool foreign = learn(ino, attr, moment);
   AttrReply reply = changed_reply(ino, attr, before);
+  if (foreign) kernel_.doubt_attr(ino);  // the notification may overtake this answer
   if (changes_.since(ino, moment)) reply.attr_ttl = Duration{0};
   return reply;
 }
@@ -70,9 +71,9 @@ EntryReply VolumeFileSystem::fresh_entry(const meta::Node& node) {
           .attr_ttl = options_.attr_ttl};
 }
 
-void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
+bool VolumeFileSystem::take_in(Ino ino, const Attr& attr, uint64_t moment) {
   const auto inode = handles_.inode(ino);
-  if (!inode) return;
+  if (!inode) return false;
   const bool foreign = inode->update([&](Attr& known) {
     if (changes_.since(ino, moment)) return false;  // the answer may be older than what is known
     if (known.ctime != attr.ctime) inode->may_have_capability = true;
@@ -80,7 +81,14 @@ void VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
     known = attr;
     return differs;
   });
-  if (foreign) changed_by_others(ino);
+  if (foreign) distrust(ino);
+  return foreign;
+}
+
+bool VolumeFileSystem::learn(Ino ino, const Attr& attr, uint64_t moment) {
+  const bool foreign = take_in(ino, attr, moment);
+  if (foreign) notify({.ino = outer(ino), .data = true});
+  return foreign;
 }
 
 void VolumeFileSystem::changed(Ino ino, const Attr& attr, meta::Fields fields) {
@@ -103,9 +111,13 @@ void VolumeFileSystem::found_before_commit(Ino ino, const Attr& before) {
   if (known.mtime != before.mtime || known.length != before.length) changed_by_others(ino);
 }
 
-void VolumeFileSystem::changed_by_others(Ino ino) {
+void VolumeFileSystem::distrust(Ino ino) {
   data_.invalidate(ino);
   kernel_.distrust(ino);
+}
+
+void VolumeFileSystem::changed_by_others(Ino ino) {
+  distrust(ino);
   notify({.ino = outer(ino), .data = true});
 }
 
@@ -158,7 +170,7 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller& caller, Ino ino, std::
       attr = attr_of_open_directory(at);  // removed, but a process still has it open
       if (attr) return AttrReply{.ino = ino, .attr = *attr};
     }
-    if (!attr) return fail(attr.error());
+    if (!attr) return fail(stale_if_removed(at, attr.error()));
     if (!changes_.since(at, moment) || tries == kTries)
       return attr_reply(at, as_by_handle(at, *attr), moment, before);
   }
@@ -190,7 +202,9 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
       if (!file->writable()) return fail(EINVAL);
       TRY(check_locks(*file));
     }
-    after = TRY(truncate(caller, at, *set.size, handle.has_value(), set.kill_suidgid));
+    auto resized = truncate(caller, at, *set.size, handle.has_value(), set.kill_suidgid);
+    if (!resized) return fail(stale_if_removed(at, resized.error()));
+    after = *resized;
   }
   const meta::AttrChange change{.mode = set.mode,
                                 .uid = set.uid,
@@ -215,7 +229,8 @@ Result<AttrReply> VolumeFileSystem::setattr(const Caller& caller, Ino ino, const
     };
     // A write that was accepted before must not move the mtime that is set now when it is committed later.
     const bool after_writes = (set.mtime || set.mtime_now) && data_.has_pending(at);
-    TRY(after_writes ? data_.ordered(at, caller.interrupt, apply) : apply());
+    const Status done = after_writes ? data_.ordered(at, caller.interrupt, apply) : apply();
+    if (!done) return fail(stale_if_removed(at, done.error()));
   }
   if (!after) return getattr(caller, ino, handle);
   return changed_reply(at, as_by_handle(at, *after), before);

@@ -27,7 +27,9 @@ Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int f
   if (is_internal(ino)) return fail(ENOTDIR);
   const Ino at = inner(ino);
   const uint64_t moment = changes_.now();
-  const Attr attr = TRY(meta_.getattr(at, caller.interrupt));
+  const auto found = meta_.getattr(at, caller.interrupt);
+  if (!found) return fail(stale_if_removed(at, found.error()));
+  const Attr& attr = *found;
   if (!attr.is_dir()) return fail(ENOTDIR);
   if (caller.check_permission)
     TRY(meta_.access(caller, at, (flags & O_ACCMODE) == O_RDONLY ? R_OK : R_OK | W_OK));

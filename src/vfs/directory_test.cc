@@ -167,7 +167,7 @@ TEST(Directory, ARemovedOpenDirectoryStillAnswers) {
   ASSERT_TRUE(n.fs.rmdir(n.root, kRootIno, "d"));
   EXPECT_EQ(n.fs.getattr(n.root, gone, {}).value().attr.nlink, 0u);
   n.fs.releasedir(n.root, gone, open);
-  EXPECT_EQ(code_of(n.fs.getattr(n.root, gone, {})), ENOENT);
+  EXPECT_EQ(code_of(n.fs.getattr(n.root, gone, {})), ESTALE);
 }
 
 TEST(Directory, SubdirIsTheRoot) {

@@ -193,8 +193,9 @@ class FileSystem {
     bool data = false;
     Ino parent = 0;  // with a name: this entry
     std::string name;
+    std::move_only_function<void()> then = {};  // called once, from any thread, when the kernel knows
   };
-  using Notifier = std::function<void(const Invalidation&)>;  // never blocks, never fails
+  using Notifier = std::function<void(Invalidation)>;  // never blocks, never fails
   virtual void set_notifier(Notifier notifier) = 0;
 };
 

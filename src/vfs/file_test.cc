@@ -414,6 +414,51 @@ TEST(Locks, UnlockCommitsWhatWasWritten) {
   b.close(ino, hb);
 }
 
+// Of the same length, so that no read has a reason to ask for attributes.
+TEST(Locks, WhoGetsOneIsToldWhenTheKernelHasDroppedOldPages) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  const Handle ha = a.open(ino, O_RDWR).handle;
+  const Handle hb = b.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(b.fs.lookup(b.root, kRootIno, "f"));
+  EXPECT_EQ(b.read(ino, hb), "first");
+  std::vector<FileSystem::Invalidation> told;
+  b.fs.set_notifier([&](FileSystem::Invalidation change) { told.push_back(std::move(change)); });
+  const auto lock = [&](bool whole, LockType type) {
+    auto answer = std::make_shared<int>(-1);
+    const auto done = [answer](const Status& status) { *answer = code_of(status); };
+    const FileLock all{.type = type, .start = 0, .end = INT64_MAX, .pid = 10};
+    if (whole) {
+      b.fs.flock(b.root, ino, hb, 5, type, true, done);
+    } else {
+      b.fs.setlk(b.root, ino, hb, 5, all, true, done);
+    }
+    return answer;
+  };
+  for (const bool whole : {true, false}) {
+    ASSERT_TRUE(a.write(ino, ha, 0, whole ? "FIRST" : "Other"));
+    ASSERT_TRUE(a.fs.flush(a.root, ino, ha, 0));
+    told.clear();
+    const auto changed = lock(whole, LockType::write);
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_TRUE(told[0].ino == ino && told[0].data);
+    EXPECT_EQ(*changed, -1) << "the kernel still has old pages";
+    told[0].then();
+    EXPECT_EQ(*changed, 0);
+    EXPECT_EQ(b.read(ino, hb), whole ? "FIRST" : "Other");
+    ASSERT_EQ(*lock(whole, LockType::unlock), 0);
+    b.stat(ino);
+
+    ASSERT_EQ(*lock(whole, LockType::write), 0) << "nobody changed the file";
+    EXPECT_EQ(told.size(), 1u);
+    ASSERT_EQ(*lock(whole, LockType::unlock), 0);
+  }
+  a.close(ino, ha);
+  b.close(ino, hb);
+}
+
 TEST(Locks, CloseReleasesTheOwnersRecordLocksByWhateverHandle) {
   SharedVolume volume;
   Mount m(volume);
@@ -480,6 +525,74 @@ TEST(File, AHandleThatLostItsLockAnswersErrors) {
   a.close(ino, other);
   b.close(ino, theirs);
   EXPECT_EQ(a.content(ino), "before");
+}
+
+// The kernel appends where it last knew the end, so it must look the name up again; but only once.
+TEST(TwoClients, AnOpenForAppendingBringsTheKernelTheEnd) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  const auto grow = [&] {
+    const Handle handle = a.open(ino, O_WRONLY).handle;
+    ASSERT_TRUE(a.write(ino, handle, a.stat(ino).length, "more"));
+    a.close(ino, handle);
+  };
+  const auto open = [&](const Caller& who, int flags) {
+    const auto reply = b.fs.open(who, ino, flags, false);
+    if (reply) b.close(ino, reply->handle);
+    return code_of(reply);
+  };
+  const Caller first{.pid = 7}, second{.pid = 8}, foreign{.pid = 0};
+  constexpr int kAppend = O_WRONLY | O_APPEND;
+  ASSERT_TRUE(b.fs.lookup(b.root, kRootIno, "f"));
+  EXPECT_EQ(open(first, kAppend), 0);
+  grow();
+  EXPECT_EQ(open(first, O_WRONLY), 0);
+  EXPECT_EQ(open(foreign, kAppend), 0) << "can't be told from others of its kind";
+  EXPECT_EQ(open(first, kAppend), ESTALE);
+  EXPECT_EQ(open(second, kAppend), ESTALE);
+  ASSERT_TRUE(b.fs.lookup(b.root, kRootIno, "f"));
+  EXPECT_EQ(open(first, kAppend), 0);
+  EXPECT_EQ(open(first, kAppend), 0);
+  for (int i = 0; i < 2; ++i) {
+    grow();
+    EXPECT_EQ(open(first, kAppend), ESTALE);
+    const OpenReply next = b.open(ino, O_RDONLY);
+    EXPECT_FALSE(next.keep_cache) << "the open that failed did not make the kernel drop its pages";
+    b.close(ino, next.handle);
+    grow();
+    EXPECT_EQ(open(first, kAppend), 0) << "the kernel asks twice only";
+    ASSERT_TRUE(b.fs.lookup(b.root, kRootIno, "f"));
+  }
+}
+
+// By its name the kernel then finds what is there now.
+TEST(TwoClients, WhatAnotherClientRemovedIsStale) {
+  SharedVolume volume({.trash_days = 0});
+  Mount a(volume);
+  Mount b(volume);
+  const Ino file = a.make(kRootIno, "file", "x"), kept = a.make(kRootIno, "kept", "x"),
+            dir = a.mkdir(kRootIno, "dir");
+  const Handle handle = b.open(kept, O_RDONLY).handle;
+  for (const char* name : {"file", "kept"}) ASSERT_TRUE(a.fs.unlink(a.root, kRootIno, name));
+  ASSERT_TRUE(a.fs.rmdir(a.root, kRootIno, "dir"));
+  EXPECT_EQ(code_of(b.fs.getattr(b.root, file, {})), ESTALE);
+  EXPECT_EQ(code_of(b.fs.setattr(b.root, file, {.mode = 0600}, {})), ESTALE);
+  EXPECT_EQ(code_of(b.fs.setattr(b.root, file, {.size = 0}, {})), ESTALE);
+  EXPECT_EQ(code_of(b.fs.opendir(b.root, dir, O_RDONLY)), ESTALE);
+  EXPECT_EQ(code_of(b.fs.mkdir(b.root, dir, "d", 0755)), ESTALE);
+  EXPECT_EQ(code_of(b.fs.create(b.root, dir, "f", 0644, O_RDWR)), ESTALE);
+  EXPECT_EQ(code_of(b.fs.lookup(b.root, kRootIno, "file")), ENOENT);
+  EXPECT_EQ(code_of(b.fs.getattr(b.root, kept, handle)), ENOENT) << "found by its handle, not by a name";
+  b.fs.release(b.root, kept, handle, {});
+
+  SharedVolume with_trash;
+  Mount c(with_trash), d(with_trash);
+  const Ino removed = c.make(kRootIno, "file", "x");
+  ASSERT_TRUE(d.fs.lookup(d.root, kRootIno, "file"));
+  ASSERT_TRUE(c.fs.unlink(c.root, kRootIno, "file"));
+  EXPECT_EQ(code_of(d.fs.setattr(d.root, removed, {.size = 0}, {})), ESTALE);
 }
 
 // The kernel then looks the name up again.

@@ -94,6 +94,17 @@ void KernelView::moved_ctime(Ino ino, const meta::Attr& after) {
   }
 }
 
+bool KernelView::shows(Ino ino, const meta::Attr& attr) {
+  std::lock_guard lock(mutex_of(ino));
+  const Known* known = find(ino);
+  return known != nullptr && known->has_pages && known->pages == version_of(attr);
+}
+
+void KernelView::doubt_attr(Ino ino) {
+  std::lock_guard lock(mutex_of(ino));
+  if (Known* known = find(ino)) known->has_attr = false;
+}
+
 void KernelView::distrust(Ino ino) {
   std::lock_guard lock(mutex_of(ino));
   if (Known* known = find(ino)) known->has_pages = false;

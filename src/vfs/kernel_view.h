@@ -41,8 +41,14 @@ class KernelView {
   // they were.
   void moved_ctime(Ino ino, const meta::Attr& after);
 
+  // True if the kernel's pages show this version.
+  bool shows(Ino ino, const meta::Attr& attr);
+
   // The pages may be wrong: the next open drops them.
   void distrust(Ino ino);
+  // The kernel may not have taken the attributes that it was told last: it does not when it is told to forget
+  // the inode's while their answer is under way.
+  void doubt_attr(Ino ino);
 
  private:
   struct Version {

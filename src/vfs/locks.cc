@@ -1,7 +1,6 @@
 // flock and fcntl locks. Their tables are in the engine (meta/); here is what locking means for cached data:
-// who lets a lock go has its data committed before. Who gets one must see what others wrote: the front end
-// makes the kernel forget the file's attributes with the answer, the GETATTR that follows learns of foreign
-// changes (attributes.cc).
+// who lets a lock go has its data committed before; who gets one is told so when the kernel has dropped what
+// it had cached of another version of the file.
 #include "base/log.h"
 #include "vfs/volume_file_system.h"
 
@@ -57,7 +56,7 @@ void VolumeFileSystem::setlk(const Caller& caller, Ino ino, Handle handle, uint6
   }
   if (Status kept = check_locks(**file); !kept) return done(std::move(kept));
   (*file)->inode->note_lock_owner(owner, handle);
-  meta_.setlk(caller, ino, owner, range_of(lock), wait, noting_lock(*file, std::move(done)));
+  meta_.setlk(caller, ino, owner, range_of(lock), wait, noting_lock(caller, *file, std::move(done)));
 }
 
 void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint64_t owner, LockType type,
@@ -70,7 +69,7 @@ void VolumeFileSystem::flock(const Caller& caller, Ino ino, Handle handle, uint6
     return meta_.flock(caller, inner(ino), owner, meta::LockKind::unlock, false, std::move(done));
   }
   if (Status kept = check_locks(**file); !kept) return done(std::move(kept));
-  meta_.flock(caller, inner(ino), owner, kind_of(type), wait, noting_lock(*file, std::move(done)));
+  meta_.flock(caller, inner(ino), owner, kind_of(type), wait, noting_lock(caller, *file, std::move(done)));
 }
 
 Status VolumeFileSystem::check_locks(const OpenHandle& handle) const {
@@ -79,13 +78,36 @@ Status VolumeFileSystem::check_locks(const OpenHandle& handle) const {
   return fail(EIO, "the file's locks were lost");
 }
 
-Completion<void> VolumeFileSystem::noting_lock(std::shared_ptr<OpenHandle> handle, Completion<void> done) {
-  return
-      [handle = std::move(handle), session = meta_.session_id(), done = std::move(done)](Status got) mutable {
-        uint64_t never = 0;
-        if (got) handle->locked_under.compare_exchange_strong(never, session);
-        done(std::move(got));
-      };
+Completion<void> VolumeFileSystem::noting_lock(const Caller& caller, std::shared_ptr<OpenHandle> handle,
+                                               Completion<void> done) {
+  return [this, caller, handle = std::move(handle), session = meta_.session_id(),
+          done = std::move(done)](Status got) mutable {
+    if (!got) return done(std::move(got));
+    uint64_t never = 0;
+    handle->locked_under.compare_exchange_strong(never, session);
+    after_lock(caller, handle->ino, [done = std::move(done)]() mutable { done({}); });
+  };
+}
+
+// An answer that doesn't come keeps nobody from his lock: then nothing that is cached is trusted.
+void VolumeFileSystem::after_lock(const Caller& caller, Ino ino, std::move_only_function<void()> then) {
+  const uint64_t moment = changes_.now();
+  const Result<Attr> attr = meta_.getattr(ino, caller.interrupt);
+  if (!attr) {
+    distrust(ino);
+    return notify({.ino = outer(ino), .data = true, .then = std::move(then)});
+  }
+  take_in(ino, *attr, moment);
+  const Pending pending = data_.pending(ino);
+  const bool shows = kernel_.shows(ino, *attr);
+  if (shows && kernel_.knows(ino, with_pending(*attr, pending, pending))) return then();
+  if (!shows) data_.invalidate(ino);
+  notify({.ino = outer(ino),
+          .data = !shows,
+          .then = [this, ino, shows, attr = *attr, then = std::move(then)]() mutable {
+            if (!shows) kernel_.opened(ino, attr);
+            then();
+          }});
 }
 
 // An error does not keep the lock: the data is kept and its next fsync or close tells.

@@ -40,9 +40,10 @@ Result<EntryReply> VolumeFileSystem::make(const Caller& caller, Ino parent, std:
   TRY(check_not_internal(parent, name, EEXIST));
   meta::ChangedDirs dirs;
   const DirAttrs::Start start = dirs_.start();
-  const meta::Node made = TRY(meta_.mknod(caller, inner(parent), name, node, &dirs));
+  const auto made = meta_.mknod(caller, inner(parent), name, node, &dirs);
+  if (!made) return fail(stale_if_removed(inner(parent), made.error()));
   dirs_.changed(inner(parent), dirs.attr(inner(parent)), start);
-  return fresh_entry(made);
+  return fresh_entry(*made);
 }
 
 Result<EntryReply> VolumeFileSystem::mknod(const Caller& caller, Ino parent, std::string_view name,

@@ -19,7 +19,7 @@ OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   return {.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
 }
 
-// Whether an open failed with `code`, or met the trash, because another client has removed or replaced the
+// Whether a request failed with `code`, or met the trash, because another client has removed or replaced the
 // file since the kernel found its name. With ESTALE the kernel looks the name up again.
 bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
   if (handles_.inode(ino)) return false;  // then it may be meant, by /proc/self/fd
@@ -29,7 +29,26 @@ bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
   return now && is_trash(now->parent);
 }
 
+Error VolumeFileSystem::stale_if_removed(Ino ino, Error error) {
+  return removed_by_others(ino, error.code) ? Error(ESTALE) : error;
+}
+
+// The kernel appends where it last knew the end, and asks nobody: an open for appending must bring it the
+// attributes. No answer to OPEN can, but that of the LOOKUP which follows ESTALE.
 Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flags, bool kill_suidgid) {
+  OpenReply reply = TRY(open_file(caller, ino, flags, kill_suidgid));
+  if (!(flags & O_APPEND)) return reply;
+  const bool looked_again = second_looks_.back(caller.pid, ino);
+  // Threads of another pid namespace all have the number 0.
+  if (!reply.stale_attr || looked_again || caller.pid == 0) return reply;
+  second_looks_.sent(caller.pid, ino);
+  if (!reply.keep_cache) kernel_.distrust(ino);  // it isn't told to drop its pages now
+  handles_.remove(reply.handle, ino);
+  meta_.close(ino);
+  return fail(ESTALE);
+}
+
+Result<OpenReply> VolumeFileSystem::open_file(const Caller& caller, Ino ino, int flags, bool kill_suidgid) {
   if (is_internal(ino)) return open_internal(caller, ino, flags);
   uint64_t moment = changes_.now();
   Result<Attr> found = meta_.open(caller, ino, flags);
@@ -39,7 +58,7 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
     meta_.close(ino);
     return fail(ESTALE);
   }
-  learn(ino, attr, moment);
+  take_in(ino, attr, moment);  // this answer makes the kernel drop its pages
   // The handle comes first, so that what is committed from here on reaches it.
   const auto handle = handles_.add_file(ino, attr, flags);
   const auto give_up = [&](const Error& error) {
@@ -56,7 +75,7 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
     const auto now = meta_.getattr(ino, caller.interrupt);
     if (!now) return give_up(now.error());
     attr = *now;
-    learn(ino, attr, moment);
+    take_in(ino, attr, moment);
   }
   const Pending pending = data_.pending(ino);
   OpenReply reply{.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
@@ -77,7 +96,8 @@ Result<CreateReply> VolumeFileSystem::create(const Caller& caller, Ino parent, s
       meta_.create(caller, dir, name, mode & 07777, (flags & O_EXCL) != 0, &created, flags, &dirs);
   const bool no_file = !answer && (answer.error().code == EISDIR || answer.error().code == EEXIST);
   if (no_file && !(flags & O_EXCL)) return fail(ESTALE);  // see open_present()
-  meta::Node node = TRY(std::move(answer));
+  if (!answer) return fail(stale_if_removed(dir, answer.error()));
+  meta::Node node = *answer;
   if (created) {
     dirs_.changed(dir, dirs.attr(dir), start);
     return CreateReply{.entry = fresh_entry(node), .open = opened(node.ino, node.attr, flags)};
@@ -102,7 +122,7 @@ Result<OpenReply> VolumeFileSystem::open_present(const Caller& caller, const met
   if (!knows_class) return fail(ESTALE);
   Caller checked = caller;
   checked.check_permission = true;
-  return open(checked, node.ino, flags, !caller.is_root());
+  return open_file(checked, node.ino, flags, !caller.is_root());
 }
 
 Result<CreateReply> VolumeFileSystem::tmpfile(const Caller& caller, Ino parent, uint32_t mode, int flags) {

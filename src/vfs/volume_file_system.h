@@ -28,6 +28,7 @@
 #include "vfs/kernel_view.h"
 #include "vfs/local_changes.h"
 #include "vfs/options.h"
+#include "vfs/second_looks.h"
 
 namespace cider::vfs {
 
@@ -136,21 +137,26 @@ class VolumeFileSystem : public FileSystem {
   // For a node that this client made.
   EntryReply fresh_entry(const meta::Node& node);
   Duration entry_ttl(const Attr& attr) const;
-  // Compares with what was known: a foreign change makes cached slice lists and pages wrong.
-  void learn(Ino ino, const Attr& attr, uint64_t moment);
+  // Compares with what was known: a foreign change makes cached slice lists and pages wrong. True if there
+  // was one; then the kernel must be told.
+  bool take_in(Ino ino, const Attr& attr, uint64_t moment);
+  // take_in() that tells the kernel, soon.
+  bool learn(Ino ino, const Attr& attr, uint64_t moment);
   // After this client's own change of `fields` (and the ctime) is committed. Answers of commits don't come in
   // the order of the commits: what the others changed is left to them.
   void changed(Ino ino, const Attr& attr, meta::Fields fields);
   // The answer to a change that left the data alone. `before` was taken before the change.
   AttrReply changed_reply(Ino ino, const Attr& attr, const Pending& before);
+  void distrust(Ino ino);
   void changed_by_others(Ino ino);
   void found_before_commit(Ino ino, const Attr& before);
   void committed(const MetaCatalog::Committed& commit);
   Result<Attr> truncate(const Caller& caller, Ino ino, uint64_t size, bool by_handle, bool kill_suidgid);
   Status kill_suidgid(const Caller& caller, OpenInode& inode);
   Status kill_capability(OpenInode& inode);
-  void notify(const Invalidation& invalidation) {
-    if (notifier_) notifier_(invalidation);
+  void notify(Invalidation invalidation) {
+    if (notifier_) return notifier_(std::move(invalidation));
+    if (invalidation.then) invalidation.then();
   }
 
   // --- names
@@ -161,15 +167,20 @@ class VolumeFileSystem : public FileSystem {
 
   // --- files
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino) const;
+  Result<OpenReply> open_file(const Caller& caller, Ino ino, int flags, bool kill_suidgid);
   Result<OpenReply> open_present(const Caller& caller, const meta::Node& node, int flags);
   OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool removed_by_others(Ino ino, int code);
+  // The error of a request by name that needs the inode: ESTALE if others have removed it.
+  Error stale_if_removed(Ino ino, Error error);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
   // EIO through a handle whose locks were lost: others may have changed, or locked, what it relies on.
   Status check_locks(const OpenHandle& handle) const;
-  // Notes in the handle that it has got a lock.
-  Completion<void> noting_lock(std::shared_ptr<OpenHandle> handle, Completion<void> done);
+  // Notes in the handle that it has got a lock, and lets its new owner see what others wrote.
+  Completion<void> noting_lock(const Caller& caller, std::shared_ptr<OpenHandle> handle,
+                               Completion<void> done);
+  void after_lock(const Caller& caller, Ino ino, std::move_only_function<void()> then);
   void flush_before_unlock(const Caller& caller, Ino ino);
 
   // --- directories
@@ -200,6 +211,7 @@ class VolumeFileSystem : public FileSystem {
   LocalChanges changes_;
   DirAttrs dirs_;
   KernelView kernel_;
+  SecondLooks second_looks_;
   std::atomic<int64_t> full_until_{0};  // steady clock, ns: a commit found the volume full a moment ago
   ControlCommands control_;
   HandleTable handles_;

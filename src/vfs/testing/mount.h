@@ -48,9 +48,10 @@ class Mount {
         volume_fs(meta, catalog, data, budget, std::move(options)),
         fs(volume_fs, volume_fs.access_log(), volume_fs.options(), metrics) {
     EXPECT_TRUE(meta.start(data_callbacks(data, blocks)));
-    fs.set_notifier([this](const FileSystem::Invalidation& change) {
+    fs.set_notifier([this](FileSystem::Invalidation change) {
+      if (auto then = std::exchange(change.then, {})) then();
       std::lock_guard lock(told_mutex);
-      told.push_back(change);
+      told.push_back(std::move(change));
     });
   }
   ~Mount() { EXPECT_TRUE(volume_fs.stop(std::chrono::seconds(30))); }

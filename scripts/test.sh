@@ -108,6 +108,7 @@ step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs
 step_redis() {
   release || return
   ENGINE=redis suite smoke-redis tests/posix/smoke.sh
+  ENGINE=redis URL_OPTS=client-cache=true suite smoke-redis-cached tests/posix/smoke.sh
   ENGINE=redis suite fsx-redis tests/posix/fsx.sh 2000
   if [ "$(id -u)" = 0 ]; then ENGINE=redis suite posix-redis tests/posix/pjdfstest.sh; fi
   suite crash-redis tests/crash/kill9.py build/release/ciderfs --engine redis --rounds "$CRASH_ROUNDS"

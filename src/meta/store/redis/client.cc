@@ -47,7 +47,7 @@ bool is_no_master(const Reply& reply) {
 
 }  // namespace
 
-Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
+Result<std::shared_ptr<Connection>> Client::connect_apart(const std::stop_token& stop) {
   auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder_.find()))), url_.read_timeout);
   Commands greeting;
   if (!url_.user.empty()) {
@@ -61,6 +61,11 @@ Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop)
     if (reply.is_error()) return fail(error_of(reply));
   }
   TRY(finder_.check(*connection));
+  return connection;
+}
+
+Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
+  auto connection = TRY(connect_apart(stop));
   if (greet_) TRY(greet_(*connection));
   return connection;
 }

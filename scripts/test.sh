@@ -108,6 +108,7 @@ step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs
 step_redis() {
   release || return
   ENGINE=redis suite smoke-redis tests/posix/smoke.sh
+  ENGINE=redis URL_OPTS=client-cache=true suite smoke-redis-cached tests/posix/smoke.sh
   ENGINE=redis MOUNTS=2 suite fsx-redis tests/posix/fsx.sh 2000
   if [ "$(id -u)" = 0 ]; then ENGINE=redis MOUNTS=2 suite posix-redis tests/posix/pjdfstest.sh; fi
   ENGINE=redis suite mounts-redis tests/posix/several_mounts.py --mounts 4 --steps 800 --seconds 2 build/release/ciderfs

@@ -4,6 +4,7 @@
 #   BIN         the client to test (default build/release/ciderfs); any with JuiceFS's command line works
 #   ENGINE      of the metadata: sqlite (default), or redis, for which a redis-server of the run's own is started
 #   MOUNTS      how often the volume is mounted at once (default 1)
+#   URL_OPTS    options of Redis's URL: client-cache=true
 #   MOUNT_OPTS  options for every mount, FORMAT_OPTS for format
 #   KEEP=1      leave the temporary directory
 #
@@ -24,7 +25,9 @@ for ((i = 2; i <= MOUNTS; i++)); do POINTS+=("$W/mnt$i"); done
 mkdir "${POINTS[@]}"
 
 # The URL of a volume's metadata, by a name and, for Redis, a database number: url_of NAME NUMBER.
-url_of() { if [ "$ENGINE" = redis ]; then echo "unix://$W/redis.sock?db=$2"; else echo "sqlite3://$W/$1.db"; fi; }
+url_of() {
+  if [ "$ENGINE" = redis ]; then echo "unix://$W/redis.sock?db=$2${URL_OPTS:+&$URL_OPTS}"; else echo "sqlite3://$W/$1.db"; fi
+}
 ENGINE=${ENGINE:-sqlite}
 ENGINE_PID=
 case $ENGINE in

@@ -202,6 +202,9 @@ class Meta {
   // --- attributes
   // EINTR if `stop` is requested while the engine is away.
   Result<Attr> getattr(Ino ino, const std::stop_token& stop = {});
+  // The same, but perhaps as it was a moment ago: see Store::read_recent(). lookup() and access() are content
+  // with that, too; open() is not.
+  Result<Attr> recent_attr(Ino ino, const std::stop_token& stop = {});
   Result<Attr> setattr(const Caller& caller, Ino ino, const AttrChange& change);
   // kFlagImmutable, kFlagAppend, kFlagSkipTrash; only root may.
   Result<Attr> set_flags(const Caller& caller, Ino ino, uint8_t flags);

@@ -165,7 +165,7 @@ Result<AttrReply> VolumeFileSystem::getattr(const Caller& caller, Ino ino, std::
   for (int tries = 1;; ++tries) {
     const uint64_t moment = changes_.now();
     const Pending before = data_.pending(at);
-    Result<Attr> attr = meta_.getattr(at, caller.interrupt);
+    Result<Attr> attr = meta_.recent_attr(at, caller.interrupt);
     if (!attr && attr.error().code == ENOENT) {
       attr = attr_of_open_directory(at);  // removed, but a process still has it open
       if (attr) return AttrReply{.ino = ino, .attr = *attr};

@@ -57,7 +57,7 @@ Status set_acl_op(Transaction& tx, OpEnv& env, Ino ino, AclKind kind, const AclR
 
 Result<AclRule> Meta::get_acl(Ino ino, AclKind kind) {
   const OpTimer<"GetFacl"> timer;
-  Attr attr = TRY(getattr(ino));
+  Attr attr = TRY(recent_attr(ino));
   uint32_t id = acl_of(&attr, kind);
   if (id == 0) return fail(ENODATA);
   AclRule rule;

@@ -1,21 +1,22 @@
 // lookup, getattr, readlink, listing, access: operations that only read. They use no hints; each flight is
-// one instant.
+// one instant, but where an engine is told of changes and may answer from memory.
 #include "meta/ops/env.h"
 #include "meta/ops/op_timer.h"
 
 namespace cider::meta {
 namespace {
 
-Result<Attr> read_attr(Store& store, Ino ino, const std::stop_token& stop) {
+using Read = Status (Store::*)(Operation, std::stop_token);
+
+Result<Attr> read_attr(Store& store, Read read, Ino ino, const std::stop_token& stop) {
   std::optional<Attr> value;
-  TRY(store.read(
-      [&](Transaction& tx) -> Status {
-        auto& read = tx.attr(ino, field::all);
-        TRY(tx.fetch());
-        value = read.value;
-        return {};
-      },
-      stop));
+  const auto operation = [&](Transaction& tx) -> Status {
+    auto& inode = tx.attr(ino, field::all);
+    TRY(tx.fetch());
+    value = inode.value;
+    return {};
+  };
+  TRY((store.*read)(operation, stop));
   if (value) return *value;
   if (ino != kTrashIno) return fail(ENOENT);
   // A volume that was made without a trash still shows its folder.
@@ -32,22 +33,27 @@ Result<Attr> read_attr(Store& store, Ino ino, const std::stop_token& stop) {
 
 Result<Attr> Meta::getattr(Ino ino, const std::stop_token& stop) {
   const OpTimer<"GetAttr"> timer;
-  return read_attr(*store_, ino, stop);
+  return read_attr(*store_, &Store::read, ino, stop);
+}
+
+Result<Attr> Meta::recent_attr(Ino ino, const std::stop_token& stop) {
+  const OpTimer<"GetAttr"> timer;
+  return read_attr(*store_, &Store::read_recent, ino, stop);
 }
 
 Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view name) {
   const OpTimer<"Lookup"> timer;
   if (caller.check_permission) TRY(access(caller, parent, kExecute));
-  if (name == ".") return Node{parent, TRY(getattr(parent, caller.interrupt))};
+  if (name == ".") return Node{parent, TRY(recent_attr(parent, caller.interrupt))};
   if (name == "..") {
-    Attr dir = TRY(getattr(parent, caller.interrupt));
+    Attr dir = TRY(recent_attr(parent, caller.interrupt));
     if (!dir.is_dir()) return fail(ENOTDIR);
-    return Node{dir.parent, TRY(getattr(dir.parent, caller.interrupt))};
+    return Node{dir.parent, TRY(recent_attr(dir.parent, caller.interrupt))};
   }
   if (name.size() > kMaxName) return fail(ENAMETOOLONG);
-  if (parent == kRootIno && name == ".trash") return Node{kTrashIno, TRY(getattr(kTrashIno))};
+  if (parent == kRootIno && name == ".trash") return Node{kTrashIno, TRY(recent_attr(kTrashIno))};
   Node node;
-  TRY(store_->read(
+  TRY(store_->read_recent(
       [&](Transaction& tx) -> Status {
         auto& found = tx.lookup(parent, name, field::all);
         TRY(tx.fetch());
@@ -90,7 +96,7 @@ Result<std::vector<ListedEntry>> Meta::list_dir(Ino dir, DirCursor* cursor, size
 }
 
 Status Meta::access(const Caller& caller, Ino ino, int mask) {
-  return access(caller, TRY(getattr(ino, caller.interrupt)), mask);
+  return access(caller, TRY(recent_attr(ino, caller.interrupt)), mask);
 }
 
 Status Meta::access(const Caller& caller, const Attr& attr, int mask) {

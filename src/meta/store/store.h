@@ -117,6 +117,11 @@ class Store {
   // Runs an operation that only reads. Each fetch() is answered at one instant, without hints. EINTR if
   // `stop` is requested while the engine is away.
   virtual Status read(Operation operation, std::stop_token stop) = 0;
+  // The same for those who may be told what was true a moment ago: before changes by others of which the word
+  // is on its way. Never older than what this client was told before but in listings, or has committed.
+  virtual Status read_recent(Operation operation, std::stop_token stop) {
+    return read(operation, std::move(stop));
+  }
   // Everything committed before survives a power loss after this.
   virtual Status sync() = 0;
 

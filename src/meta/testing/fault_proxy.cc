@@ -7,8 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
-
-#include "meta/store/redis/resp.h"
+#include <utility>
 
 namespace cider::meta::testing {
 namespace {
@@ -74,6 +73,7 @@ FaultProxy::FaultProxy(std::string server_socket) : server_socket_(std::move(ser
 
 FaultProxy::~FaultProxy() {
   stopping_ = true;
+  release_reply();
   acceptor_.join();
   threads_.clear();
   std::error_code ignored;
@@ -84,6 +84,32 @@ void FaultProxy::strike(Fault fault, std::function<void()> then) {
   std::lock_guard lock(mutex_);
   fault_ = fault;
   then_ = std::move(then);
+}
+
+void FaultProxy::hold_reply(std::string argument) {
+  std::lock_guard lock(mutex_);
+  holding_ = Holding::next_reply;
+  held_argument_ = std::move(argument);
+}
+
+void FaultProxy::await_held_reply() {
+  std::unique_lock lock(mutex_);
+  holding_changed_.wait(lock, [this] { return holding_ != Holding::next_reply; });
+}
+
+void FaultProxy::release_reply() {
+  std::lock_guard lock(mutex_);
+  holding_ = Holding::nothing;
+  holding_changed_.notify_all();
+}
+
+bool FaultProxy::is_to_be_held(const redis::Reply& command) {
+  std::lock_guard lock(mutex_);
+  if (holding_ != Holding::next_reply) return false;
+  for (size_t i = 0; i < command.size(); ++i) {
+    if (command[i].text() == held_argument_) return true;
+  }
+  return false;
 }
 
 void FaultProxy::deliver_held() {
@@ -129,6 +155,7 @@ bool FaultProxy::pass_request(UniqueFd& server, std::string bytes, bool commit) 
 void FaultProxy::serve(UniqueFd client) {
   UniqueFd server = connect_to(server_socket_);
   redis::ReplyReader requests;
+  bool hold = false;
   while (server && !stopping_ && !away_) {
     pollfd both[] = {{client.get(), POLLIN, 0}, {server.get(), POLLIN, 0}};
     if (::poll(both, 2, kTick) <= 0) continue;
@@ -137,7 +164,8 @@ void FaultProxy::serve(UniqueFd client) {
       if (bytes.empty() || !requests.feed(bytes)) return;
       bool commit = false;
       for (auto next = requests.next(); next && *next; next = requests.next()) {
-        ++commands_;
+        if ((*next)->size() != 1 || (**next)[0].text() != "PING") ++commands_;
+        hold = hold || is_to_be_held(**next);
         uint64_t most = most_arguments_;
         while (most < (*next)->size() && !most_arguments_.compare_exchange_weak(most, (*next)->size())) {
         }
@@ -148,6 +176,12 @@ void FaultProxy::serve(UniqueFd client) {
     if (both[1].revents != 0) {
       std::string bytes = receive(server.get());
       if (int64_t delay = delay_; delay > 0) std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+      if (std::exchange(hold, false)) {
+        std::unique_lock lock(mutex_);
+        holding_ = Holding::reply;
+        holding_changed_.notify_all();
+        holding_changed_.wait(lock, [this] { return holding_ == Holding::nothing; });
+      }
       if (bytes.empty() || !send(client.get(), bytes)) return;
     }
   }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "meta/store/redis/resp.h"
 
 namespace cider::meta::testing {
 
@@ -29,12 +31,18 @@ class FaultProxy {
   FaultProxy(const FaultProxy&) = delete;
 
   std::string url(int db) const { return "unix://" + socket() + "?db=" + std::to_string(db); }
-  uint64_t commands() const { return commands_; }  // that clients have sent
+  // Commands that clients have sent, but for the PINGs by which they see whether the server is there.
+  uint64_t commands() const { return commands_; }
   // The largest number of arguments that a command had.
   uint64_t most_arguments() const { return most_arguments_; }
   // `then` runs when the fault has struck, before the client sees that the connection is gone.
   void strike(Fault fault, std::function<void()> then = {});
   void deliver_held();  // and waits until the server has answered
+  // The reply to the next command that has `argument` stays with the proxy, and with it what comes after it
+  // on its connection, until release_reply().
+  void hold_reply(std::string argument);
+  void await_held_reply();
+  void release_reply();
   void delay_replies(std::chrono::milliseconds delay) { delay_ = delay.count(); }
   // Ends all connections, and those that come, until it is told to come back.
   void go_away(bool away) { away_ = away; }
@@ -48,6 +56,7 @@ class FaultProxy {
   std::string socket() const { return dir_ + "/proxy.sock"; }
   void accept_all();
   void serve(UniqueFd client);
+  bool is_to_be_held(const redis::Reply& command);
   // Whether the connection goes on.
   bool pass_request(UniqueFd& server, std::string bytes, bool commit);
 
@@ -63,6 +72,9 @@ class FaultProxy {
   Fault fault_ = Fault::none;
   std::function<void()> then_;
   std::vector<Held> held_;
+  enum class Holding { nothing, next_reply, reply } holding_ = Holding::nothing;
+  std::string held_argument_;
+  std::condition_variable holding_changed_;
   std::vector<std::jthread> threads_;
   std::jthread acceptor_;
 };

@@ -56,7 +56,7 @@ Result<ServerFinder*> Client::finder() {
   return finder_.get();
 }
 
-Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
+Result<std::shared_ptr<Connection>> Client::connect_apart(const std::stop_token& stop) {
   ServerFinder& finder = *TRY(this->finder());
   auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder.find(stop)))), url_.read_timeout);
   Commands greeting = login(url_);
@@ -66,6 +66,11 @@ Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop)
     if (reply.is_error()) return fail(error_of(reply));
   }
   TRY(finder.check(*connection));
+  return connection;
+}
+
+Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
+  auto connection = TRY(connect_apart(stop));
   if (greet_) TRY(greet_(*connection));
   return connection;
 }

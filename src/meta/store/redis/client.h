@@ -62,6 +62,9 @@ class Client {
   // As call(), with the first error reply as an error.
   Result<std::vector<Reply>> ask_all(const Commands& commands, std::stop_token stop = {});
 
+  // A connection of the caller's own, ready for commands; on_connect() has not seen it.
+  Result<std::shared_ptr<Connection>> connect_apart(const std::stop_token& stop);
+
   // Grows with each connection that took the place of a broken one: the server may be another one, or have
   // lost what it had acknowledged.
   uint64_t reconnects() const { return reconnects_; }

@@ -47,6 +47,19 @@ Result<std::vector<Reply>> Connection::call(const Commands& commands, std::stop_
   return std::move(request.replies);
 }
 
+Status Connection::post(const Commands& commands) {
+  return socket_->send(commands.bytes());
+}
+
+Result<std::optional<Reply>> Connection::await(std::chrono::milliseconds limit) {
+  if (auto ready = TRY(reader_.next())) return ready;
+  socket_->expect_silence();
+  const size_t n = TRY(socket_->receive(input_, limit));
+  if (n == 0) return std::optional<Reply>{};
+  TRY(reader_.feed({input_.data(), n}));
+  return reader_.next();
+}
+
 // Others' bytes are copied: a connection that breaks meanwhile lets their owners go.
 void Connection::send_all(std::unique_lock<std::mutex>& lock, const Request& own) {
   sending_ = true;

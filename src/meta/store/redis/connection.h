@@ -28,6 +28,11 @@ class Connection {
   // connection is of no use any more; whether the commands ran is unknown. When `stop` is requested while the
   // server is silent, the connection is given up, soon and with everybody's calls.
   Result<std::vector<Reply>> call(const Commands& commands, std::stop_token stop = {});
+  // For a connection on which the server speaks unasked: used by one thread alone, and not with call() any
+  // more.
+  Status post(const Commands& commands);
+  // What has come, or nothing if nothing comes within `limit`.
+  Result<std::optional<Reply>> await(std::chrono::milliseconds limit);
   bool broken();
   // Ends it: calls under way fail.
   void close();

@@ -19,7 +19,7 @@ size_t hash_of(const std::string& key) {
 
 Hints::Hints() = default;
 
-std::optional<std::optional<std::string>> Hints::get(const std::string& key) {
+std::optional<Record> Hints::get(const std::string& key) {
   size_t hash = hash_of(key);
   Shard& shard = shard_of(hash);
   std::lock_guard lock(shard.mutex);
@@ -29,7 +29,7 @@ std::optional<std::optional<std::string>> Hints::get(const std::string& key) {
   return slot.value;
 }
 
-void Hints::put(const std::string& key, std::optional<std::string> value) {
+void Hints::put(const std::string& key, Record value) {
   size_t hash = hash_of(key);
   Shard& shard = shard_of(hash);
   std::lock_guard lock(shard.mutex);
@@ -56,39 +56,17 @@ void Hints::clear() {
 }
 
 std::optional<Answer> Hints::recall(const ReadItem& item) {
-  if (const auto* attr = std::get_if<AttrRead>(&item)) {
-    auto record = get(inode_key(attr->ino));
-    if (!record) return std::nullopt;
-    return Answer{*record};
-  }
-  if (const auto* entry = std::get_if<EntryRead>(&item)) {
-    auto record = get(entry_hint(entry->parent, entry->name));
-    if (!record) return std::nullopt;
-    return Answer{*record};
-  }
-  const auto* lookup = std::get_if<LookupRead>(&item);
-  if (lookup == nullptr) return std::nullopt;
-  auto record = get(entry_hint(lookup->parent, lookup->name));
-  if (!record) return std::nullopt;
-  if (!*record) return Answer{std::nullopt, std::nullopt};
-  auto entry = decode_entry(**record);
-  if (!entry) return std::nullopt;
-  auto attr = get(inode_key(entry->ino));
-  if (!attr) return std::nullopt;
-  return Answer{*record, *attr};
+  return answer_from_records(
+      item, [this](Ino ino) { return get(inode_key(ino)); },
+      [this](Ino parent, std::string_view name) { return get(entry_hint(parent, name)); });
 }
 
 void Hints::remember(const ReadItem& item, const Answer& answer) {
-  if (answer.empty()) return;
-  if (const auto* attr = std::get_if<AttrRead>(&item)) {
-    put(inode_key(attr->ino), answer[0]);
-  } else if (const auto* entry = std::get_if<EntryRead>(&item)) {
-    put(entry_hint(entry->parent, entry->name), answer[0]);
-  } else if (const auto* lookup = std::get_if<LookupRead>(&item)) {
-    put(entry_hint(lookup->parent, lookup->name), answer[0]);
-    if (!answer[0] || answer.size() < 2) return;
-    if (auto found = decode_entry(*answer[0])) put(inode_key(found->ino), answer[1]);
-  }
+  each_record(
+      item, answer, [this](Ino ino, const Record& record) { put(inode_key(ino), record); },
+      [this](Ino parent, std::string_view name, const Record& record) {
+        put(entry_hint(parent, name), record);
+      });
 }
 
 void Hints::patch(const PatchNode& change) {

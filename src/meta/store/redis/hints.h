@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/types.h"
-#include "meta/store/redis/questions.h"
+#include "meta/store/redis/records.h"
 #include "meta/store/writes.h"
 
 namespace cider::meta::redis {
@@ -33,7 +33,7 @@ class Hints {
  private:
   struct Slot {
     std::string key;
-    std::optional<std::string> value;  // nullopt: known to be absent
+    Record value;
   };
   struct Shard {
     std::mutex mutex;
@@ -43,8 +43,8 @@ class Hints {
   static constexpr size_t kSlotsPerShard = 2048;
 
   Shard& shard_of(size_t hash) { return shards_[hash % kShards]; }
-  std::optional<std::optional<std::string>> get(const std::string& key);
-  void put(const std::string& key, std::optional<std::string> value);
+  std::optional<Record> get(const std::string& key);
+  void put(const std::string& key, Record value);
   void forget(const std::string& key);
   void patch(const PatchNode& patch);
 

@@ -30,7 +30,7 @@ class PlainSocket final : public Socket {
   // Where replies come within microseconds, going to sleep and being woken would take longer than they do.
   Result<size_t> receive(std::span<char> out, milliseconds limit) override {
     const auto begin = Monotonic::now();
-    const bool is_near = usual_wait_ < kNear;
+    const bool is_near = usual_wait_ < kNear && !expects_silence_;
     while (true) {
       ssize_t n = ::recv(fd_.get(), out.data(), out.size(), MSG_DONTWAIT);
       if (n > 0) {
@@ -49,6 +49,7 @@ class PlainSocket final : public Socket {
     }
   }
 
+  void expect_silence() override { expects_silence_ = true; }
   void shut_down() override { ::shutdown(fd_.get(), SHUT_RDWR); }
 
  private:
@@ -58,6 +59,7 @@ class PlainSocket final : public Socket {
   const UniqueFd fd_;
   const milliseconds write_timeout_;
   Monotonic::duration usual_wait_{};  // of late
+  bool expects_silence_ = false;
 };
 
 }  // namespace

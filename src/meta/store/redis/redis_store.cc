@@ -4,8 +4,10 @@
 
 #include "base/log.h"
 #include "meta/store/redis/client.h"
+#include "meta/store/redis/client_cache.h"
 #include "meta/store/redis/given_numbers.h"
 #include "meta/store/redis/keys.h"
+#include "meta/store/redis/push_channel.h"
 #include "meta/store/redis/scan_cursor.h"
 #include "meta/store/redis/scans.h"
 #include "meta/store/redis/server_info.h"
@@ -80,12 +82,17 @@ bool of_volume(std::string_view name) {
 class RedisStore final : public Store {
  public:
   RedisStore(redis::RedisUrl url, bool read_only)
-      : client_(std::move(url), read_only), transactions_(client_), read_only_(read_only) {}
+      : client_(std::move(url), read_only),
+        cache_(make_cache(client_.url())),
+        transactions_(client_, cache_.get()),
+        pushes_(cache_ ? std::make_unique<redis::PushChannel>(client_, *cache_) : nullptr),
+        read_only_(read_only) {}
 
   Status open() {
     client_.on_connect([this](redis::Connection& connection) { return greet(connection); });
     TRY(client_.open());
-    return check_server();
+    TRY(check_server());
+    return pushes_ ? pushes_->open() : Status{};
   }
 
   std::string name() const override { return "redis"; }
@@ -110,6 +117,9 @@ class RedisStore final : public Store {
   }
   Status read(Operation operation, std::stop_token stop) override {
     return transactions_.read(operation, std::move(stop));
+  }
+  Status read_recent(Operation operation, std::stop_token stop) override {
+    return transactions_.read_recent(operation, std::move(stop));
   }
   // As durable as the server is configured to be (appendfsync, replicas): there is no command that asks for
   // more.
@@ -220,8 +230,15 @@ class RedisStore final : public Store {
     if (read_only_) return fail(EROFS, describe() + " was opened for reading only");
     return {};
   }
+  static std::unique_ptr<redis::ClientCache> make_cache(const redis::RedisUrl& url) {
+    if (!url.client_cache) return nullptr;
+    return std::make_unique<redis::ClientCache>(url.client_cache_size, url.client_cache_expire);
+  }
+
   Client client_;
+  const std::unique_ptr<redis::ClientCache> cache_;
   redis::Transactions transactions_;
+  const std::unique_ptr<redis::PushChannel> pushes_;
   redis::GivenNumbers given_;
   const bool read_only_;
 };
@@ -230,6 +247,10 @@ class RedisStore final : public Store {
 // number that this client was given may be given again.
 Status RedisStore::greet(redis::Connection& connection) {
   transactions_.forget_hints();
+  if (pushes_) {
+    const Reply info = TRY(connection.call(Commands().add("INFO", "server"))).front();
+    pushes_->commands_go_to(redis::parse_server_info(info.text()).run_id);
+  }
   if (TRY(given_.raise(connection, client_.keyspace()))) {
     log::error(describe() +
                " has lost writes that it had acknowledged; counters were raised above what this " +

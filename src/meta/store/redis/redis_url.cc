@@ -75,12 +75,32 @@ bool take_tls_option(TlsOptions* tls, const Option& option) {
 }
 
 milliseconds* time_option(RedisUrl* url, std::string_view name) {
+  if (name == "client-cache-expire") return &url->client_cache_expire;
   if (name == "dial-timeout") return &url->dial_timeout;
   if (name == "read-timeout") return &url->read_timeout;
   if (name == "write-timeout") return &url->write_timeout;
   if (name == "min-retry-backoff") return &url->min_retry_backoff;
   if (name == "max-retry-backoff") return &url->max_retry_backoff;
   return nullptr;
+}
+
+// Any value but "false" turns the cache on, as in JuiceFS.
+Result<bool> take_cache_option(RedisUrl* url, const Option& option) {
+  constexpr int kMostEntries = 100'000'000;
+  const std::string what = "option " + option.name;
+  if (option.name == "client-cache") {
+    url->client_cache = !option.value.empty() && option.value != "false";
+  } else if (option.name == "client-cache-size") {
+    const int size = TRY(number(option.value, what, kMostEntries));
+    if (size == 0) return wrong(what + "=0 holds nothing; client-cache=false turns the cache off");
+    url->client_cache_size = static_cast<size_t>(size);
+  } else if (option.name == "client-cache-preload") {
+    if (TRY(number(option.value, what, kMostEntries)) != 0)
+      return wrong(what + " is not supported: the cache fills as it is used; leave the option out");
+  } else {
+    return false;
+  }
+  return true;
 }
 
 Status take_option(RedisUrl* url, const Option& option) {
@@ -100,6 +120,7 @@ Status take_option(RedisUrl* url, const Option& option) {
     url->read_replica = option.value == "replica";
     return {};
   }
+  if (TRY(take_cache_option(url, option))) return {};
   if (!url->tls) return wrong(what + " is unknown, or goes with rediss:// only");
   if (!take_tls_option(&*url->tls, option)) return wrong(what + " is not supported");
   return {};
@@ -117,6 +138,8 @@ Status take_options(RedisUrl* url, std::string_view query) {
   }
   if (url->tls && url->tls->cert_file.empty() != url->tls->key_file.empty())
     return wrong("tls-cert-file and tls-key-file go together");
+  if (url->client_cache && url->read_replica)
+    return wrong("client-cache and route-read=replica do not go together");
   if (url->min_retry_backoff > url->max_retry_backoff)
     return wrong("min-retry-backoff is longer than max-retry-backoff");
   return {};

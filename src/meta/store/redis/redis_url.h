@@ -44,6 +44,10 @@ struct RedisUrl {
   int db = 0;
   // A read-only mount reads from a replica that the Sentinels or the cluster know.
   bool read_replica = false;
+  // See client_cache.h.
+  bool client_cache = false;
+  size_t client_cache_size = 12'800;  // inodes, and as many entries
+  std::chrono::milliseconds client_cache_expire{60'000};
   std::chrono::milliseconds dial_timeout{5'000};
   std::chrono::milliseconds read_timeout{30'000};
   std::chrono::milliseconds write_timeout{5'000};

@@ -129,12 +129,32 @@ TEST_F(RedisUrlTest, says_what_is_wrong) {
       {"redis://a%4:b@h", "hexadecimal"},
       {"redis://h1:1,h2:x", "'x'"},
       {"redis://h1:1,", "no host"},
+      {"redis://h?client-cache=true&client-cache-preload=9", "client-cache-preload is not supported"},
+      {"redis://h?client-cache-size=0", "holds nothing"},
+      {"redis://h?client-cache-size=many", "is no number"},
+      {"redis://h?client-cache-expire=long", "is no time"},
+      {"redis://m,h1,h2?client-cache=true&route-read=replica", "do not go together"},
       {"unix://run/redis.sock", "absolute"},
       {"http://h", "'http'"},
   };
   for (const auto& [url, part] : cases) {
     EXPECT_NE(error_of_url(url).find(part), std::string::npos) << url << ": " << error_of_url(url);
   }
+}
+
+TEST_F(RedisUrlTest, client_cache) {
+  EXPECT_FALSE(parse_redis_url("redis://h")->client_cache);
+  EXPECT_FALSE(parse_redis_url("redis://h?client-cache=false")->client_cache);
+  EXPECT_FALSE(parse_redis_url("redis://h?client-cache=")->client_cache);
+  RedisUrl url = *parse_redis_url("redis://h?client-cache=true");
+  EXPECT_TRUE(url.client_cache);
+  EXPECT_EQ(url.client_cache_size, 12'800u);
+  EXPECT_EQ(url.client_cache_expire, std::chrono::seconds(60));
+  url = *parse_redis_url("redis://h?client-cache-size=500&client_cache_expire=90s&client-cache=1");
+  EXPECT_TRUE(url.client_cache);
+  EXPECT_EQ(url.client_cache_size, 500u);
+  EXPECT_EQ(url.client_cache_expire, std::chrono::seconds(90));
+  EXPECT_TRUE(parse_redis_url("redis://h?client-cache=true&client-cache-preload=0"));
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ ServerInfo parse_server_info(std::string_view text) {
     if (colon == line.npos) continue;
     std::string_view name = line.substr(0, colon), value = line.substr(colon + 1);
     if (name == "redis_version") info.version = value;
+    if (name == "run_id") info.run_id = value;
     if (name == "maxmemory_policy") info.eviction_policy = value;
     if (name == "aof_enabled") info.append_only_file = value != "0";
   }

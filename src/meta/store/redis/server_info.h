@@ -8,6 +8,7 @@ namespace cider::meta::redis {
 
 struct ServerInfo {
   std::string version;          // "7.0.15"
+  std::string run_id;           // of this run of the server
   std::string eviction_policy;  // of keys, when memory is full; empty where the server doesn't say
   bool append_only_file = true;
 

@@ -21,6 +21,8 @@ class Socket {
   virtual Status send(std::string_view bytes) = 0;
   // At least one byte, but none if nothing comes within `limit`; ECONNRESET at the stream's end.
   virtual Result<size_t> receive(std::span<char> out, std::chrono::milliseconds limit) = 0;
+  // What is received comes at its own time, and need not be waited for awake.
+  virtual void expect_silence() {}
   // Makes sends and receives under way fail. Any thread.
   virtual void shut_down() = 0;
 };

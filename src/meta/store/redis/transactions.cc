@@ -71,6 +71,13 @@ void back_off(int attempt) {
   std::this_thread::sleep_for(std::chrono::microseconds(random() % limit));
 }
 
+Status read_by(Fetcher& fetcher, Operation operation) {
+  Transaction tx(fetcher);
+  TRY(operation(tx));
+  if (!tx.writes().empty()) return fail(EINVAL, "an operation that only reads has writes");
+  return {};
+}
+
 }  // namespace
 
 // Holes over more chunks than the script should try one by one, while the server serves nobody else: those
@@ -229,7 +236,29 @@ class Transactions::Asking final : public Fetcher {
   const std::stop_token stop_;
 };
 
-Transactions::Transactions(Client& client) : client_(client), slots_name_(random_name()) {}
+// Answers a flight from the cache where that holds all of it.
+class Transactions::Recalling final : public Fetcher {
+ public:
+  Recalling(Transactions& owner, std::stop_token stop)
+      : cache_(*owner.cache_), asking_(owner, std::move(stop)) {}
+  Status fetch(const std::vector<ReadItem*>& items) override {
+    std::vector<Answer> answers;
+    for (const ReadItem* item : items) {
+      auto known = cache_.recall(*item);
+      if (!known) return asking_.fetch(items);
+      answers.push_back(*std::move(known));
+    }
+    for (size_t i = 0; i < items.size(); ++i) TRY(take_answers(items[i], {std::move(answers[i])}));
+    return {};
+  }
+
+ private:
+  ClientCache& cache_;
+  Asking asking_;
+};
+
+Transactions::Transactions(Client& client, ClientCache* cache)
+    : client_(client), cache_(cache), slots_name_(random_name()) {}
 
 Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
                                  bool* maybe_ran) {
@@ -259,6 +288,7 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
 
 Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
                          std::stop_token stop) {
+  const ClientCache::Moment asked = now();
   const auto* attr = items.size() == 1 ? std::get_if<AttrRead>(items.front()) : nullptr;
   const auto* lookup = items.size() == 1 ? std::get_if<LookupRead>(items.front()) : nullptr;
   if (attr) {
@@ -279,17 +309,25 @@ Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::v
     if (lookup) misses_.note(lookup->parent, !answers->front().front().front());
   }
   for (size_t i = 0; i < items.size(); ++i) {
-    if ((*answers)[i].size() == 1) hints_.remember(*items[i], (*answers)[i].front());
+    if ((*answers)[i].size() == 1) learn(*items[i], (*answers)[i].front(), asked);
   }
   return {};
 }
 
+void Transactions::learn(const ReadItem& item, const Answer& answer, ClientCache::Moment asked) {
+  hints_.remember(item, answer);
+  if (cache_) cache_->fill(item, answer, asked);
+}
+
 Status Transactions::read(Operation operation, std::stop_token stop) {
   Asking fetcher(*this, std::move(stop));
-  Transaction tx(fetcher);
-  TRY(operation(tx));
-  if (!tx.writes().empty()) return fail(EINVAL, "an operation that only reads has writes");
-  return {};
+  return read_by(fetcher, operation);
+}
+
+Status Transactions::read_recent(Operation operation, std::stop_token stop) {
+  if (!cache_) return read(operation, std::move(stop));
+  Recalling fetcher(*this, std::move(stop));
+  return read_by(fetcher, operation);
 }
 
 bool Transactions::time_to_prolong() {
@@ -359,6 +397,7 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
   bool maybe_ran = false;
   auto reply = call(steps, false, &slot.next_attempt(std::move(slices)), std::move(stop), &maybe_ran);
   if (!reply && maybe_ran) slot.leave_open();
+  if (cache_) std::ranges::for_each(tx.writes(), [this](const WriteItem& item) { cache_->forget(item); });
   return reply;
 }
 
@@ -392,6 +431,7 @@ Status Transactions::run(Operation operation, std::stop_token stop) {
     if (fetcher.failed()) return answer;
     bool writes = answer && !tx.writes().empty();
     if (!writes && fetcher.proven()) return answer;
+    const ClientCache::Moment asked = now();
     Reply reply = TRY(commit(tx, fetcher, writes, slot, stop));
     int64_t verdict = reply[0].integer();
     if (verdict == kDone) {
@@ -403,11 +443,11 @@ Status Transactions::run(Operation operation, std::stop_token stop) {
     if (verdict != kConflict) return fail(EIO, "the commit's outcome is unknown");
     ++conflicts_;
     known.clear();
-    auto now = sorted_answers(reply, fetcher.seen().size(),
-                              [&](size_t i) -> const ReadItem& { return tx.reads()[i]; });
-    for (size_t i = 0; i < now.size(); ++i) {
-      if (now[i].size() == 1) hints_.remember(tx.reads()[i], now[i].front());
-      known.emplace(name_of(tx.reads()[i]), std::move(now[i]));
+    auto present = sorted_answers(reply, fetcher.seen().size(),
+                                  [&](size_t i) -> const ReadItem& { return tx.reads()[i]; });
+    for (size_t i = 0; i < present.size(); ++i) {
+      if (present[i].size() == 1) learn(tx.reads()[i], present[i].front(), asked);
+      known.emplace(name_of(tx.reads()[i]), std::move(present[i]));
     }
     back_off(attempt);
   }

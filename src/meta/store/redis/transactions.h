@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "meta/store/redis/client.h"
+#include "meta/store/redis/client_cache.h"
 #include "meta/store/redis/hints.h"
 #include "meta/store/redis/steps.h"
 #include "meta/store/redis/usual_misses.h"
@@ -26,10 +27,12 @@ namespace cider::meta::redis {
 // Thread-safe.
 class Transactions {
  public:
-  explicit Transactions(Client& client);
+  explicit Transactions(Client& client, ClientCache* cache = nullptr);
 
   Status run(Operation operation, std::stop_token stop);
   Status read(Operation operation, std::stop_token stop);
+  // The same, answered from the cache where it can be.
+  Status read_recent(Operation operation, std::stop_token stop);
   uint64_t conflicts() const { return conflicts_; }
   // After the server may have lost what was seen on it.
   void forget_hints() { hints_.clear(); }
@@ -45,6 +48,7 @@ class Transactions {
   class Slot;
   class Hinted;
   class Asking;
+  class Recalling;
 
   // Calls the script; loads it where the server does not know it (again). `*maybe_ran` as Client::call.
   Result<Reply> call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
@@ -59,10 +63,14 @@ class Transactions {
   bool time_to_prolong();
   // After a commit: the answers that flow back, and what is known now.
   void finish(const Transaction& tx, const Reply& reply);
+  // What the server answered to a question that it was asked after `asked`.
+  void learn(const ReadItem& item, const Answer& answer, ClientCache::Moment asked);
+  ClientCache::Moment now() const { return cache_ ? cache_->now() : 0; }
   Status ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,
              std::stop_token stop = {});
 
   Client& client_;
+  ClientCache* const cache_;
   Hints hints_;
   UsualMisses misses_;
   const std::string slots_name_;  // of their key: a random number of this client

@@ -170,15 +170,17 @@ class RedisStore final : public Store {
     Commands commands;
     commands.add("ZADD", redis::kSessions, session.expire, session.sid);
     commands.add("HSET", redis::kSessionInfos, session.sid, session.info);
-    TRY(client_.ask_all(commands, std::move(stop)));
+    TRY(client_.ask_all(commands, stop));
+    look_around(std::move(stop));
     return {};
   }
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop) override {
     TRY(check_writable());
     Commands commands;
     commands.add("ZADD", redis::kSessions, "XX", expire, sid).add("ZSCORE", redis::kSessions, sid);
-    std::vector<Reply> replies = TRY(client_.ask_all(commands, std::move(stop)));
+    std::vector<Reply> replies = TRY(client_.ask_all(commands, stop));
     if (replies[1].is_nil()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
+    look_around(std::move(stop));
     return {};
   }
   Result<std::vector<SessionRecord>> list_sessions() override { return redis::list_sessions(client_); }
@@ -205,6 +207,11 @@ class RedisStore final : public Store {
  private:
   Status greet(redis::Connection& connection);
   Status check_server();
+  // The session is there, whatever comes of it.
+  void look_around(std::stop_token stop) {
+    if (Status looked = transactions_.look_around(std::move(stop)); !looked)
+      log::warning(describe() + ": who else is on the volume: " + looked.error().to_string());
+  }
   static int64_t shift(Counter counter) {
     return counter == Counter::next_inode || counter == Counter::next_chunk ? 1 : 0;
   }

@@ -221,7 +221,7 @@ class Transactions::Asking final : public Fetcher {
   const std::stop_token stop_;
 };
 
-Transactions::Transactions(Client& client) : client_(client), slots_key_(random_name()) {}
+Transactions::Transactions(Client& client) : client_(client), fairness_(client), slots_key_(random_name()) {}
 
 Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
                                  bool* maybe_ran) {
@@ -342,6 +342,7 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
       add_write(item, &steps);
     }
   }
+  TRY(fairness_.await_turn(tx.writes(), stop));
   TRY(refuse_abandoned(stop));
   std::vector<uint64_t> slices = new_slices(tx);
   if (was_committed(slices)) return fail(kCommittedBefore);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "meta/store/redis/client.h"
+#include "meta/store/redis/fairness.h"
 #include "meta/store/redis/hints.h"
 #include "meta/store/redis/steps.h"
 #include "meta/store/store.h"
@@ -32,6 +33,8 @@ class Transactions {
   uint64_t conflicts() const { return conflicts_; }
   // After the server may have lost what was seen on it.
   void forget_hints() { hints_.clear(); }
+  // With each heartbeat: who else is on the volume.
+  Status look_around(std::stop_token stop) { return fairness_.look_around(std::move(stop)); }
 
  private:
   // An attempt to commit: a place in the hash of decided attempts, and this attempt's number there.
@@ -62,6 +65,7 @@ class Transactions {
              std::stop_token stop = {});
 
   Client& client_;
+  Fairness fairness_;
   Hints hints_;
   const std::string slots_key_;  // by a random number of this client
   std::mutex slots_mutex_;

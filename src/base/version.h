@@ -16,5 +16,7 @@ std::string_view ciderfs_version();
 // What a session records: kCompatibleVersion with ours as build information, "1.4.1+ciderfs.0.1.0". JuiceFS's
 // tools compare the part before the plus sign with the volume's limits.
 std::string client_version();
+// Whether a session of this version is of JuiceFS; one that tells none is of nobody in particular.
+bool is_juicefs_version(std::string_view version);
 
 }  // namespace cider

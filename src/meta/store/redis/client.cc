@@ -1,8 +1,8 @@
 #include "meta/store/redis/client.h"
 
 #include <algorithm>
-#include <condition_variable>
 
+#include "base/interruptible_sleep.h"
 #include "base/log.h"
 #include "meta/store/redis/dial.h"
 #include "meta/store/redis/guides.h"
@@ -24,14 +24,6 @@ bool passes(const Error& error) {
     default:
       return true;
   }
-}
-
-bool sleep_for(milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any wake;
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
 }
 
 // The first error that asks to come again.
@@ -166,7 +158,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
     if (steady_clock::now() > end)
       return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());
     if (first) log::warning(url_.describe() + ": " + last.to_string() + "; trying again");
-    if (!sleep_for(pause, stop)) return fail(EINTR);
+    if (!interruptible_sleep(pause, stop)) return fail(EINTR);
     pause = std::min(pause * 2, url_.max_retry_backoff);
   }
 }

@@ -184,7 +184,8 @@ class RedisStore final : public Store {
     Commands commands;
     commands.add("ZADD", client_.key(redis::kSessions), session.expire, session.sid);
     commands.add("HSET", client_.key(redis::kSessionInfos), session.sid, session.info);
-    TRY(client_.ask_all(commands, std::move(stop)));
+    TRY(client_.ask_all(commands, stop));
+    look_around(std::move(stop));
     return {};
   }
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop) override {
@@ -192,8 +193,9 @@ class RedisStore final : public Store {
     Commands commands;
     const std::string sessions = client_.key(redis::kSessions);
     commands.add("ZADD", sessions, "XX", expire, sid).add("ZSCORE", sessions, sid);
-    std::vector<Reply> replies = TRY(client_.ask_all(commands, std::move(stop)));
+    std::vector<Reply> replies = TRY(client_.ask_all(commands, stop));
     if (replies[1].is_nil()) return fail(ENOENT, "session " + std::to_string(sid) + " was cleaned up");
+    look_around(std::move(stop));
     return {};
   }
   Result<std::vector<SessionRecord>> list_sessions() override { return redis::list_sessions(client_); }
@@ -223,6 +225,11 @@ class RedisStore final : public Store {
  private:
   Status greet(redis::Connection& connection);
   Status check_server();
+  // The session is there, whatever comes of it.
+  void look_around(std::stop_token stop) {
+    if (Status looked = transactions_.look_around(std::move(stop)); !looked)
+      log::warning(describe() + ": who else is on the volume: " + looked.error().to_string());
+  }
   static int64_t shift(Counter counter) {
     return counter == Counter::next_inode || counter == Counter::next_chunk ? 1 : 0;
   }

@@ -258,7 +258,7 @@ class Transactions::Recalling final : public Fetcher {
 };
 
 Transactions::Transactions(Client& client, ClientCache* cache)
-    : client_(client), cache_(cache), slots_name_(random_name()) {}
+    : client_(client), cache_(cache), fairness_(client), slots_name_(random_name()) {}
 
 Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* attempt, std::stop_token stop,
                                  bool* maybe_ran) {
@@ -391,6 +391,7 @@ Result<Reply> Transactions::commit(const Transaction& tx, const Hinted& fetcher,
       add_write(item, &steps);
     }
   }
+  TRY(fairness_.await_turn(tx.writes(), stop));
   TRY(refuse_abandoned(stop));
   std::vector<uint64_t> slices = new_slices(tx);
   if (was_committed(slices)) return fail(kCommittedBefore);

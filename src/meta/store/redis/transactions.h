@@ -17,6 +17,7 @@
 
 #include "meta/store/redis/client.h"
 #include "meta/store/redis/client_cache.h"
+#include "meta/store/redis/fairness.h"
 #include "meta/store/redis/hints.h"
 #include "meta/store/redis/steps.h"
 #include "meta/store/redis/usual_misses.h"
@@ -36,6 +37,8 @@ class Transactions {
   uint64_t conflicts() const { return conflicts_; }
   // After the server may have lost what was seen on it.
   void forget_hints() { hints_.clear(); }
+  // With each heartbeat: who else is on the volume.
+  Status look_around(std::stop_token stop) { return fairness_.look_around(std::move(stop)); }
 
  private:
   // An attempt to commit: a place in the hash of decided attempts, and this attempt's number there.
@@ -71,6 +74,7 @@ class Transactions {
 
   Client& client_;
   ClientCache* const cache_;
+  Fairness fairness_;
   Hints hints_;
   UsualMisses misses_;
   const std::string slots_name_;  // of their key: a random number of this client

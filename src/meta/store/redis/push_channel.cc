@@ -50,7 +50,7 @@ Status PushChannel::subscribe(Connection& connection, const std::stop_token& sto
   Reply id = TRY(connection.call(Commands().add("CLIENT", "ID"), stop)).front();
   Commands commands;
   commands.add("CLIENT", "TRACKING", "ON", "REDIRECT", id.integer(), "BCAST", "PREFIX",
-               client_.key("i"), "PREFIX", client_.key("d"));
+               client_.keyspace().prefix() + "i", "PREFIX", client_.keyspace().prefix() + "d");
   commands.add("SUBSCRIBE", kChannel);
   for (const Reply& reply : TRY(connection.call(commands, stop))) {
     if (!reply.is_error()) continue;

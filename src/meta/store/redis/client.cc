@@ -38,6 +38,10 @@ bool is_no_master(const Reply& reply) {
 
 }  // namespace
 
+Error unclear(const Error& error) {
+  return {EIO, "it may have been done, but: " + error.to_string()};
+}
+
 Result<std::shared_ptr<Connection>> Client::connect(const std::stop_token& stop) {
   auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder_.find()))), url_.read_timeout);
   Commands greeting;
@@ -137,8 +141,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
     }
     if (stop.stop_requested()) return fail(EINTR);
     if (!passes(last)) {
-      if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + last.to_string());
-      return fail(last);
+      return fail(maybe_ran && *maybe_ran ? unclear(last) : last);
     }
     if (steady_clock::now() > end)
       return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());

@@ -245,8 +245,7 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
     reply = TRY(client_.call(whole, stop, maybe_ran)).front();
   }
   if (!reply.is_error()) return reply;
-  if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + error_of(reply).to_string());
-  return fail(error_of(reply));
+  return fail(maybe_ran && *maybe_ran ? unclear(error_of(reply)) : error_of(reply));
 }
 
 Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,

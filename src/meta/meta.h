@@ -41,6 +41,7 @@
 
 namespace cider::meta {
 
+class LateReleases;
 class LockWaiters;
 class Jobs;
 struct Aftermath;
@@ -298,6 +299,8 @@ class Meta {
   void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
   Status delete_if_unreferenced(const std::vector<std::pair<uint64_t, uint32_t>>& slices);
   Status check_writable() const;
+  // Runs `release`, later again if it fails, and lets those try who wait for a lock on the inode.
+  Status release_lock(Ino ino, OpenFiles::LockOwner owner, const std::function<Status()>& release);
 
   const std::unique_ptr<Store> store_;
   const MetaOptions options_;
@@ -313,6 +316,7 @@ class Meta {
   std::string trash_name_;
   Ino trash_ino_ = 0;
   DataCallbacks data_;
+  std::unique_ptr<LateReleases> late_releases_;
   std::unique_ptr<LockWaiters> lock_waiters_;
   std::unique_ptr<Jobs> jobs_;
 };

@@ -68,7 +68,7 @@ Result<std::vector<std::string>> Meta::paths(Ino ino) {
 }
 
 Result<Node> Meta::resolve(const Caller& caller, Ino root, std::string_view path) {
-  Node node{root, TRY(getattr(root))};
+  Node node{root, TRY(getattr(root, caller.interrupt))};
   while (!path.empty()) {
     size_t slash = path.find('/');
     std::string_view name = path.substr(0, slash);

@@ -17,7 +17,7 @@ std::string run_of(const Reply& info) {
 }  // namespace
 
 Result<Reply> ScanCursor::next(Client& client, std::initializer_list<std::string_view> command,
-                               std::initializer_list<std::string_view> options) {
+                               std::initializer_list<std::string_view> options, std::stop_token stop) {
   while (true) {
     Commands commands;
     if (!first_) commands.add("INFO", "server");
@@ -25,7 +25,7 @@ Result<Reply> ScanCursor::next(Client& client, std::initializer_list<std::string
     arguments.push_back(cursor_);
     arguments.insert(arguments.end(), options.begin(), options.end());
     commands.add_list({*command.begin()}, arguments);
-    std::vector<Reply> replies = TRY(client.call(commands));
+    std::vector<Reply> replies = TRY(client.call(commands, stop));
     const Reply& page = replies.back();
     if (page.is_error()) return fail(error_of(page));
     std::string run = first_ ? std::string{} : run_of(replies.front());

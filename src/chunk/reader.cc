@@ -69,7 +69,7 @@ Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64
     auto index = static_cast<uint32_t>(off / kChunkSize);
     auto from = static_cast<uint32_t>(off % kChunkSize);
     auto to = static_cast<uint32_t>(std::min<uint64_t>(kChunkSize, from + (end - off)));
-    auto part = TRY(visible(file, index, from, to, fresh));
+    auto part = TRY(visible(file, index, from, to, fresh, stop));
     extents.insert(extents.end(), std::make_move_iterator(part.begin()), std::make_move_iterator(part.end()));
     off += to - from;
   }
@@ -103,7 +103,7 @@ Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64
 // What [begin, end) of a chunk shows now: committed records with pending writes over them. A write that is
 // committed in between shows up in one of the two, or in both.
 Result<std::vector<Extent>> Reader::visible(const FilePtr& file, uint32_t index, uint32_t begin, uint32_t end,
-                                            bool fresh) {
+                                            bool fresh, const std::stop_token& stop) {
   IntervalMap<Source> view;
   auto paint_records = [&](const Overlay& overlay) {
     overlay.map().each(begin, end, [&](uint32_t from, uint32_t to, const SliceBytes& slice) {
@@ -125,7 +125,7 @@ Result<std::vector<Extent>> Reader::visible(const FilePtr& file, uint32_t index,
       version = file->records_version;
       paint_pending(*file, index, blocks_.layout().block_size, begin, end, pending);
     }
-    auto list = TRY(catalog_.slices(file->ino, index, fresh));
+    auto list = TRY(catalog_.slices(file->ino, index, fresh, stop));
     Overlay overlay(list);
     bool unchanged;
     bool compact;
@@ -187,7 +187,7 @@ void Reader::prefetch(const FilePtr& file, uint64_t begin, uint64_t end) {
     auto index = static_cast<uint32_t>(begin / kChunkSize);
     auto from = static_cast<uint32_t>(begin % kChunkSize);
     auto to = static_cast<uint32_t>(std::min<uint64_t>(kChunkSize, from + (end - begin)));
-    auto extents = visible(file, index, from, to, false);
+    auto extents = visible(file, index, from, to, false, {});
     if (!extents) return;  // the reader will meet the error itself
     for (const Extent& extent : *extents) {
       const SliceBytes& slice = extent.source.slice;

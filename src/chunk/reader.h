@@ -47,7 +47,7 @@ class Reader {
   Result<BufferChain> read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh, bool& late,
                                  std::stop_token stop);
   Result<std::vector<Extent>> visible(const FilePtr& file, uint32_t index, uint32_t begin, uint32_t end,
-                                      bool fresh);
+                                      bool fresh, const std::stop_token& stop);
   void read_ahead(const FilePtr& file, uint64_t begin, uint64_t end);
   void prefetch(const FilePtr& file, uint64_t begin, uint64_t end);
   uint64_t window_limit() const;

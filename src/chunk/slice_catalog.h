@@ -26,8 +26,9 @@ class SliceCatalog {
   virtual Result<uint64_t> next_slice_id() = 0;
 
   // The records of chunk `index`, oldest first (later ones cover earlier ones). `fresh` asks the engine, past
-  // every cache.
-  virtual Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh) = 0;
+  // every cache. EINTR if `stop` is requested first.
+  virtual Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh,
+                                            std::stop_token stop = {}) = 0;
 
   // Appends slices in order, in one transaction, and makes the file at least as long as they reach. ENOENT if
   // the inode is gone (its data is then unwanted), ENOSPC/EDQUOT when the volume or a quota is full; these

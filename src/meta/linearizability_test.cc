@@ -135,6 +135,54 @@ TEST(LinearizabilityTest, ACreateOfUnknownOutcomeMayHaveMadeTheInodeThatOthersSe
   EXPECT_FALSE(accepted({maybe, lookup({3, 4}, kA, 10), unlink({5, 6}, kA, 10), lookup({7, 8}, kA, 10)}));
 }
 
+NameOp inside(NameOp op, Ino dir) {
+  op.inside = dir;
+  return op;
+}
+
+TEST(LinearizabilityTest, DirectoriesAreRemovedEmpty) {
+  const NameOp made = op(NameCall::mkdir, {1, 2}, kA, {.ino = 10});
+  const NameOp filled = inside(create({3, 4}, kA, 11), 10);
+  EXPECT_TRUE(accepted({made, filled, refused(NameCall::rmdir, {5, 6}, kA, ENOTEMPTY),
+                        refused(NameCall::unlink, {7, 8}, kA, EISDIR), inside(unlink({9, 10}, kA, 11), 10),
+                        op(NameCall::rmdir, {11, 12}, kA, {.ino = 10}),
+                        inside(refused(NameCall::create, {13, 14}, kA, ENOENT), 10)}));
+  EXPECT_FALSE(accepted({made, filled, op(NameCall::rmdir, {5, 6}, kA, {.ino = 10})}));
+  EXPECT_FALSE(accepted({made, refused(NameCall::rmdir, {3, 4}, kA, ENOTEMPTY)}));
+  EXPECT_FALSE(accepted({made, op(NameCall::rmdir, {3, 6}, kA, {.ino = 10}),  // both say that they were done
+                         inside(create({4, 5}, kA, 11), 10)}));
+  EXPECT_FALSE(
+      accepted({made, op(NameCall::rmdir, {3, 4}, kA, {.ino = 10}), inside(create({5, 6}, kA, 11), 10)}));
+}
+
+TEST(LinearizabilityTest, DirectoriesAndFilesDontReplaceEachOther) {
+  const NameOp dir = op(NameCall::mkdir, {1, 2}, kA, {.ino = 10});
+  const NameOp file = create({3, 4}, kB, 11);
+  EXPECT_TRUE(accepted({dir, file, rename({5, 6}, kA, kB, 0, {.error = ENOTDIR}),
+                        rename({7, 8}, kB, kA, 0, {.error = EISDIR}),
+                        rename({9, 10}, kA, kB, kRenameExchange, {.ino = 10, .replaced = 11, .nlink = 2}),
+                        lookup({11, 12}, kB, 10, 2), refused(NameCall::rmdir, {13, 14}, kA, ENOTDIR)}));
+  EXPECT_FALSE(accepted({dir, file, rename({5, 6}, kA, kB, 0, {.ino = 10, .replaced = 11, .nlink = 2})}));
+}
+
+TEST(LinearizabilityTest, AWhiteoutIsAnInodeThatNobodyWasTold) {
+  const NameOp made = create({1, 2}, kA, 10);
+  const NameOp moved = rename({3, 4}, kA, kB, kRenameWhiteout, {.ino = 10, .nlink = 1});
+  EXPECT_TRUE(accepted({made, moved, lookup({5, 6}, kA, 11),
+                        refused(NameCall::open_or_create, {7, 8}, kA, EEXIST), unlink({9, 10}, kA, 11)}));
+  EXPECT_FALSE(accepted({made, moved, refused(NameCall::lookup, {5, 6}, kA, ENOENT)}));
+  EXPECT_FALSE(accepted({made, moved, lookup({5, 6}, kA, 11), lookup({7, 8}, kA, 12)}));
+  EXPECT_FALSE(accepted({made, moved, lookup({5, 6}, kA, 10)}));
+}
+
+TEST(LinearizabilityTest, WhatLosesItsNameIsInTheTrash) {
+  const NameHistory history = {create({1, 2}, kA, 10), unlink({3, 4}, kA, 10),
+                               of_inode(NameCall::getattr, {5, 6}, 10, kA, {.ino = 10, .nlink = 1}),
+                               link({7, 8}, 10, kB, 2)};
+  EXPECT_FALSE(why_not_linearizable(history, true));
+  EXPECT_TRUE(why_not_linearizable(history, false));
+}
+
 TEST(LinearizabilityTest, SaysWhatItRejected) {
   auto why = why_not_linearizable({create({1, 2}, kA, 10), refused(NameCall::lookup, {3, 4}, kA, ENOENT)});
   ASSERT_TRUE(why);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "meta/jobs/jobs.h"
 #include "meta/ops/env.h"
+#include "meta/ops/late_releases.h"
 #include "meta/ops/lock_waiters.h"
 #include "meta/ops/lost_name.h"
 #include "meta/ops/op_timer.h"
@@ -23,6 +24,7 @@ Meta::Meta(std::unique_ptr<Store> store, Volume volume, MetaOptions options, con
       inode_ids_(*store_, Counter::next_inode, kInodeBatch),
       slice_ids_(*store_, Counter::next_chunk, kSliceBatch),
       session_(*store_, options_, clock_, open_files_),
+      late_releases_(std::make_unique<LateReleases>()),
       lock_waiters_(std::make_unique<LockWaiters>(*this)),
       jobs_(std::make_unique<Jobs>(*this)) {}
 
@@ -119,6 +121,13 @@ Status Meta::provide(const OpEnv& env, Error error) {
     acls_.put(id, *env.wanted_rule);
   }
   return {};
+}
+
+Status Meta::release_lock(Ino ino, OpenFiles::LockOwner owner, const std::function<Status()>& release) {
+  Status released = release();
+  if (!released) late_releases_->owe(ino, owner, released.error(), release);
+  lock_waiters_->wake(ino);
+  return released;
 }
 
 void Meta::settle(const Aftermath& after) {

@@ -41,6 +41,7 @@
 
 namespace cider::meta {
 
+class LateReleases;
 class LockWaiters;
 class Jobs;
 struct Aftermath;
@@ -191,7 +192,9 @@ class Meta {
   Result<Renamed> rename(const Caller& caller, Ino parent, std::string_view name, Ino new_parent,
                          std::string_view new_name, uint32_t flags, ChangedDirs* dirs = nullptr);
   Result<std::string> readlink(const Caller& caller, Ino ino);
-  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs);
+  // EINTR if `stop` is requested while the engine is away; the cursor moves only with success.
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
+                                            const std::stop_token& stop = {});
   // The parents of an inode and how often each holds it.
   Result<std::map<Ino, uint32_t>> parents(Ino ino);
   // Paths by which the inode is reached from the root, "/a/b"; several for hard links.
@@ -230,7 +233,8 @@ class Meta {
 
   // --- data
   Result<uint64_t> next_slice_id() { return slice_ids_.next(); }
-  Result<std::vector<Slice>> chunk(Ino ino, uint32_t index);
+  // EINTR if `stop` is requested while the engine is away.
+  Result<std::vector<Slice>> chunk(Ino ino, uint32_t index, const std::stop_token& stop = {});
   Result<Written> write(Ino ino, std::span<const ChunkSlice> slices, Time mtime);
   // by_handle: through an open file, so that permission is not asked again.
   Result<Attr> truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid);
@@ -303,6 +307,8 @@ class Meta {
   void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
   Status delete_if_unreferenced(const std::vector<std::pair<uint64_t, uint32_t>>& slices);
   Status check_writable() const;
+  // Runs `release`, later again if it fails, and lets those try who wait for a lock on the inode.
+  Status release_lock(Ino ino, OpenFiles::LockOwner owner, const std::function<Status()>& release);
 
   const std::unique_ptr<Store> store_;
   const MetaOptions options_;
@@ -318,6 +324,7 @@ class Meta {
   std::string trash_name_;
   Ino trash_ino_ = 0;
   DataCallbacks data_;
+  std::unique_ptr<LateReleases> late_releases_;
   std::unique_ptr<LockWaiters> lock_waiters_;
   std::unique_ptr<Jobs> jobs_;
 };

@@ -23,8 +23,8 @@ Result<uint64_t> MetaCatalog::next_slice_id() {
   return meta_.next_slice_id();
 }
 
-Result<std::vector<Slice>> MetaCatalog::slices(Ino ino, uint32_t index, bool) {
-  return meta_.chunk(ino, index);  // Meta keeps no slice lists: every answer is fresh
+Result<std::vector<Slice>> MetaCatalog::slices(Ino ino, uint32_t index, bool, std::stop_token stop) {
+  return meta_.chunk(ino, index, stop);  // Meta keeps no slice lists: every answer is fresh
 }
 
 Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) {

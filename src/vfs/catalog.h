@@ -31,7 +31,7 @@ class MetaCatalog : public chunk::SliceCatalog {
   void on_commit(std::function<void(const Committed&)> listener) { listener_ = std::move(listener); }
 
   Result<uint64_t> next_slice_id() override;
-  Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh) override;
+  Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh, std::stop_token stop) override;
   Status commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) override;
   Result<bool> exists(Ino ino) override;
   void suggest_compaction(Ino ino, uint32_t index) override;

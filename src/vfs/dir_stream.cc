@@ -19,8 +19,10 @@ void DirStream::restart() {
   since_bookmark_ = 0;
 }
 
-// Remembers where the next page begins. When there are too many bookmarks, every second one goes.
+// Remembers where the next page begins. When there are too many bookmarks, every second one goes. An engine's
+// state moves on with the listing, and cannot be gone back to.
 void DirStream::bookmark() {
+  if (cursor_.state) return;
   if (!bookmarks_.empty() && (next_ <= bookmarks_.back().offset || ++since_bookmark_ < bookmark_every_))
     return;
   since_bookmark_ = 0;
@@ -32,10 +34,10 @@ void DirStream::bookmark() {
   bookmark_every_ *= 2;
 }
 
-Status DirStream::fetch_page(bool with_attrs) {
+Status DirStream::fetch_page(bool with_attrs, const std::stop_token& stop) {
   bookmark();
   Page page{.first = next_, .moment = now_()};
-  page.entries = TRY(fetch_(&cursor_, page_size_, with_attrs));
+  page.entries = TRY(fetch_(&cursor_, page_size_, with_attrs, stop));
   page_size_ = std::min(page_size_ * 4, kPage);
   next_ = page.end();
   if (!page.entries.empty()) pages_.push_back(std::move(page));
@@ -43,7 +45,7 @@ Status DirStream::fetch_page(bool with_attrs) {
   return {};
 }
 
-Status DirStream::seek(uint64_t off, bool with_attrs) {
+Status DirStream::seek(uint64_t off, bool with_attrs, const std::stop_token& stop) {
   if (!pages_.empty() && off < pages_.front().first) {
     const auto after = std::ranges::upper_bound(bookmarks_, off, {}, &Bookmark::offset);
     pages_.clear();
@@ -54,18 +56,19 @@ Status DirStream::seek(uint64_t off, bool with_attrs) {
       next_ = std::prev(after)->offset;
     }
   }
-  while (off >= next_ && !cursor_.at_end) TRY(fetch_page(with_attrs));
+  while (off >= next_ && !cursor_.at_end) TRY(fetch_page(with_attrs, stop));
   return {};
 }
 
-Status DirStream::list(uint64_t off, bool with_attrs, const std::function<bool(const Item&)>& sink) {
-  std::lock_guard lock(mutex_);
+Status DirStream::list(uint64_t off, bool with_attrs, const std::stop_token& stop,
+                       const std::function<bool(const Item&)>& sink) {
+  const auto lock = TRY(lock_.lock(stop));
   if (off == 0) restart();
   for (; off < head_.size(); ++off) {
     if (!sink({&head_[off], off + 1, now_()})) return {};
   }
   for (;;) {
-    TRY(seek(off, with_attrs));
+    TRY(seek(off, with_attrs, stop));
     const auto page =
         std::ranges::find_if(pages_, [&](const Page& p) { return off >= p.first && off < p.end(); });
     if (page == pages_.end()) return {};

@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <mutex>
+#include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/slow_lock.h"
 #include "meta/store/store.h"
 
 namespace cider::vfs {
@@ -23,8 +24,8 @@ namespace cider::vfs {
 class DirStream {
  public:
   // Reads the next page, as Meta::list_dir.
-  using Fetch = std::function<Result<std::vector<meta::ListedEntry>>(meta::DirCursor* cursor, size_t limit,
-                                                                     bool with_attrs)>;
+  using Fetch = std::function<Result<std::vector<meta::ListedEntry>>(
+      meta::DirCursor* cursor, size_t limit, bool with_attrs, const std::stop_token& stop)>;
   struct Item {
     const meta::ListedEntry* entry;
     uint64_t next_offset;
@@ -35,8 +36,9 @@ class DirStream {
   DirStream(std::vector<meta::ListedEntry> head, Fetch fetch, std::function<uint64_t()> now);
 
   // Hands entries from `off` to `sink` until it returns false or the end. An entry that `sink` refuses is not
-  // consumed.
-  Status list(uint64_t off, bool with_attrs, const std::function<bool(const Item&)>& sink);
+  // consumed. EINTR if `stop` is requested while the engine is asked.
+  Status list(uint64_t off, bool with_attrs, const std::stop_token& stop,
+              const std::function<bool(const Item&)>& sink);
 
  private:
   static constexpr size_t kFirstPage = 128;
@@ -56,13 +58,13 @@ class DirStream {
 
   void restart();
   // Makes `off` lie in pages_ or be the end of the listing.
-  Status seek(uint64_t off, bool with_attrs);
-  Status fetch_page(bool with_attrs);
+  Status seek(uint64_t off, bool with_attrs, const std::stop_token& stop);
+  Status fetch_page(bool with_attrs, const std::stop_token& stop);
   void bookmark();
 
   const Fetch fetch_;
   const std::function<uint64_t()> now_;
-  std::mutex mutex_;
+  SlowLock lock_;
   const std::vector<meta::ListedEntry> head_;
   std::deque<Page> pages_;  // the last two, adjoining
   meta::DirCursor cursor_;  // after pages_.back()

@@ -17,7 +17,8 @@ struct Directory {
   size_t largest_page = 0;
 
   DirStream::Fetch fetch() {
-    return [this](meta::DirCursor* cursor, size_t limit, bool) -> Result<std::vector<ListedEntry>> {
+    return [this](meta::DirCursor* cursor, size_t limit, bool,
+                  const std::stop_token&) -> Result<std::vector<ListedEntry>> {
       ++fetches;
       std::vector<ListedEntry> out;
       auto it = entries.upper_bound(cursor->position);
@@ -49,7 +50,7 @@ DirStream stream(Directory& d) {
 // Up to `limit` names from *off, which moves on.
 std::vector<std::string> take(DirStream& s, uint64_t* off, size_t limit) {
   std::vector<std::string> names;
-  EXPECT_TRUE(s.list(*off, false, [&](const DirStream::Item& item) {
+  EXPECT_TRUE(s.list(*off, false, {}, [&](const DirStream::Item& item) {
     if (names.size() == limit) return false;
     names.push_back(item.entry->name);
     *off = item.next_offset;
@@ -131,9 +132,32 @@ TEST(DirStream, OffsetBeyondTheEndIsTheEnd) {
 
 TEST(DirStream, ErrorOfTheEngineIsTold) {
   DirStream s(
-      {}, [](meta::DirCursor*, size_t, bool) -> Result<std::vector<ListedEntry>> { return fail(EIO); },
+      {},
+      [](meta::DirCursor*, size_t, bool, const std::stop_token&) -> Result<std::vector<ListedEntry>> {
+        return fail(EIO);
+      },
       [] { return 0; });
-  EXPECT_EQ(code_of(s.list(0, false, [](const DirStream::Item&) { return true; })), EIO);
+  EXPECT_EQ(code_of(s.list(0, false, {}, [](const DirStream::Item&) { return true; })), EIO);
+}
+
+// As Redis does it: the cursor holds what is moved along.
+TEST(DirStream, GoesBackFarInAListingWhoseStateMovesOn) {
+  Directory d = numbered(10'000);
+  const DirStream::Fetch by_name = d.fetch();
+  DirStream s(
+      {},
+      [&](meta::DirCursor* cursor, size_t limit, bool attrs, const std::stop_token& stop) {
+        if (!cursor->state) cursor->state = std::make_shared<meta::DirCursor>();
+        auto* moving = static_cast<meta::DirCursor*>(cursor->state.get());
+        auto page = by_name(moving, limit, attrs, stop);
+        cursor->at_end = moving->at_end;
+        return page;
+      },
+      [] { return 0; });
+  uint64_t off = 0;
+  const auto all = take(s, &off, d.entries.size());
+  off = 1000;
+  EXPECT_EQ(take(s, &off, 3), std::vector<std::string>(all.begin() + 1000, all.begin() + 1003));
 }
 
 }  // namespace

@@ -17,8 +17,8 @@ std::unique_ptr<DirStream> VolumeFileSystem::list_directory(Ino ino, Ino parent)
   }
   return std::make_unique<DirStream>(
       std::move(head),
-      [this, ino](meta::DirCursor* cursor, size_t limit, bool with_attrs) {
-        return meta_.list_dir(ino, cursor, limit, with_attrs);
+      [this, ino](meta::DirCursor* cursor, size_t limit, bool with_attrs, const std::stop_token& stop) {
+        return meta_.list_dir(ino, cursor, limit, with_attrs, stop);
       },
       [this] { return changes_.now(); });
 }
@@ -39,12 +39,12 @@ Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int f
   return OpenReply{.handle = handle->id, .cache_dir = options_.readdir_cache};
 }
 
-Status VolumeFileSystem::readdir(const Caller&, Ino ino, Handle handle, uint64_t off, bool plus,
+Status VolumeFileSystem::readdir(const Caller& caller, Ino ino, Handle handle, uint64_t off, bool plus,
                                  const std::function<bool(const DirEntry&)>& sink) {
   const Ino at = inner(ino);
   const auto dir = TRY(handles_.find(handle, at));
   if (!dir->listing) return fail(ENOTDIR);
-  return dir->listing->list(off, plus, [&](const DirStream::Item& item) {
+  return dir->listing->list(off, plus, caller.interrupt, [&](const DirStream::Item& item) {
     const meta::ListedEntry& entry = *item.entry;
     DirEntry out{.name = entry.name,
                  .ino = outer(entry.entry.ino),

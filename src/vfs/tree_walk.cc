@@ -94,7 +94,7 @@ Status for_each_entry(meta::Meta& meta, const Caller& caller, Ino dir,
   meta::DirCursor cursor;
   while (!cursor.at_end) {
     if (caller.interrupt.stop_requested()) return fail(EINTR);
-    for (const ListedEntry& entry : TRY(meta.list_dir(dir, &cursor, kPage, true))) {
+    for (const ListedEntry& entry : TRY(meta.list_dir(dir, &cursor, kPage, true, caller.interrupt))) {
       if (entry.attr) TRY(visit(entry));
     }
   }

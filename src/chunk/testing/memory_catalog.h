@@ -72,7 +72,7 @@ class MemoryCatalog final : public SliceCatalog {
     return next_id_++;
   }
 
-  Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool) override {
+  Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool, std::stop_token = {}) override {
     std::lock_guard lock(mutex_);
     loads_++;
     auto file = files_.find(ino);

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/log.h"
+#include "meta/ops/late_releases.h"
 
 namespace cider::meta {
 namespace {
@@ -92,6 +93,7 @@ void Jobs::beat() {
       if (!done) log::warning("heartbeat: " + done.error().to_string());
     }
   }
+  meta_.late_releases_->settle_all();
   reload_volume();
   if (has_session && meta_.options_.background_jobs) {
     take_turn(Counter::last_cleanup_sessions, meta_.options_.heartbeat.count(), "clean up of dead sessions",

@@ -3,6 +3,7 @@
 // Reads:  the inode's whole table of flocks, and that our session lives (predicates of the commit). Writes:
 // the holder's record. One commit.
 #include "meta/ops/env.h"
+#include "meta/ops/late_releases.h"
 #include "meta/ops/lock_waiters.h"
 
 namespace cider::meta {
@@ -41,18 +42,18 @@ void Meta::flock(const Caller& caller, Ino ino, uint64_t owner, LockKind kind, b
     return {};
   };
   if (options_.read_only) return done(fail(EROFS));
-  if (kind == LockKind::unlock) {
-    Status released = attempt(LockKind::unlock);
-    lock_waiters_->wake(ino);
-    return done(std::move(released));
-  }
+  const auto release = [this, ino, owner, attempt] {
+    return release_lock(ino, {true, owner}, [attempt] { return attempt(LockKind::unlock); });
+  };
+  if (kind == LockKind::unlock) return done(release());
+  if (Status settled = late_releases_->settle(ino, {true, owner}, caller.interrupt); !settled)
+    return done(std::move(settled));
   // Converting a lock gives the old one up first, as Linux does; only then may it wait.
   bool queue_first = wait && lock_waiters_->has_waiters(ino);
   Status got = queue_first ? Status(fail(EAGAIN)) : attempt(kind);
   if (got) lock_waiters_->wake(ino);  // an exclusive lock that became a shared one lets others in
   if (got || got.error().code != EAGAIN || !wait) return done(std::move(got));
-  (void)attempt(LockKind::unlock);
-  lock_waiters_->wake(ino);
+  if (Status given_up = release(); !given_up) return done(std::move(given_up));
   auto order =
       kind == LockKind::write ? LockWaiters::Order::exclusive_flock : LockWaiters::Order::shared_flock;
   lock_waiters_->wait(

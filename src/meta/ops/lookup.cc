@@ -51,7 +51,8 @@ Result<Node> Meta::lookup(const Caller& caller, Ino parent, std::string_view nam
     return Node{dir.parent, TRY(recent_attr(dir.parent, caller.interrupt))};
   }
   if (name.size() > kMaxName) return fail(ENAMETOOLONG);
-  if (parent == kRootIno && name == ".trash") return Node{kTrashIno, TRY(recent_attr(kTrashIno))};
+  if (parent == kRootIno && name == ".trash")
+    return Node{kTrashIno, TRY(recent_attr(kTrashIno, caller.interrupt))};
   Node node;
   TRY(store_->read_recent(
       [&](Transaction& tx) -> Status {
@@ -90,9 +91,10 @@ Result<std::string> Meta::readlink(const Caller& caller, Ino ino) {
   return target;
 }
 
-Result<std::vector<ListedEntry>> Meta::list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs) {
+Result<std::vector<ListedEntry>> Meta::list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
+                                                const std::stop_token& stop) {
   const OpTimer<"Readdir"> timer;
-  return store_->list_dir(dir, cursor, limit, with_attrs);
+  return store_->list_dir(dir, cursor, limit, with_attrs, stop);
 }
 
 Status Meta::access(const Caller& caller, Ino ino, int mask) {

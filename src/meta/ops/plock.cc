@@ -10,6 +10,7 @@
 #include <set>
 
 #include "meta/ops/env.h"
+#include "meta/ops/late_releases.h"
 #include "meta/ops/lock_waiters.h"
 
 namespace cider::meta {
@@ -158,16 +159,19 @@ void Meta::setlk(const Caller& caller, Ino ino, uint64_t owner, const PlockRange
                  Done done) {
   if (options_.read_only) return done(fail(EROFS));
   if (range.kind == LockKind::unlock) {
-    bool left = false;
-    uint64_t sid = 0;
-    Status released = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
-      sid = env.sid;
-      return unlock_op(tx, env, ino, owner, range, &left);
-    });
-    if (released && !left) open_files_.forget_lock(ino, {false, owner}, sid);
-    lock_waiters_->wake(ino);
-    return done(std::move(released));
+    return done(release_lock(ino, {false, owner}, [this, ino, owner, range]() -> Status {
+      bool left = false;
+      uint64_t sid = 0;
+      TRY(run(Caller{}, [&](Transaction& tx, OpEnv& env) {
+        sid = env.sid;
+        return unlock_op(tx, env, ino, owner, range, &left);
+      }));
+      if (!left) open_files_.forget_lock(ino, {false, owner}, sid);
+      return {};
+    }));
   }
+  if (Status settled = late_releases_->settle(ino, {false, owner}, caller.interrupt); !settled)
+    return done(std::move(settled));
   uint64_t got_under = 0;
   Status got = run(Caller{}, [&](Transaction& tx, OpEnv& env) {
     got_under = env.sid;

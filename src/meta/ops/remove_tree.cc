@@ -37,7 +37,7 @@ Status Meta::remove_tree(const Caller& caller, Ino parent, std::string_view name
     Level& level = path.back();
     if (level.page.empty()) {
       DirCursor cursor;
-      level.page = TRY(list_dir(level.dir, &cursor, kPage, false));
+      level.page = TRY(list_dir(level.dir, &cursor, kPage, false, caller.interrupt));
     }
     if (level.page.empty()) {
       auto gone = rmdir(caller, level.parent, level.name, skip_trash);

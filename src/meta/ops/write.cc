@@ -75,7 +75,7 @@ Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice
 
 }  // namespace
 
-Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
+Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index, const std::stop_token& stop) {
   const OpTimer<"Read"> timer;
   std::string records;
   TRY(store_->read(
@@ -85,7 +85,7 @@ Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index) {
         records = std::move(chunk.records);
         return {};
       },
-      {}));
+      stop));
   auto slices = decode_slices(records);
   if (!slices) {
     return fail(EIO, "chunk " + std::to_string(index) + " of inode " + std::to_string(ino) + ": " +

@@ -142,8 +142,9 @@ class Store {
   virtual Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token stop = {}) = 0;
 
   // --- listings
-  virtual Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
-                                                    bool with_attrs) = 0;
+  // The cursor moves only with success.
+  virtual Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
+                                                    std::stop_token stop = {}) = 0;
 
   // --- sessions
   virtual Status put_session(const SessionRecord& session, std::stop_token stop = {}) = 0;

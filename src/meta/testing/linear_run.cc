@@ -1,4 +1,5 @@
-// Clients that race for a few names; an order must explain what they were told.
+// Clients that race for a few names and what is in directories of these names; an order must explain what
+// they were told.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -25,6 +26,7 @@ constexpr size_t kKnown = 4;
 struct Round {
   std::array<Ino, kDirs> dirs{};
   std::array<std::atomic<Ino>, kKnown> known{};
+  std::array<std::atomic<Ino>, kKnown> known_dirs{};
   bool faults = false;
 };
 
@@ -47,6 +49,9 @@ class NameThread {
   void look_at_everything() {
     for (size_t place = 0; place < kPlaces; ++place)
       perform({.call = NameCall::lookup, .place = place}, Caller{});
+    for (const std::atomic<Ino>& dir : round_->known_dirs) {
+      if (dir != 0) perform({.call = NameCall::lookup, .inside = dir}, Caller{});
+    }
   }
   NameHistory take_history() { return std::exchange(history_, {}); }
 
@@ -54,11 +59,12 @@ class NameThread {
   uint64_t below(uint64_t n) { return random_() % n; }
 
   NameOp any_op() {
-    static constexpr NameCall kCalls[] = {NameCall::create, NameCall::create, NameCall::open_or_create,
-                                          NameCall::link,   NameCall::unlink, NameCall::unlink,
-                                          NameCall::rename, NameCall::rename, NameCall::rename,
-                                          NameCall::lookup, NameCall::lookup, NameCall::getattr};
-    static constexpr uint32_t kFlags[] = {0, 0, kRenameNoReplace, kRenameExchange};
+    static constexpr NameCall kCalls[] = {
+        NameCall::create, NameCall::create, NameCall::open_or_create, NameCall::mkdir,
+        NameCall::mkdir,  NameCall::link,   NameCall::unlink,         NameCall::unlink,
+        NameCall::rmdir,  NameCall::rmdir,  NameCall::rename,         NameCall::rename,
+        NameCall::rename, NameCall::lookup, NameCall::lookup,         NameCall::getattr};
+    static constexpr uint32_t kFlags[] = {0, 0, kRenameNoReplace, kRenameExchange, kRenameWhiteout};
     NameOp op;
     op.call = kCalls[below(std::size(kCalls))];
     if (op.call == NameCall::open_or_create && !opens_) op.call = NameCall::create;
@@ -67,11 +73,14 @@ class NameThread {
       op.target = below(kPlaces);
       op.flags = kFlags[below(std::size(kFlags))];
     }
-    if (op.call == NameCall::link || op.call == NameCall::getattr) op.ino = any_known();
+    if (op.call == NameCall::link || op.call == NameCall::getattr) op.ino = any_of(round_->known);
+    const bool may_be_inside =
+        op.call == NameCall::create || op.call == NameCall::unlink || op.call == NameCall::lookup;
+    if (may_be_inside && below(2) == 0) op.inside = any_of(round_->known_dirs);
     return op;
   }
-  Ino any_known() {
-    Ino ino = round_->known[below(kKnown)];
+  Ino any_of(const std::array<std::atomic<Ino>, kKnown>& known) {
+    Ino ino = known[below(kKnown)];
     return ino != 0 ? ino : 999'999;  // nothing there
   }
 
@@ -111,16 +120,20 @@ class NameThread {
       if (op.call == NameCall::lookup || op.call == NameCall::getattr) return;
     }
     if (op.answer.ino != 0) round_->known[below(kKnown)] = op.answer.ino;
+    if (op.answer.ino != 0 && op.call == NameCall::mkdir) round_->known_dirs[below(kKnown)] = op.answer.ino;
     history_.push_back(op);
   }
   static bool says_nothing(int error) { return error == EINTR || error == EIO || error == ETIMEDOUT; }
 
   NameAnswer ask(const NameOp& op, const Caller& caller) {
-    const Ino dir = dir_of(op.place);
-    const std::string name = name_of(op.place);
+    const Ino dir = op.inside != 0 ? op.inside : dir_of(op.place);
+    const std::string name = op.inside != 0 ? "x" : name_of(op.place);
     switch (op.call) {
       case NameCall::create:
         return answer(meta_.mknod(caller, dir, name, NewNode{}),
+                      [](const Node& made) { return NameAnswer{.ino = made.ino}; });
+      case NameCall::mkdir:
+        return answer(meta_.mknod(caller, dir, name, NewNode{FileType::directory, 0755, 0, {}}),
                       [](const Node& made) { return NameAnswer{.ino = made.ino}; });
       case NameCall::open_or_create: {
         bool created = false;
@@ -133,6 +146,8 @@ class NameThread {
         return answer(meta_.link(caller, op.ino, dir, name), seen);
       case NameCall::unlink:
         return answer(meta_.unlink(caller, dir, name), [](Ino ino) { return NameAnswer{.ino = ino}; });
+      case NameCall::rmdir:
+        return answer(meta_.rmdir(caller, dir, name), [](Ino ino) { return NameAnswer{.ino = ino}; });
       case NameCall::rename:
         return answer(meta_.rename(caller, dir, name, dir_of(op.target), name_of(op.target), op.flags),
                       [](const Renamed& renamed) {
@@ -171,7 +186,9 @@ class LinearRun {
  public:
   // The first client has two threads, each other one.
   LinearRun(const RandomSetup& setup, size_t threads)
-      : setup_(setup), volume_({.engine = setup.engine, .clients = 0, .seed = setup.seed}) {
+      : setup_(setup),
+        volume_(
+            {.engine = setup.engine, .clients = 0, .trash_days = setup.trash ? 1 : 0, .seed = setup.seed}) {
     const size_t clients = std::max<size_t>(threads, 2) - 1;
     for (size_t i = 0; i < clients; ++i) add_client();
     for (size_t i = 0; i < threads; ++i) {
@@ -240,7 +257,7 @@ class LinearRun {
       history.insert(history.end(), part.begin(), part.end());
     }
     if (setup_.verbose) std::printf("%s%s\n", where().c_str(), to_string(history).c_str());
-    auto why = why_not_linearizable(std::move(history));
+    auto why = why_not_linearizable(std::move(history), setup_.trash);
     return why ? std::optional(where() + *why) : std::nullopt;
   }
 

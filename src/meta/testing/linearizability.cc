@@ -10,13 +10,14 @@ namespace {
 
 class Search {
  public:
-  explicit Search(const NameHistory& history) : history_(history), done_(history.size()) {
+  Search(const NameHistory& history, bool has_trash) : history_(history), done_(history.size()) {
     size_t places = 0;
     for (const NameOp& op : history) {
       places = std::max({places, op.place + 1, op.target + 1});
       if (op.outcome_known()) ++left_;
     }
-    names_.resize(places);
+    names_.at.resize(places);
+    names_.has_trash = has_trash;
     find_inodes();
   }
 
@@ -47,13 +48,14 @@ class Search {
   }
 
  private:
-  // Inodes that were seen, but that no answer calls new, were made by operations of unknown outcome.
+  // Inodes that were seen, but that no answer calls new, were made by operations of unknown outcome, or are
+  // whiteouts.
   void find_inodes() {
     std::set<Ino> made;
     std::set<Ino> seen;
     for (const NameOp& op : history_) {
       if (!op.outcome_known() || op.answer.error != 0) continue;
-      if (op.call == NameCall::create || op.answer.created)
+      if (op.call == NameCall::create || op.call == NameCall::mkdir || op.answer.created)
         made_twice_ |= !made.insert(op.answer.ino).second;
       else
         seen.insert({op.answer.ino, op.answer.replaced});
@@ -74,14 +76,14 @@ class Search {
   // Tries all orders that go on with operation i.
   bool find_order_with(size_t i) {
     const NameOp& op = history_[i];
-    if (op.outcome_known()) return find_order_with(i, op.answer.ino);
-    bool makes =
-        (op.call == NameCall::create || op.call == NameCall::open_or_create) && names_[op.place] == 0;
-    if (!makes) return find_order_with(i, 0);
+    if (op.outcome_known() && !op.makes_whiteout()) return find_order_with(i, op.answer.ino);
+    NameTable after = names_;
+    const Ino nobody = NameOp::kNever - i;
+    if (apply(op, nobody, &after); after.names_of(nobody) == 0) return find_order_with(i, 0);
     for (Ino ino : of_unknown_origin_) {
-      if (std::ranges::find(names_, ino) == names_.end() && find_order_with(i, ino)) return true;
+      if (names_.names_of(ino) == 0 && find_order_with(i, ino)) return true;
     }
-    return find_order_with(i, NameOp::kNever - i);  // nobody ever saw it
+    return find_order_with(i, nobody);  // who ever saw it
   }
 
   bool find_order_with(size_t i, Ino fresh) {
@@ -117,9 +119,9 @@ class Search {
 
 }  // namespace
 
-std::optional<std::string> why_not_linearizable(NameHistory history) {
+std::optional<std::string> why_not_linearizable(NameHistory history, bool has_trash) {
   std::ranges::sort(history, {}, &NameOp::invoked);
-  Search search(history);
+  Search search(history, has_trash);
   if (search.inode_made_twice()) return "an inode was made twice" + to_string(history);
   if (search.find_order()) return std::nullopt;
   return "no order explains these answers:" + to_string(history) + search.farthest();

@@ -15,6 +15,6 @@ namespace cider::meta::testing {
 //
 // The search is Wing and Gong's ("Testing and verifying concurrent objects", 1993) with Lowe's memory of
 // what was tried ("Testing for linearizability", 2017): a set of operations done and the names they left.
-std::optional<std::string> why_not_linearizable(NameHistory history);
+std::optional<std::string> why_not_linearizable(NameHistory history, bool has_trash = false);
 
 }  // namespace cider::meta::testing

@@ -4,14 +4,17 @@
 
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "meta/meta.h"
 
 namespace cider::meta::testing {
 
-enum class NameCall { create, open_or_create, link, unlink, rename, lookup, getattr };
+enum class NameCall { create, open_or_create, mkdir, link, unlink, rmdir, rename, lookup, getattr };
 
 // What a call told; what it does not tell stays 0.
 struct NameAnswer {
@@ -33,20 +36,33 @@ struct NameOp {
   size_t target = 0;   // rename
   uint32_t flags = 0;  // rename
   Ino ino = 0;         // link, getattr
+  Ino inside = 0;      // create, unlink, lookup: the one name in this directory instead of `place`
   uint64_t invoked = 0;
   uint64_t returned = kNever;
   NameAnswer answer;
 
   bool outcome_known() const { return returned != kNever; }
+  bool makes_whiteout() const { return call == NameCall::rename && (flags & kRenameWhiteout); }
   std::string to_string() const;
 };
 
 using NameHistory = std::vector<NameOp>;
 
-// Files only, that nobody holds open: an inode is there while it has a name.
-using NameTable = std::vector<Ino>;  // by place; 0: no such name
+// What is there. Nobody holds files open: an inode is there while it has a name, in the trash at least.
+struct NameTable {
+  std::vector<Ino> at;      // by place; 0: no such name
+  std::map<Ino, Ino> dirs;  // the directories that were made, with what their one name stands for
+  std::set<Ino> whiteouts;  // character devices
+  bool has_trash = false;   // what loses a name goes there, once for each name that it had
+  std::set<std::pair<uint64_t, Ino>> trash;  // the place, or the directory, where it was
+  bool operator==(const NameTable&) const = default;
+  auto operator<=>(const NameTable&) const = default;
 
-// The sequential specification. `fresh` is the number of the inode where one is made.
+  uint32_t names_of(Ino ino) const;  // those in the trash, too
+};
+
+// The sequential specification. `fresh` is the number of the inode where one is made; a whiteout's is never
+// told.
 NameAnswer apply(const NameOp& op, Ino fresh, NameTable* names);
 
 inline constexpr size_t kNamesPerDir = 2;

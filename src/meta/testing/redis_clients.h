@@ -40,11 +40,12 @@ class RedisTest : public ::testing::Test {
     for (const std::string& problem : inconsistencies(*dump)) ADD_FAILURE() << problem;
   }
 
-  static std::unique_ptr<Meta> client_of(const std::string& url, int max_deletes = 1) {
+  static std::unique_ptr<Meta> client_of(const std::string& url, int max_deletes = 1,
+                                         std::chrono::seconds heartbeat = std::chrono::seconds(12)) {
     auto store = open_store(url, false, false);
     if (!store) throw std::runtime_error(store.error().to_string());
     Volume volume = load_volume(**store).value();
-    MetaOptions options = {.background_jobs = false, .max_deletes = max_deletes};
+    MetaOptions options = {.heartbeat = heartbeat, .background_jobs = false, .max_deletes = max_deletes};
     auto meta = std::make_unique<Meta>(*std::move(store), volume, options);
     DataCallbacks data;
     data.delete_slice = [](uint64_t, uint32_t) { return Status{}; };

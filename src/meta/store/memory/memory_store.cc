@@ -170,7 +170,7 @@ Result<uint32_t> MemoryStore::intern_acl(const AclRule& rule, std::stop_token) {
 }
 
 Result<std::vector<ListedEntry>> MemoryStore::list_dir(Ino dir, DirCursor* cursor, size_t limit,
-                                                       bool with_attrs) {
+                                                       bool with_attrs, std::stop_token) {
   std::lock_guard lock(mutex_);
   std::vector<ListedEntry> out;
   if (cursor->position.empty()) cursor->bound = tables_->last_row_id;
@@ -308,7 +308,7 @@ class View final : public Store {
   Result<bool> set_if_small(Counter c, int64_t v, int64_t d) override { return s_.set_if_small(c, v, d); }
   Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token) override { return s_.acl(id); }
   Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token) override { return s_.intern_acl(rule); }
-  Result<std::vector<ListedEntry>> list_dir(Ino d, DirCursor* c, size_t n, bool a) override {
+  Result<std::vector<ListedEntry>> list_dir(Ino d, DirCursor* c, size_t n, bool a, std::stop_token) override {
     return s_.list_dir(d, c, n, a);
   }
   Status put_session(const SessionRecord& session, std::stop_token) override {

@@ -53,8 +53,8 @@ class MemoryStore final : public Store {
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override;
   Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token stop = {}) override;
   Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token stop = {}) override;
-  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
-                                            bool with_attrs) override;
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
+                                            std::stop_token stop = {}) override;
   Status put_session(const SessionRecord& session, std::stop_token stop = {}) override;
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop = {}) override;
   Result<std::vector<SessionRecord>> list_sessions() override;

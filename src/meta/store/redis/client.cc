@@ -48,6 +48,10 @@ Result<ServerFinder*> Client::finder() {
   return finder_.get();
 }
 
+Error unclear(const Error& error) {
+  return {EIO, "it may have been done, but: " + error.to_string()};
+}
+
 Result<std::shared_ptr<Connection>> Client::connect_apart(const std::stop_token& stop) {
   ServerFinder& finder = *TRY(this->finder());
   auto connection = std::make_shared<Connection>(TRY(dial(url_, TRY(finder.find(stop)))), url_.read_timeout);
@@ -152,8 +156,7 @@ Result<std::vector<Reply>> Client::call(const Commands& commands, std::stop_toke
     }
     if (stop.stop_requested()) return fail(EINTR);
     if (!passes(last)) {
-      if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + last.to_string());
-      return fail(last);
+      return fail(maybe_ran && *maybe_ran ? unclear(last) : last);
     }
     if (steady_clock::now() > end)
       return fail(ETIMEDOUT, "gave up on " + url_.describe() + ": " + last.to_string());

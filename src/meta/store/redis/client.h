@@ -18,6 +18,9 @@
 
 namespace cider::meta::redis {
 
+// The error of a call that came after it may have run: EIO, as it does not tell whether it was done.
+Error unclear(const Error& error);
+
 // Thread-safe.
 class Client {
  public:

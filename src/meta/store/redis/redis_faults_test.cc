@@ -75,6 +75,49 @@ TEST_F(RedisFaultTest, ARequestWhoseRetryWasRefusedIsNotAppliedLate) {
   EXPECT_TRUE(exists("f"));
 }
 
+// Copies of one attempt on three connections. The one that comes first decides, and all get its answer.
+TEST_F(RedisFaultTest, CopiesOfAnAttemptAreOneWhicheverComesFirst) {
+  const Ino ino = file("f");
+  const ChunkSlice slice{0, Slice{0, a_->next_slice_id().value(), 512, 0, 512}};
+  proxy_.strike(Fault::hold_request, [&] { proxy_.strike(Fault::hold_request); });
+  auto written = a_->write(ino, std::span(&slice, 1), Time{1, 0});
+  ASSERT_TRUE(written) << written.error().to_string();
+  proxy_.deliver_held();
+  EXPECT_EQ(b_->chunk(ino, 0)->size(), 1u);
+
+  const ChunkSlice second{0, Slice{512, a_->next_slice_id().value(), 512, 0, 512}};
+  proxy_.strike(Fault::hold_request, [&] { proxy_.deliver_held(); });
+  written = a_->write(ino, std::span(&second, 1), Time{2, 0});
+  ASSERT_TRUE(written) << written.error().to_string();
+  EXPECT_EQ(written->records, 2u) << "as the first copy was told";
+  EXPECT_EQ(b_->chunk(ino, 0)->size(), 2u);
+}
+
+// The server is away while one thread's attempt is given up and another's is sent again and again: that one
+// asked before, and need not ask again. Whatever comes after both refuses the old copy.
+TEST_F(RedisFaultTest, AnAttemptGivenUpDuringAnothersIsRefusedByTheNext) {
+  file("f");
+  (void)a_->lookup(Caller{}, kRootIno, "g");
+  std::stop_source interrupt;
+  Caller caller;
+  caller.interrupt = interrupt.get_token();
+  std::future<int> creating;
+  proxy_.strike(Fault::hold_request, [&] {
+    proxy_.go_away(true);
+    creating = std::async(std::launch::async,
+                          [&] { return code_of(a_->mknod(Caller{}, kRootIno, "g", NewNode{})); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    interrupt.request_stop();
+  });
+  EXPECT_EQ(unlink(*a_, "f", caller), EINTR);
+  proxy_.go_away(false);
+  EXPECT_EQ(creating.get(), 0);
+  EXPECT_TRUE(exists("f"));
+  EXPECT_NE(file("h"), 0u);
+  proxy_.deliver_held();
+  EXPECT_TRUE(exists("f"));
+}
+
 TEST_F(RedisFaultTest, WhoIsInterruptedIsNotServedLater) {
   file("f");
   std::stop_source interrupt;

@@ -174,9 +174,9 @@ class RedisStore final : public Store {
     return fail(EIO, describe() + ": the ids of ACL rules that its counter gives are in use");
   }
 
-  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
-                                            bool with_attrs) override {
-    return redis::list_dir(client_, dir, cursor, limit, with_attrs);
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
+                                            std::stop_token stop) override {
+    return redis::list_dir(client_, dir, cursor, limit, with_attrs, stop);
   }
 
   Status put_session(const SessionRecord& session, std::stop_token stop) override {

@@ -19,7 +19,7 @@ std::string run_of(const Reply& info) {
 }  // namespace
 
 Result<Reply> ScanCursor::next(Client& client, std::initializer_list<std::string_view> command,
-                               std::initializer_list<std::string_view> options) {
+                               std::initializer_list<std::string_view> options, std::stop_token stop) {
   while (true) {
     Commands commands;
     if (!first_) commands.add("INFO", "server");
@@ -30,7 +30,7 @@ Result<Reply> ScanCursor::next(Client& client, std::initializer_list<std::string
     // SCAN names no key: a node would not say that it has handed the volume, or a part of it, to another one.
     const bool guarded = *command.begin() == "SCAN" && client.keyspace().is_in_cluster();
     if (guarded) commands.add("EXISTS", client.key(kSetting), client.key(kNothing));
-    const std::vector<Reply> replies = TRY(client.call(commands));
+    const std::vector<Reply> replies = TRY(client.call(commands, stop));
     for (size_t i = first_ ? 0 : 1; i < replies.size(); ++i) {
       if (replies[i].is_error()) return fail(error_of(replies[i]));
     }

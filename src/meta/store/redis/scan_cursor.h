@@ -8,6 +8,7 @@
 #pragma once
 
 #include <initializer_list>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -19,9 +20,10 @@ namespace cider::meta::redis {
 class ScanCursor {
  public:
   // The elements of the next page: some that were shown before may come again. `command` is "SCAN", or
-  // "HSCAN" and a key; `options` follow the cursor. In a cluster SCAN shows other volumes' keys, too.
+  // "HSCAN" and a key; `options` follow the cursor. A call that failed may be made again. In a cluster SCAN
+  // shows other volumes' keys, too.
   Result<Reply> next(Client& client, std::initializer_list<std::string_view> command,
-                     std::initializer_list<std::string_view> options);
+                     std::initializer_list<std::string_view> options, std::stop_token stop = {});
   bool at_end() const { return at_end_; }
 
  private:

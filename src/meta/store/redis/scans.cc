@@ -31,8 +31,8 @@ Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view re
   return ListedEntry{std::string(name), *entry, {}};
 }
 
-Status scan_page(Client& client, Ino dir, Listing* listing) {
-  Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", client.key(dir_key(dir))}, {"COUNT", kScanPage}));
+Status scan_page(Client& client, Ino dir, Listing* listing, const std::stop_token& stop) {
+  Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", client.key(dir_key(dir))}, {"COUNT", kScanPage}, stop));
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     std::string_view name = pairs[i].text();
     if (!listing->shown.insert(name)) continue;
@@ -41,7 +41,7 @@ Status scan_page(Client& client, Ino dir, Listing* listing) {
   return {};
 }
 
-Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
+Status add_attrs(Client& client, std::span<ListedEntry*> entries, const std::stop_token& stop) {
   if (entries.empty()) return {};
   Commands commands;
   for (size_t at = 0; at < entries.size(); at += kPage) {
@@ -49,7 +49,7 @@ Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
     commands.begin(1 + page.size()).argument("MGET");
     for (const ListedEntry* entry : page) commands.argument(client.key(inode_key(entry->entry.ino)));
   }
-  const std::vector<Reply> pages = TRY(client.ask_all(commands));
+  const std::vector<Reply> pages = TRY(client.ask_all(commands, stop));
   for (size_t i = 0; i < entries.size(); ++i) {
     const Reply record = pages[i / kPage][i % kPage];
     if (record.is_nil()) continue;
@@ -61,7 +61,7 @@ Status add_attrs(Client& client, std::span<ListedEntry*> entries) {
 }
 
 // Names whose inode is gone were removed since they were listed, or stand for another one now.
-Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
+Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries, const std::stop_token& stop) {
   std::vector<ListedEntry*> stale;
   Commands commands;
   for (ListedEntry& entry : *entries) {
@@ -70,7 +70,7 @@ Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
     commands.add("HGET", client.key(dir_key(dir)), entry.name);
   }
   if (stale.empty()) return {};
-  std::vector<Reply> records = TRY(client.ask_all(commands));
+  std::vector<Reply> records = TRY(client.ask_all(commands, stop));
   for (size_t i = 0; i < stale.size(); ++i) {
     if (records[i].is_nil()) {
       stale[i]->entry.ino = 0;
@@ -79,7 +79,7 @@ Status look_again(Client& client, Ino dir, std::vector<ListedEntry>* entries) {
     }
   }
   std::erase_if(stale, [](const ListedEntry* entry) { return entry->entry.ino == 0; });
-  TRY(add_attrs(client, stale));
+  TRY(add_attrs(client, stale, stop));
   std::erase_if(*entries, [](const ListedEntry& entry) { return entry.entry.ino == 0; });
   return {};
 }
@@ -101,27 +101,24 @@ Status scan_hash(Client& client, std::string_view name,
 }  // namespace
 
 Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cursor, size_t limit,
-                                          bool with_attrs) {
+                                          bool with_attrs, const std::stop_token& stop) {
   std::vector<ListedEntry> out;
   if (cursor->at_end || limit == 0) return out;
   if (!cursor->state) cursor->state = std::make_shared<Listing>();
   auto& listing = *static_cast<Listing*>(cursor->state.get());
-  while (out.size() < limit) {
-    if (listing.ready.empty()) {
-      if (listing.cursor.at_end()) break;
-      TRY(scan_page(client, dir, &listing));
-      continue;
-    }
-    out.push_back(std::move(listing.ready.front()));
-    listing.ready.pop_front();
+  while (listing.ready.size() < limit && !listing.cursor.at_end())
+    TRY(scan_page(client, dir, &listing, stop));
+  const auto end = listing.ready.begin() + static_cast<std::ptrdiff_t>(std::min(limit, listing.ready.size()));
+  out.assign(listing.ready.begin(), end);
+  if (with_attrs) {
+    std::vector<ListedEntry*> all;
+    for (ListedEntry& entry : out) all.push_back(&entry);
+    TRY(add_attrs(client, all, stop));
+    TRY(look_again(client, dir, &out, stop));
   }
+  listing.ready.erase(listing.ready.begin(), end);
   cursor->at_end = listing.cursor.at_end() && listing.ready.empty();
   if (!out.empty()) cursor->position = out.back().name;
-  if (!with_attrs) return out;
-  std::vector<ListedEntry*> all;
-  for (ListedEntry& entry : out) all.push_back(&entry);
-  TRY(add_attrs(client, all));
-  TRY(look_again(client, dir, &out));
   return out;
 }
 

@@ -9,7 +9,7 @@
 namespace cider::meta::redis {
 
 Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cursor, size_t limit,
-                                          bool with_attrs);
+                                          bool with_attrs, const std::stop_token& stop);
 
 Result<std::vector<SessionRecord>> list_sessions(Client& client);
 Result<std::vector<Ino>> sustained_inodes(Client& client, uint64_t sid);

@@ -282,8 +282,7 @@ Result<Reply> Transactions::call(const Steps& steps, bool ask, const Attempt* at
   if (reply.is_error() && reply.text().starts_with("NOSCRIPT"))
     reply = TRY(client_.call(command("EVAL", kScript), stop, maybe_ran)).front();
   if (!reply.is_error()) return reply;
-  if (maybe_ran && *maybe_ran) return fail(EIO, "it may have been done, but: " + error_of(reply).to_string());
-  return fail(error_of(reply));
+  return fail(maybe_ran && *maybe_ran ? unclear(error_of(reply)) : error_of(reply));
 }
 
 Status Transactions::ask(const std::vector<ReadItem*>& items, std::vector<std::vector<Answer>>* answers,

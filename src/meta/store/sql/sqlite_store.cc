@@ -136,8 +136,8 @@ class SqliteStore final : public Store {
     return change_and_answer<uint32_t>([&](Turn& turn) { return sqlite::intern_acl(turn.db, rule); });
   }
 
-  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit,
-                                            bool with_attrs) override {
+  Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
+                                            std::stop_token) override {
     return sqlite::list_dir(*TRY(readers_.acquire()), dir, cursor, limit, with_attrs);
   }
 

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 namespace cider::vfs {
 namespace {
@@ -12,14 +15,23 @@ using meta::ListedEntry;
 
 // A directory sorted by name, with a cursor that is the last name given out.
 struct Directory {
+  std::mutex mutex;  // pages are read ahead by another thread
   std::map<std::string, Ino> entries;
   size_t fetches = 0;
   size_t largest_page = 0;
+  std::set<std::thread::id> readers;
+
+  void remove(const std::string& name) {
+    std::lock_guard lock(mutex);
+    entries.erase(name);
+  }
 
   DirStream::Fetch fetch() {
     return [this](meta::DirCursor* cursor, size_t limit, bool,
                   const std::stop_token&) -> Result<std::vector<ListedEntry>> {
+      std::lock_guard lock(mutex);
       ++fetches;
+      readers.insert(std::this_thread::get_id());
       std::vector<ListedEntry> out;
       auto it = entries.upper_bound(cursor->position);
       for (; it != entries.end() && out.size() < limit; ++it)
@@ -32,15 +44,15 @@ struct Directory {
   }
 };
 
-Directory numbered(int count) {
-  Directory d;
-  for (int i = 0; i < count; ++i) {
-    char name[16];
-    snprintf(name, sizeof name, "f%07d", i);
-    d.entries[name] = 100 + static_cast<Ino>(i);
+struct Numbered : Directory {
+  explicit Numbered(int count) {
+    for (int i = 0; i < count; ++i) {
+      char name[16];
+      snprintf(name, sizeof name, "f%07d", i);
+      entries[name] = 100 + static_cast<Ino>(i);
+    }
   }
-  return d;
-}
+};
 
 DirStream stream(Directory& d) {
   return DirStream({{".", {1, meta::FileType::directory}, {}}, {"..", {1, meta::FileType::directory}, {}}},
@@ -60,7 +72,7 @@ std::vector<std::string> take(DirStream& s, uint64_t* off, size_t limit) {
 }
 
 TEST(DirStream, HundredThousandEntriesOnceEachInSmallPages) {
-  Directory d = numbered(100'000);
+  Numbered d(100'000);
   DirStream s = stream(d);
   std::set<std::string> seen;
   uint64_t off = 0;
@@ -74,17 +86,17 @@ TEST(DirStream, HundredThousandEntriesOnceEachInSmallPages) {
 }
 
 TEST(DirStream, StepBackWithinTheLastReplyIsExactUnderRemovals) {
-  Directory d = numbered(5000);
+  Numbered d(5000);
   DirStream s = stream(d);
   uint64_t off = 0;
   const auto first = take(s, &off, 1000);
-  for (int i = 0; i < 500; ++i) d.entries.erase(first[static_cast<size_t>(i) + 2]);
+  for (int i = 0; i < 500; ++i) d.remove(first[static_cast<size_t>(i) + 2]);
   uint64_t back = 600;  // what the caller's buffer had no room for
   EXPECT_EQ(take(s, &back, 1).front(), first[600]);
 }
 
 TEST(DirStream, RemovingWhatWasListedLosesNothing) {
-  Directory d = numbered(20'000);
+  Numbered d(20'000);
   DirStream s = stream(d);
   uint64_t off = 0;
   size_t seen = 0;
@@ -92,14 +104,14 @@ TEST(DirStream, RemovingWhatWasListedLosesNothing) {
     const auto names = take(s, &off, 500);
     if (names.empty()) break;
     seen += names.size();
-    for (const auto& name : names) d.entries.erase(name);
+    for (const auto& name : names) d.remove(name);
   }
   EXPECT_EQ(seen, 20'002u);
   EXPECT_TRUE(d.entries.empty());
 }
 
 TEST(DirStream, RewindSeesWhatIsThereNow) {
-  Directory d = numbered(10);
+  Numbered d(10);
   DirStream s = stream(d);
   uint64_t off = 0;
   EXPECT_EQ(take(s, &off, 100).size(), 12u);
@@ -110,7 +122,7 @@ TEST(DirStream, RewindSeesWhatIsThereNow) {
 }
 
 TEST(DirStream, SeekFarBackUsesABookmark) {
-  Directory d = numbered(300'000);
+  Numbered d(300'000);
   DirStream s = stream(d);
   uint64_t off = 0;
   while (!take(s, &off, 4000).empty()) {
@@ -124,7 +136,7 @@ TEST(DirStream, SeekFarBackUsesABookmark) {
 }
 
 TEST(DirStream, OffsetBeyondTheEndIsTheEnd) {
-  Directory d = numbered(10);
+  Numbered d(10);
   DirStream s = stream(d);
   uint64_t off = 1'000'000;
   EXPECT_TRUE(take(s, &off, 10).empty());
@@ -140,9 +152,82 @@ TEST(DirStream, ErrorOfTheEngineIsTold) {
   EXPECT_EQ(code_of(s.list(0, false, {}, [](const DirStream::Item&) { return true; })), EIO);
 }
 
+TEST(DirStream, ALongListingIsReadAheadByAnotherThread) {
+  Numbered d(10'000);
+  DirStream s = stream(d);
+  uint64_t off = 0;
+  while (!take(s, &off, 300).empty()) {
+  }
+  EXPECT_EQ(off, 10'002u);
+  EXPECT_GT(d.readers.size(), 1u);
+  Numbered few(500);
+  DirStream short_one = stream(few);
+  off = 0;
+  while (!take(short_one, &off, 300).empty()) {
+  }
+  EXPECT_EQ(few.readers.size(), 1u);
+}
+
+// An engine that is away while a page is read ahead.
+struct Away {
+  std::mutex mutex;
+  std::condition_variable_any back;
+  bool here = true;
+
+  DirStream::Fetch around(DirStream::Fetch fetch) {
+    return [this, fetch](meta::DirCursor* cursor, size_t limit, bool attrs,
+                         const std::stop_token& stop) -> Result<std::vector<ListedEntry>> {
+      std::unique_lock lock(mutex);
+      if (!back.wait(lock, stop, [&] { return here; })) return fail(EINTR);
+      return fetch(cursor, limit, attrs, stop);
+    };
+  }
+  void set(bool value) {
+    std::lock_guard lock(mutex);
+    here = value;
+    back.notify_all();
+  }
+};
+
+TEST(DirStream, WaitingForThePageAheadCanBeInterrupted) {
+  Numbered d(20'000);
+  Away engine;
+  DirStream s({}, engine.around(d.fetch()), [] { return 0; });
+  uint64_t off = 0;
+  std::set<std::string> seen;
+  const auto read_on = [&](const std::stop_token& stop) {
+    return s.list(off, false, stop, [&](const DirStream::Item& item) {
+      EXPECT_TRUE(seen.insert(item.entry->name).second) << item.entry->name;
+      if (seen.size() == 2688) engine.set(false);  // the last entry before a page that is read ahead
+      off = item.next_offset;
+      return true;
+    });
+  };
+  std::stop_source stop;
+  stop.request_stop();
+  const Status interrupted = read_on(stop.get_token());
+  engine.set(true);
+  if (!interrupted) EXPECT_EQ(interrupted.error().code, EINTR);
+  EXPECT_TRUE(read_on({}));
+  EXPECT_EQ(seen.size(), 20'000u);
+}
+
+TEST(DirStream, AListingThatIsGivenUpDoesNotWaitForTheEngine) {
+  Numbered d(20'000);
+  Away engine;
+  {
+    DirStream s({}, engine.around(d.fetch()), [] { return 0; });
+    uint64_t off = 0;
+    take(s, &off, 700);
+    engine.set(false);
+    take(s, &off, 300);
+  }
+  SUCCEED();
+}
+
 // As Redis does it: the cursor holds what is moved along.
 TEST(DirStream, GoesBackFarInAListingWhoseStateMovesOn) {
-  Directory d = numbered(10'000);
+  Numbered d(10'000);
   const DirStream::Fetch by_name = d.fetch();
   DirStream s(
       {},

@@ -51,9 +51,9 @@ Status VolumeFileSystem::readdir(const Caller& caller, Ino ino, Handle handle, u
                  .type = entry.entry.type,
                  .next_offset = item.next_offset};
     EntryReply reply;
-    // A name may be gone since the page was read, or a file have grown: after a change the kernel looks the
-    // name up itself.
-    if (plus && entry.attr && !changes_.since(at, item.moment)) {
+    // A name may be gone since the page was read, or a file have grown: after a change, or a while, the
+    // kernel looks the name up itself.
+    if (plus && entry.attr && item.age < options_.listed_attrs_for && !changes_.since(at, item.moment)) {
       const Ino found = entry.entry.ino;
       if (is_internal(found)) {
         reply = {.ino = found,

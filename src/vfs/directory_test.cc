@@ -111,7 +111,8 @@ TEST(Directory, HundredThousandEntriesWhileOthersComeAndGo) {
   EXPECT_EQ(seen.size(), kEntries + 2u);
 }
 
-void check_attributes_in_listing(const VfsOptions& options) {
+void check_attributes_in_listing(VfsOptions options) {
+  options.listed_attrs_for = std::chrono::hours(1);
   SharedVolume volume;
   Mount m(volume, options);
   const Ino dir = m.mkdir(kRootIno, "d");
@@ -140,6 +141,21 @@ void check_attributes_in_listing(const VfsOptions& options) {
   EXPECT_FALSE(attrs(2)["b"]);
   m.fs.releasedir(m.root, dir, h);
   m.close(b, hb);
+}
+
+TEST(Directory, AttributesThatWereListedLongAgoAreNotGiven) {
+  SharedVolume volume;
+  Mount m(volume, {.listed_attrs_for = Duration{0}});
+  m.make(kRootIno, "f", "12345");
+  const Handle h = m.fs.opendir(m.root, kRootIno, O_RDONLY).value().handle;
+  bool listed = false;
+  EXPECT_TRUE(m.fs.readdir(m.root, kRootIno, h, 0, true, [&](const DirEntry& entry) {
+    if (entry.name == "f") listed = true;
+    EXPECT_FALSE(entry.plus) << entry.name;
+    return true;
+  }));
+  EXPECT_TRUE(listed);
+  m.fs.releasedir(m.root, kRootIno, h);
 }
 
 TEST(Directory, ListingGivesAttributesThatAreStillTrue) {

@@ -24,8 +24,9 @@ struct VfsOptions {
   Duration attr_ttl = std::chrono::seconds(1);
   Duration entry_ttl = std::chrono::seconds(1);
   Duration dir_entry_ttl = std::chrono::seconds(1);
-  Duration negative_ttl{0};    // 0: an absent name is not remembered
-  bool readdir_cache = false;  // the kernel may keep listings
+  Duration negative_ttl{0};                                    // 0: an absent name is not remembered
+  bool readdir_cache = false;                                  // the kernel may keep listings
+  Duration listed_attrs_for = std::chrono::milliseconds(100);  // attributes read longer ago are not listed
 
   Ino root = kRootIno;          // the directory that is the mount's root (--subdir)
   bool enable_xattr = false;    // user.*, trusted.*, security.* but the two below

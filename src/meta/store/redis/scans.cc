@@ -32,7 +32,8 @@ Result<ListedEntry> entry_of(Ino dir, std::string_view name, std::string_view re
 }
 
 Status scan_page(Client& client, Ino dir, Listing* listing, const std::stop_token& stop) {
-  Reply pairs = TRY(listing->cursor.next(client, {"HSCAN", client.key(dir_key(dir))}, {"COUNT", kScanPage}, stop));
+  Reply pairs =
+      TRY(listing->cursor.next(client, {"HSCAN", client.key(dir_key(dir))}, {"COUNT", kScanPage}, stop));
   for (size_t i = 0; i + 1 < pairs.size(); i += 2) {
     std::string_view name = pairs[i].text();
     if (!listing->shown.insert(name)) continue;

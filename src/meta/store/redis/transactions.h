@@ -7,11 +7,11 @@
 //
 // An operation gives up with ETIMEDOUT or EINTR, while it is not known whether its last attempt was or will
 // be committed. Before this client's next commit such attempts are refused for good, and those turn out that
-// were committed. That is asked once, before the commit is first sent: an attempt that is given up later, while
-// the commit is being resent, was under way at the same time, and may come before or after it. Of those that
-// were committed the new slices are remembered: when the data path tries a write-commit of the same slices
-// again, run() answers kCommittedBefore. Looking into the chunk would not do: its records may have been
-// compacted since.
+// were committed. That is asked once, before the commit is first sent: an attempt that is given up later,
+// while the commit is being resent, was under way at the same time, and may come before or after it. Of those
+// that were committed the new slices are remembered: when the data path tries a write-commit of the same
+// slices again, run() answers kCommittedBefore. Looking into the chunk would not do: its records may have
+// been compacted since.
 #pragma once
 
 #include <atomic>

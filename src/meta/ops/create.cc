@@ -155,7 +155,12 @@ Result<Node> Meta::create(const Caller& caller, Ino parent, std::string_view nam
     if (made.error().code != EEXIST || !present) return fail(std::move(made).error());
     if (!present->attr.is_file()) return fail(present->attr.is_dir() ? EISDIR : EEXIST);
     auto opened = open(caller, present->ino, flags);
-    if (!opened && opened.error().code == ENOENT) continue;  // it lost its name since
+    // It may have lost its name since; one in the trash may not be written.
+    if (!opened && opened.error().code == ENOENT) continue;
+    if (!opened && opened.error().code == EPERM) {
+      auto now = lookup(Caller{.interrupt = caller.interrupt}, parent, name);
+      if (!now || now->ino != present->ino) continue;
+    }
     present->attr = TRY(std::move(opened));
     return *present;
   }

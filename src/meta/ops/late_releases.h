@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <list>
+#include <mutex>
 #include <stop_token>
 
 #include "base/result.h"

@@ -2,7 +2,6 @@
 // moves to another node or its node dies. The suites of the operations run in a cluster, too.
 #include <gtest/gtest.h>
 
-#include <barrier>
 #include <future>
 #include <set>
 #include <thread>
@@ -28,7 +27,7 @@ class RedisClusterTest : public ::testing::Test {
   }
 
   std::unique_ptr<Store> open(int db, bool read_only = false, const std::string& options = {}) const {
-    auto store = open_store(cluster_->url(db) + options, !read_only, read_only);
+    auto store = open_store(cluster_->url(db) + "?max-retry-backoff=500ms" + options, !read_only, read_only);
     if (!store) throw std::runtime_error(store.error().to_string());
     return *std::move(store);
   }
@@ -226,7 +225,7 @@ TEST_F(RedisClusterTest, who_only_reads_may_ask_a_replica) {
   format(2);
   Meta& writer = client(2);
   make(writer, kRootIno, "there");
-  auto store = open(2, true, "?route-read=replica");
+  auto store = open(2, true, "&route-read=replica");
   const auto reads_of = [&](size_t node) {
     const std::string stats(cluster_->run(node, "INFO", "commandstats").text());
     return stats.contains("cmdstat_hscan");
@@ -241,6 +240,40 @@ TEST_F(RedisClusterTest, who_only_reads_may_ask_a_replica) {
   EXPECT_FALSE(reads_of(0));
   testing::RedisServer alone;
   EXPECT_EQ(code_of(open_store(alone.url() + "&route-read=replica", false, true)), EINVAL);
+}
+
+TEST_F(RedisClusterTest, a_cluster_that_is_down_is_waited_for) {
+  start({.masters = 2, .node_timeout = 1000ms});
+  format(2);
+  Meta& meta = client(2);
+  const size_t owner = cluster_->owner(2, 0);
+  cluster_->kill(1 - owner);
+  while (cluster_->run(owner, "CLUSTER", "INFO").text().contains("cluster_state:ok"))
+    std::this_thread::sleep_for(10ms);
+  auto made = std::async(std::launch::async, [&] { return make(meta, kRootIno, "patient"); });
+  while (!cluster_->run(owner, "INFO", "errorstats").text().contains("CLUSTERDOWN"))
+    std::this_thread::sleep_for(10ms);
+  EXPECT_NE(made.wait_for(0ms), std::future_status::ready);
+  cluster_->restart(1 - owner);
+  EXPECT_NE(made.get(), 0u);
+}
+
+TEST(RedisClusterErrors, ask_to_come_again) {
+  const auto error = [](const std::string& text) {
+    redis::ReplyReader reader;
+    EXPECT_TRUE(reader.feed("-" + text + "\r\n"));
+    return redis::error_of(**reader.next()).code;
+  };
+  EXPECT_EQ(error("MOVED 866 127.0.0.1:7001"), EAGAIN);
+  EXPECT_EQ(error("ASK 866 127.0.0.1:7001"), EAGAIN);
+  EXPECT_EQ(error("TRYAGAIN Multiple keys request during rehashing of slot"), EAGAIN);
+  EXPECT_EQ(error("ERR Script attempted to access a non local key in a cluster node script: f_1"), EAGAIN);
+  EXPECT_EQ(
+      error(
+          "ERR Error running script (call to f_1): @user_script:8: @user_script: 8: Lua script attempted to "
+          "access a non local key in a cluster node"),
+      EAGAIN);
+  EXPECT_EQ(error("CROSSSLOT Keys in request don't hash to the same slot"), EIO);
 }
 
 // A script may run where all its keys still are, and fail at one that it has itself made to vanish: here the

@@ -116,11 +116,16 @@ TEST_F(RedisRecentTest, a_late_answer_is_not_kept) {
   proxy_.hold_reply("i" + std::to_string(ino_));
   std::thread reader([&] { EXPECT_EQ(mode(), 0600); });
   proxy_.await_held_reply();
+  const uint64_t asked = proxy_.commands();
   set_mode(*b_, ino_, 0640);
-  set_mode(*b_, other, 0640);  // whose word comes after the other
-  EXPECT_TRUE(eventually([&] { return mode(other) == 0640; }));
+  set_mode(*b_, other, 0640);
+  // When the word of this one has come, which is the later one, the server is asked; its answer queues
+  // behind.
+  std::thread follower([&] { EXPECT_TRUE(eventually([&] { return mode(other) == 0640; })); });
+  EXPECT_TRUE(eventually([&] { return proxy_.commands() > asked; }));
   proxy_.release_reply();
   reader.join();
+  follower.join();
   EXPECT_EQ(mode(), 0640);
 }
 

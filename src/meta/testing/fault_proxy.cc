@@ -103,6 +103,11 @@ void FaultProxy::release_reply() {
   holding_changed_.notify_all();
 }
 
+bool FaultProxy::is_holding() {
+  std::lock_guard lock(mutex_);
+  return holding_ != Holding::nothing;
+}
+
 bool FaultProxy::is_to_be_held(const redis::Reply& command) {
   std::lock_guard lock(mutex_);
   if (holding_ != Holding::next_reply) return false;
@@ -155,10 +160,12 @@ bool FaultProxy::pass_request(UniqueFd& server, std::string bytes, bool commit) 
 void FaultProxy::serve(UniqueFd client) {
   UniqueFd server = connect_to(server_socket_);
   redis::ReplyReader requests;
-  bool hold = false;
+  std::string replies;  // that the client shall have
+  bool hold = false;    // the next one
+  bool holds = false;
   while (server && !stopping_ && !away_) {
     pollfd both[] = {{client.get(), POLLIN, 0}, {server.get(), POLLIN, 0}};
-    if (::poll(both, 2, kTick) <= 0) continue;
+    if (::poll(both, 2, kTick) < 0) continue;
     if (both[0].revents != 0) {
       std::string bytes = receive(client.get());
       if (bytes.empty() || !requests.feed(bytes)) return;
@@ -176,14 +183,17 @@ void FaultProxy::serve(UniqueFd client) {
     if (both[1].revents != 0) {
       std::string bytes = receive(server.get());
       if (int64_t delay = delay_; delay > 0) std::this_thread::sleep_for(std::chrono::milliseconds(delay));
+      if (bytes.empty()) return;
+      replies += bytes;
       if (std::exchange(hold, false)) {
-        std::unique_lock lock(mutex_);
+        std::lock_guard lock(mutex_);
         holding_ = Holding::reply;
+        holds = true;
         holding_changed_.notify_all();
-        holding_changed_.wait(lock, [this] { return holding_ == Holding::nothing; });
       }
-      if (bytes.empty() || !send(client.get(), bytes)) return;
     }
+    if (holds) holds = is_holding();
+    if (!holds && !replies.empty() && !send(client.get(), std::exchange(replies, {}))) return;
   }
 }
 

@@ -38,8 +38,8 @@ class FaultProxy {
   // `then` runs when the fault has struck, before the client sees that the connection is gone.
   void strike(Fault fault, std::function<void()> then = {});
   void deliver_held();  // and waits until the server has answered
-  // The reply to the next command that has `argument` stays with the proxy, and with it what comes after it
-  // on its connection, until release_reply().
+  // The reply to the next command that has `argument` stays with the proxy, and with it the replies that come
+  // after it on its connection, until release_reply().
   void hold_reply(std::string argument);
   void await_held_reply();
   void release_reply();
@@ -56,6 +56,7 @@ class FaultProxy {
   std::string socket() const { return dir_ + "/proxy.sock"; }
   void accept_all();
   void serve(UniqueFd client);
+  bool is_holding();
   bool is_to_be_held(const redis::Reply& command);
   // Whether the connection goes on.
   bool pass_request(UniqueFd& server, std::string bytes, bool commit);

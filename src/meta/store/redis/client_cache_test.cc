@@ -65,6 +65,15 @@ TEST_F(ClientCacheTest, passes_over_keys_that_are_not_its_own) {
   EXPECT_EQ(attr(), "one");
 }
 
+// Another client has put another file there, and the word of that is on its way.
+TEST_F(ClientCacheTest, a_name_whose_inode_is_gone_is_asked_for) {
+  const LookupRead lookup{.parent = kDir, .name = "a"};
+  read_entry("a", record_of(kFile));
+  cache_.fill(AttrRead{.ino = kFile}, {std::nullopt}, cache_.now());
+  EXPECT_EQ(attr(), "absent");
+  EXPECT_EQ(cache_.recall(lookup), std::nullopt);
+}
+
 TEST_F(ClientCacheTest, lookup_needs_the_name_and_the_inode) {
   const LookupRead lookup{.parent = kDir, .name = "a"};
   cache_.fill(lookup, {record_of(kFile), "one"}, cache_.now());

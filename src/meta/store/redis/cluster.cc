@@ -21,11 +21,13 @@ class Cluster final : public ServerFinder {
       : url_(url), replica_(replica), keyspace_(Keyspace::in_cluster(url.db)), nodes_(url.addresses) {}
 
   Result<Address> find(const std::stop_token& stop) override {
-    return nodes_.ask([&](const Address& node) -> Result<Address> {
-      auto found = ask(node, stop);
-      if (found) return found;
-      return fail(found.error().code, "node " + node.to_string() + ": " + found.error().to_string());
-    });
+    return nodes_.ask(
+        [&](const Address& node) -> Result<Address> {
+          auto found = ask(node, stop);
+          if (found) return found;
+          return fail(found.error().code, "node " + node.to_string() + ": " + found.error().to_string());
+        },
+        stop);
   }
   // A replica answers by itself on connections that have said that they only read.
   Status check(Connection& server) override;

@@ -104,7 +104,10 @@ Status Fairness::look_for_newcomers(const std::stop_token& stop) {
 Status Fairness::await_turn(const std::vector<WriteItem>& writes, std::stop_token stop) {
   const std::vector<Ino> dirs = changed_dirs(writes);
   if (dirs.empty()) return {};
-  if (pace_.is_busy(dirs, server_now())) TRY(look_for_newcomers(stop));
+  if (pace_.is_busy(dirs, server_now())) {
+    // Who else is there is no reason to fail a commit.
+    if (Status looked = look_for_newcomers(stop); !looked && looked.error().code == EINTR) return fail(EINTR);
+  }
   while (true) {
     const Micros wait = pace_.delay(dirs, server_now());
     if (wait == Micros{0}) return {};

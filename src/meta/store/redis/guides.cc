@@ -7,7 +7,8 @@
 
 namespace cider::meta::redis {
 
-Result<Address> Guides::ask(FunctionRef<Result<Address>(const Address&)> question) {
+Result<Address> Guides::ask(FunctionRef<Result<Address>(const Address&)> question,
+                            const std::stop_token& stop) {
   std::vector<Address> addresses;
   {
     std::lock_guard lock(mutex_);
@@ -15,6 +16,7 @@ Result<Address> Guides::ask(FunctionRef<Result<Address>(const Address&)> questio
   }
   Error last;
   for (const Address& address : addresses) {
+    if (stop.stop_requested()) return fail(EINTR);
     auto answer = question(address);
     move(address, answer.has_value());
     if (answer) return answer;

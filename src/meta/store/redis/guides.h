@@ -19,8 +19,8 @@ class Guides {
   explicit Guides(std::vector<Address> addresses) : addresses_(std::move(addresses)) {}
 
   // The first answer. Who answered is asked first the next time, and who didn't comes last. The last error
-  // where nobody knows.
-  Result<Address> ask(FunctionRef<Result<Address>(const Address&)> question);
+  // where nobody knows; EINTR when `stop` is requested between two of them.
+  Result<Address> ask(FunctionRef<Result<Address>(const Address&)> question, const std::stop_token& stop);
   void prefer(const Address& address);
   // Those that are not known yet.
   void add(const std::vector<Address>& addresses);

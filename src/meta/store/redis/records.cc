@@ -22,7 +22,7 @@ std::optional<Answer> answer_from_records(const ReadItem& item, FunctionRef<std:
   auto found = decode_entry(**record);
   if (!found) return std::nullopt;
   auto attr = inode(found->ino);
-  if (!attr) return std::nullopt;
+  if (!attr || !*attr) return std::nullopt;  // an entry whose inode is gone stands for another one by now
   return Answer{*std::move(record), *std::move(attr)};
 }
 

@@ -107,8 +107,10 @@ Result<std::vector<ListedEntry>> list_dir(Client& client, Ino dir, DirCursor* cu
   if (cursor->at_end || limit == 0) return out;
   if (!cursor->state) cursor->state = std::make_shared<Listing>();
   auto& listing = *static_cast<Listing*>(cursor->state.get());
-  while (listing.ready.size() < limit && !listing.cursor.at_end())
+  while (listing.ready.size() < limit && !listing.cursor.at_end()) {
+    if (stop.stop_requested()) return fail(EINTR);
     TRY(scan_page(client, dir, &listing, stop));
+  }
   const auto end = listing.ready.begin() + static_cast<std::ptrdiff_t>(std::min(limit, listing.ready.size()));
   out.assign(listing.ready.begin(), end);
   if (with_attrs) {

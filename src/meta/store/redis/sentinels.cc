@@ -37,11 +37,14 @@ class Sentinels final : public ServerFinder {
 
   // ENOENT where no Sentinel knows the master's name; else the last Sentinel's error.
   Result<Address> find(const std::stop_token& stop) override {
-    return sentinels_.ask([&](const Address& sentinel) -> Result<Address> {
-      auto found = ask(sentinel, stop);
-      if (found) return found;
-      return fail(found.error().code, "Sentinel " + sentinel.to_string() + ": " + found.error().to_string());
-    });
+    return sentinels_.ask(
+        [&](const Address& sentinel) -> Result<Address> {
+          auto found = ask(sentinel, stop);
+          if (found) return found;
+          return fail(found.error().code,
+                      "Sentinel " + sentinel.to_string() + ": " + found.error().to_string());
+        },
+        stop);
   }
   Status check(Connection& server) override;
   void redirect(const Reply&) override {}

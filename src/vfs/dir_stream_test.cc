@@ -211,7 +211,9 @@ TEST(DirStream, WaitingForThePageAheadCanBeInterrupted) {
   stop.request_stop();
   const Status interrupted = read_on(stop.get_token());
   engine.set(true);
-  if (!interrupted) EXPECT_EQ(interrupted.error().code, EINTR);
+  if (!interrupted) {
+    EXPECT_EQ(interrupted.error().code, EINTR);
+  }
   EXPECT_TRUE(read_on({}));
   EXPECT_EQ(seen.size(), 20'000u);
 }

@@ -39,6 +39,13 @@ Result<OpenReply> VolumeFileSystem::opendir(const Caller& caller, Ino ino, int f
   return OpenReply{.handle = handle->id, .cache_dir = options_.readdir_cache};
 }
 
+// Of an open file newer attributes may be known than a page has that was read before.
+bool VolumeFileSystem::is_as_listed(Ino ino, const Attr& attr, uint64_t moment) {
+  if (changes_.since(ino, moment)) return false;
+  const auto open = handles_.inode(ino);
+  return !open || open->attr() == attr;
+}
+
 Status VolumeFileSystem::readdir(const Caller& caller, Ino ino, Handle handle, uint64_t off, bool plus,
                                  const std::function<bool(const DirEntry&)>& sink) {
   const Ino at = inner(ino);
@@ -61,12 +68,15 @@ Status VolumeFileSystem::readdir(const Caller& caller, Ino ino, Handle handle, u
                  .entry_ttl = options_.entry_ttl,
                  .attr_ttl = options_.attr_ttl};
         out.plus = &reply;
-      } else if (const Pending pending = data_.pending(found); !changes_.since(found, item.moment)) {
+      } else if (const Pending pending = data_.pending(found);
+                 is_as_listed(found, *entry.attr, item.moment)) {
         reply = entry_reply(at, found, *entry.attr, item.moment, pending);
         out.plus = &reply;
       }
     }
-    return sink(out);
+    const bool taken = sink(out);
+    if (!taken && out.plus) kernel_.doubt_attr(entry.entry.ino);  // it was not told after all
+    return taken;
   });
 }
 

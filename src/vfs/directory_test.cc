@@ -158,6 +158,30 @@ TEST(Directory, AttributesThatWereListedLongAgoAreNotGiven) {
   m.fs.releasedir(m.root, kRootIno, h);
 }
 
+TEST(Directory, AnOpenFileIsNotTakenBackToWhatWasListedBefore) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume, {.listed_attrs_for = std::chrono::hours(1)});
+  const Ino dir = a.mkdir(kRootIno, "d");
+  const Ino ino = a.make(dir, "f", "old");
+  const Handle listing = b.fs.opendir(b.root, dir, O_RDONLY).value().handle;
+  const auto list = [&](const std::function<bool(const DirEntry&)>& sink) {
+    EXPECT_TRUE(b.fs.readdir(b.root, dir, listing, 2, true, sink));
+  };
+  list([](const DirEntry&) { return false; });  // the page is read
+  const Handle ha = a.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(a.write(ino, ha, 0, "and longer"));
+  a.close(ino, ha);
+  const Handle hb = b.open(ino, O_RDONLY).handle;
+  list([](const DirEntry& entry) {
+    EXPECT_FALSE(entry.name == "f" && entry.plus);
+    return true;
+  });
+  EXPECT_EQ(b.read(ino, hb), "and longer");
+  b.close(ino, hb);
+  b.fs.releasedir(b.root, dir, listing);
+}
+
 TEST(Directory, ListingGivesAttributesThatAreStillTrue) {
   check_attributes_in_listing({});
 }

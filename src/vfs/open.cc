@@ -38,10 +38,10 @@ Error VolumeFileSystem::stale_if_removed(Ino ino, Error error) {
 Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flags, bool kill_suidgid) {
   OpenReply reply = TRY(open_file(caller, ino, flags, kill_suidgid));
   if (!(flags & O_APPEND)) return reply;
-  const bool looked_again = second_looks_.back(caller.pid, ino);
+  const bool looked_again = second_looks_.back(caller.pid);
   // Threads of another pid namespace all have the number 0.
   if (!reply.stale_attr || looked_again || caller.pid == 0) return reply;
-  second_looks_.sent(caller.pid, ino);
+  second_looks_.sent(caller.pid);
   if (!reply.keep_cache) kernel_.distrust(ino);  // it isn't told to drop its pages now
   handles_.remove(reply.handle, ino);
   meta_.close(ino);

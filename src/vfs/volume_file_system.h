@@ -184,6 +184,7 @@ class VolumeFileSystem : public FileSystem {
   void flush_before_unlock(const Caller& caller, Ino ino);
 
   // --- directories
+  bool is_as_listed(Ino ino, const Attr& attr, uint64_t moment);
   std::unique_ptr<DirStream> list_directory(Ino ino, Ino parent);
   Result<Attr> attr_of_open_directory(Ino ino) const;
   Attr as_by_handle(Ino ino, Attr attr) const;

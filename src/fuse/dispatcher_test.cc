@@ -366,5 +366,34 @@ TEST(Notifier, MergesAndSparesBusyPages) {
   EXPECT_TRUE(called) << "nobody waits for a kernel that is gone";
 }
 
+// A kernel that does not drop the pages of inode 5 before it is told to.
+class StalledKernel final : public ReplySink {
+ public:
+  bool answer(uint64_t, int, std::span<const iovec>) noexcept override { return true; }
+  Status notify(int, std::span<const iovec> payload) override {
+    fuse_notify_inval_inode_out out;
+    std::memcpy(&out, payload[0].iov_base, sizeof out);
+    if (out.ino == 5 && out.off == 0) go_on.get_future().wait();
+    return {};
+  }
+  std::promise<void> go_on;
+};
+
+TEST(Notifier, OneStalledFileDoesNotHoldUpWhoWaitsForOthers) {
+  StalledKernel kernel;
+  InterruptTable interrupts;
+  Notifier notifier(kernel, interrupts);
+  fuse_in_header header{.opcode = FUSE_READ, .unique = 2, .nodeid = 5};
+  InterruptTable::Entry reading(interrupts, header);
+  std::promise<void> stalled, other;
+  notifier.push({.ino = 5, .data = true, .then = [&] { stalled.set_value(); }});
+  notifier.push({.ino = 6, .data = true, .then = [&] { other.set_value(); }});
+  other.get_future().wait();
+  auto waiting = stalled.get_future();
+  EXPECT_EQ(waiting.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  kernel.go_on.set_value();
+  waiting.wait();
+}
+
 }  // namespace
 }  // namespace cider::fuse

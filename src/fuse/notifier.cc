@@ -1,6 +1,8 @@
 #include "fuse/notifier.h"
 
+#include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "base/log.h"
 
@@ -13,7 +15,11 @@ constexpr auto kBusyPause = std::chrono::milliseconds(10);
 }  // namespace
 
 Notifier::Notifier(ReplySink& sink, InterruptTable& interrupts, size_t limit)
-    : sink_(sink), interrupts_(interrupts), limit_(limit), thread_([this] { run(); }) {}
+    : sink_(sink),
+      interrupts_(interrupts),
+      limit_(limit),
+      thread_([this] { run(); }),
+      awaited_thread_([this] { run_awaited(); }) {}
 
 void Notifier::push(vfs::FileSystem::Invalidation change) {
   std::unique_lock lock(mutex_);
@@ -25,7 +31,10 @@ void Notifier::push(vfs::FileSystem::Invalidation change) {
   if (change.ino != 0 && (inodes_.size() < limit_ || change.then || inodes_.contains(change.ino))) {
     Drop& drop = inodes_[change.ino];
     drop.data |= change.data;
-    if (change.then) drop.then.push_back(std::move(change.then));
+    if (change.then) {
+      drop.then.push_back(std::move(change.then));
+      somebody_waits_ = true;
+    }
   }
   if (!change.name.empty()) {
     if (names_.size() < limit_) {
@@ -42,10 +51,15 @@ void Notifier::stop() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
     changed_.notify_one();
+    awaited_changed_.notify_one();
   }
-  if (thread_.joinable()) thread_.join();
-  for (auto& [ino, drop] : std::exchange(inodes_, {})) {
-    for (auto& then : drop.then) then();
+  for (std::thread* thread : {&thread_, &awaited_thread_}) {
+    if (thread->joinable()) thread->join();
+  }
+  for (Inodes* inodes : {&inodes_, &awaited_}) {
+    for (auto& [ino, drop] : std::exchange(*inodes, {})) {
+      for (auto& then : drop.then) then();
+    }
   }
 }
 
@@ -57,29 +71,53 @@ void Notifier::run() {
     Inodes inodes = std::exchange(inodes_, {});
     Names names = std::exchange(names_, {});
     bool names_lost = std::exchange(names_lost_, false);
+    somebody_waits_ = false;
     lock.unlock();
     if (names_lost) send_epoch();
     send_names(names);
     Inodes busy = send_inodes(std::move(inodes));
     lock.lock();
     for (const auto& [ino, drop] : busy) inodes_[ino].data |= drop.data;
-    if (!busy.empty()) changed_.wait_for(lock, kBusyPause, [&] { return stopping_; });
+    if (!busy.empty()) changed_.wait_for(lock, kBusyPause, [&] { return stopping_ || somebody_waits_; });
+  }
+}
+
+void Notifier::run_awaited() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    awaited_changed_.wait(lock, [&] { return stopping_ || !awaited_.empty(); });
+    if (stopping_) return;
+    auto first = awaited_.extract(awaited_.begin());
+    lock.unlock();
+    send_inode(first.key(), true);
+    for (auto& then : first.mapped().then) then();
+    lock.lock();
   }
 }
 
 Notifier::Inodes Notifier::send_inodes(Inodes inodes) {
   Inodes busy;
   for (auto& [ino, drop] : inodes) {
-    // An offset of 0 waits for the page locks of requests in flight, which a stalled store may hold for long;
-    // -1 touches the attributes only. Where somebody waits, other requests may keep the inode busy for ever.
-    const bool wait = drop.data && drop.then.empty() && interrupts_.has_io(ino);
-    if (wait) busy[ino].data = true;
-    fuse_notify_inval_inode_out out{.ino = ino, .off = drop.data && !wait ? 0 : -1, .len = 0};
-    iovec piece{&out, sizeof out};
-    send(FUSE_NOTIFY_INVAL_INODE, {&piece, 1});
+    const bool in_use = drop.data && interrupts_.has_io(ino);
+    if (in_use && !drop.then.empty()) {
+      std::lock_guard lock(mutex_);
+      auto& waiters = awaited_[ino].then;
+      std::ranges::move(drop.then, std::back_inserter(waiters));
+      awaited_changed_.notify_one();
+      continue;
+    }
+    if (in_use) busy[ino].data = true;
+    send_inode(ino, drop.data && !in_use);
     for (auto& then : drop.then) then();
   }
   return busy;
+}
+
+// An offset of -1 leaves the pages alone.
+void Notifier::send_inode(Ino ino, bool with_pages) {
+  fuse_notify_inval_inode_out out{.ino = ino, .off = with_pages ? 0 : -1, .len = 0};
+  iovec piece{&out, sizeof out};
+  send(FUSE_NOTIFY_INVAL_INODE, {&piece, 1});
 }
 
 void Notifier::send_names(const Names& names) {

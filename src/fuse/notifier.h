@@ -1,5 +1,7 @@
 // Tells the kernel's caches about changes that others made: the file system's notifications, merged and sent
-// by one thread of their own, because sending may wait for locks that requests in flight hold.
+// by a thread of their own. Dropping pages waits for locks that requests in flight hold, which a stalled
+// store may take long to answer. So pages of an inode with such requests are left for later; where somebody
+// waits for the drop, a second thread does it, and keeps only those waiting who want the same.
 #pragma once
 
 #include <condition_variable>
@@ -42,10 +44,12 @@ class Notifier {
   using Names = std::set<std::pair<Ino, std::string>>;
 
   void run();
+  void run_awaited();
   // The inodes whose pages can't be dropped now.
   Inodes send_inodes(Inodes inodes);
   void send_names(const Names& names);
   void send_epoch();
+  void send_inode(Ino ino, bool with_pages);
   bool send(int code, std::span<const iovec> payload);
 
   ReplySink& sink_;
@@ -57,8 +61,12 @@ class Notifier {
   Inodes inodes_;
   Names names_;
   bool names_lost_ = false;
+  bool somebody_waits_ = false;  // for what is in inodes_
   bool stopping_ = false;
+  std::condition_variable awaited_changed_;
+  Inodes awaited_;  // whose pages are in use, and somebody waits
   std::thread thread_;
+  std::thread awaited_thread_;
 };
 
 }  // namespace cider::fuse

@@ -29,7 +29,7 @@ bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
   return now && is_trash(now->parent);
 }
 
-Error VolumeFileSystem::stale_if_removed(Ino ino, Error error) {
+Error VolumeFileSystem::stale_if_removed(Ino ino, const Error& error) {
   return removed_by_others(ino, error.code) ? Error(ESTALE) : error;
 }
 

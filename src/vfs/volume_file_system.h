@@ -172,7 +172,7 @@ class VolumeFileSystem : public FileSystem {
   OpenReply opened(Ino ino, const Attr& attr, int flags);
   bool removed_by_others(Ino ino, int code);
   // The error of a request by name that needs the inode: ESTALE if others have removed it.
-  Error stale_if_removed(Ino ino, Error error);
+  Error stale_if_removed(Ino ino, const Error& error);
   bool refuses_as_full(const OpenInode& inode, uint64_t end);
   void unlock_all(const Caller& caller, Ino ino, uint64_t owner);
   // EIO through a handle whose locks were lost: others may have changed, or locked, what it relies on.

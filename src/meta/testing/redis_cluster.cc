@@ -70,14 +70,16 @@ void RedisCluster::start(Node& node) const {
 }
 
 void RedisCluster::wait_for(const std::string& what, const std::function<bool()>& there) const {
+  std::string last;
   for (int i = 0; i < 3000; ++i) {
     try {
       if (there()) return;
-    } catch (const std::runtime_error&) {  // not yet, then
+    } catch (const std::runtime_error& e) {
+      last = e.what();  // a node that is not there yet, perhaps
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  throw std::runtime_error("the cluster: " + what);
+  throw std::runtime_error("the cluster: " + what + (last.empty() ? "" : ": " + last));
 }
 
 // Slots in equal parts, then everybody gets to know the first node, and through it the others.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "meta/store/path_walk.h"
 
 namespace cider::meta {
 namespace {
@@ -47,16 +48,11 @@ void MemoryStore::Tables::answer(ReadItem* item) const {
           [&](EntryRead& r) { r.value = find_entry(r.parent, r.name); },
           [&](LookupRead& r) { look_up(r); },
           [&](PathRead& r) {
-            r.found.clear();
-            Ino dir = r.root;
-            for (const std::string& name : r.names) {
-              LookupRead step{dir, name};
-              look_up(step);
-              if (!step.value) break;
-              dir = step.value->ino;
-              r.found.push_back(std::move(step));
-              if (!r.found.back().attr) break;
-            }
+            // Nothing in memory fails to answer.
+            (void)walk_path(&r, [&](LookupRead* step) -> Status {
+              look_up(*step);
+              return {};
+            });
           },
           [&](DirEmptyRead& r) {
             auto dir = entries.find(r.ino);

@@ -92,10 +92,11 @@ Status Fairness::look_around(std::stop_token stop) {
   return {};
 }
 
-Status Fairness::look_for_newcomers(const std::stop_token& stop) {
+Status Fairness::look_for_newcomers(const std::vector<Ino>& dirs, const std::stop_token& stop) {
   auto due = next_look_.load();
   const auto now = steady_clock::now();
-  if (now < due || !next_look_.compare_exchange_strong(due, now + kNewcomers)) return {};
+  if (now < due || !pace_.is_busy(dirs, server_now())) return {};
+  if (!next_look_.compare_exchange_strong(due, now + kNewcomers)) return {};
   const Reply sessions = TRY(client_.ask(stop, "GET", client_.key(counter_key(Counter::next_session))));
   if (parse_number<uint64_t>(sessions.text()).value_or(0) == sessions_) return {};
   return look_around(stop);
@@ -104,10 +105,9 @@ Status Fairness::look_for_newcomers(const std::stop_token& stop) {
 Status Fairness::await_turn(const std::vector<WriteItem>& writes, std::stop_token stop) {
   const std::vector<Ino> dirs = changed_dirs(writes);
   if (dirs.empty()) return {};
-  if (pace_.is_busy(dirs, server_now())) {
-    // Who else is there is no reason to fail a commit.
-    if (Status looked = look_for_newcomers(stop); !looked && looked.error().code == EINTR) return fail(EINTR);
-  }
+  // Who else is there is no reason to fail a commit.
+  Status looked = look_for_newcomers(dirs, stop);
+  if (!looked && looked.error().code == EINTR) return looked;
   while (true) {
     const Micros wait = pace_.delay(dirs, server_now());
     if (wait == Micros{0}) return {};

@@ -32,7 +32,8 @@ class Fairness {
 
   Result<Micros> measure_clock(const std::stop_token& stop);
   Result<bool> is_juicefs(uint64_t sid, const std::stop_token& stop);
-  Status look_for_newcomers(const std::stop_token& stop);
+  // Once a second, where one of the directories is busy.
+  Status look_for_newcomers(const std::vector<Ino>& dirs, const std::stop_token& stop);
   Micros server_now() const;
 
   Client& client_;

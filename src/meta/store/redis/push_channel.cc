@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/interruptible_sleep.h"
 #include "base/log.h"
 #include "meta/store/redis/server_info.h"
 
@@ -125,7 +126,7 @@ void PushChannel::run(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     log::warning(url.describe() + " does not tell what changes: " + broke.error().to_string() +
                  "; nothing is answered from the client cache until it does");
-    for (Millis pause = url.min_retry_backoff; sleep_for(pause, stop);) {
+    for (Millis pause = url.min_retry_backoff; interruptible_sleep(pause, stop);) {
       if (connect(stop)) {
         log::info(url.describe() + " tells again what changes");
         break;
@@ -133,12 +134,6 @@ void PushChannel::run(const std::stop_token& stop) {
       pause = std::min(pause * 2, url.max_retry_backoff);
     }
   }
-}
-
-bool PushChannel::sleep_for(Millis time, const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  wake_.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
 }
 
 }  // namespace cider::meta::redis

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -46,15 +45,13 @@ class PushChannel {
   Status heard(Monotonic::time_point sent);
   void lose();
   void run(const std::stop_token& stop);
-  bool sleep_for(Millis time, const std::stop_token& stop);
 
   Client& client_;
   ChangeListener& listener_;
   std::mutex mutex_;
   std::shared_ptr<Connection> connection_;  // set by the thread that listens, and used by it alone
-  std::condition_variable_any wake_;
-  std::string told_by_;      // run_id of the channel's server
-  std::string commands_to_;  // and of that to which commands go
+  std::string told_by_;                     // run_id of the channel's server
+  std::string commands_to_;                 // and of that to which commands go
   bool live_ = false;
   std::jthread thread_;
 };

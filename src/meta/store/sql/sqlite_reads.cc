@@ -3,6 +3,7 @@
 #include <variant>
 
 #include "meta/model/slices.h"
+#include "meta/store/path_walk.h"
 #include "meta/store/sql/schema.h"
 #include "meta/store/sql/sqlite_node.h"
 
@@ -63,17 +64,7 @@ Status read(Connection& db, LookupRead& item) {
 }
 
 Status read(Connection& db, PathRead& item) {
-  item.found.clear();
-  Ino dir = item.root;
-  for (const std::string& name : item.names) {
-    LookupRead step{dir, name};
-    TRY(read(db, step));
-    if (!step.value) break;
-    dir = step.value->ino;
-    item.found.push_back(std::move(step));
-    if (!item.found.back().attr) break;
-  }
-  return {};
+  return walk_path(&item, [&](LookupRead* step) { return read(db, *step); });
 }
 
 Status read(Connection& db, DirEmptyRead& item) {

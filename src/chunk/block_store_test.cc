@@ -71,7 +71,7 @@ TEST(BlockKey, NamesOfObjectsInTheFixtures) {
 class BlockStoreTest : public ::testing::Test {
  protected:
   BlockStoreTest()
-      : store_(std::move(*object::open_store("mem", ""))), blocks_(store_, Layout{.block_size = 100}) {}
+      : store_(std::move(*object::open_store({"mem", ""}))), blocks_(store_, Layout{.block_size = 100}) {}
 
   BufferChain chain(const std::string& bytes) {
     Buffer buffer = Buffer::allocate(bytes.size(), nullptr);

@@ -177,7 +177,7 @@ TEST(Memory, PressureSendsOffWhatIsStillGathered) {
 TEST(Memory, AllIsGivenBackAtTheEnd) {
   MemoryBudget budget(64 << 20);
   {
-    auto store = std::move(*object::open_store("mem", ""));
+    auto store = std::move(*object::open_store({"mem", ""}));
     MemoryCatalog catalog;
     BlockStore blocks(*store, Layout{});
     DataPath data(blocks, catalog, budget, {});

@@ -90,9 +90,19 @@ meta::SessionInfo this_session(const std::string& mount_point) {
   return info;
 }
 
+object::StoreConfig store_config(const meta::Volume& volume) {
+  return {volume.storage,
+          volume.bucket,
+          volume.access_key,
+          volume.secret_key,
+          volume.session_token,
+          volume.storage_class,
+          volume.tiers.contains(0) ? volume.tiers.at(0).tag : ""};
+}
+
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume) {
   TRY(check_supported(volume));
-  std::unique_ptr<object::ObjectStore> bucket = TRY(object::open_store(volume.storage, volume.bucket));
+  std::unique_ptr<object::ObjectStore> bucket = TRY(object::open_store(store_config(volume)));
   return object::with_prefix(std::move(bucket), volume.name + "/");
 }
 

@@ -33,6 +33,9 @@ Result<OpenedVolume> open_volume(const std::string& meta_url, Access access);
 // What the session of this process tells others.
 meta::SessionInfo this_session(const std::string& mount_point);
 
+// How the volume's bucket is reached.
+object::StoreConfig store_config(const meta::Volume& volume);
+
 // The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't
 // read or write (compression, encryption, shards).
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);

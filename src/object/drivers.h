@@ -11,8 +11,8 @@
 
 namespace cider::object {
 
-Result<std::unique_ptr<ObjectStore>> open_file(std::string_view bucket);
-Result<std::unique_ptr<ObjectStore>> open_mem(std::string_view bucket);
+Result<std::unique_ptr<ObjectStore>> open_file(const StoreConfig& config);
+Result<std::unique_ptr<ObjectStore>> open_mem(const StoreConfig& config);
 
 // EINVAL for a key that could leave the bucket or that stores disagree about: empty, absolute, with an empty,
 // "." or ".." part, or with a NUL byte.

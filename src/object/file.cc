@@ -292,11 +292,11 @@ Status FileStore::remove_empty_folders(std::string_view folder) {
 
 }  // namespace
 
-Result<std::unique_ptr<ObjectStore>> open_file(std::string_view bucket) {
-  std::string root(bucket);
+Result<std::unique_ptr<ObjectStore>> open_file(const StoreConfig& config) {
+  std::string root = config.bucket;
   if (root.starts_with("file://")) root.erase(0, 7);
   if (!root.starts_with('/')) {
-    return fail(EINVAL, "bucket \"" + std::string(bucket) + "\" of storage file must be an absolute path");
+    return fail(EINVAL, "bucket \"" + config.bucket + "\" of storage file must be an absolute path");
   }
   if (root.find('\0') != root.npos) return fail(EINVAL, "the bucket's path has a NUL byte");
   while (root.size() > 1 && root.ends_with('/')) root.pop_back();

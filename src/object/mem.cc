@@ -85,7 +85,7 @@ class MemStore final : public ObjectStore {
 
 }  // namespace
 
-Result<std::unique_ptr<ObjectStore>> open_mem(std::string_view) {
+Result<std::unique_ptr<ObjectStore>> open_mem(const StoreConfig&) {
   return std::make_unique<MemStore>();
 }
 

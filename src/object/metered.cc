@@ -29,6 +29,18 @@ class MeteredStore final : public ObjectStore {
     if (done) got_.add(static_cast<double>(out.size()));
     return done;
   }
+  Status get_in_order(std::string_view key, uint64_t offset, std::span<std::byte> out,
+                      FunctionRef<void(size_t)> arrived, std::stop_token stop) override {
+    Status done =
+        timed(get_, [&] { return inner_->get_in_order(key, offset, out, arrived, std::move(stop)); });
+    if (done) got_.add(static_cast<double>(out.size()));
+    return done;
+  }
+  Result<size_t> get_whole(std::string_view key, std::span<std::byte> out, std::stop_token stop) override {
+    auto done = timed(get_, [&] { return inner_->get_whole(key, out, std::move(stop)); });
+    if (done) got_.add(static_cast<double>(*done));
+    return done;
+  }
   Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
     auto done = timed(get_, [&] { return inner_->get_all(key, limit, std::move(stop)); });
     if (done) got_.add(static_cast<double>(done->size()));
@@ -43,6 +55,9 @@ class MeteredStore final : public ObjectStore {
   }
   Status remove(std::string_view key) override {
     return timed(delete_, [&] { return inner_->remove(key); });
+  }
+  Status remove_many(std::span<const std::string> keys) override {
+    return timed(delete_, [&] { return inner_->remove_many(keys); });
   }
 
   Result<ObjectInfo> head(std::string_view key) override { return inner_->head(key); }

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/function_ref.h"
 #include "base/metrics.h"
 #include "base/result.h"
 #include "base/types.h"
@@ -48,6 +49,15 @@ class ObjectStore {
   virtual Status get(std::string_view key, uint64_t offset, std::span<std::byte> out,
                      std::stop_token stop) = 0;
 
+  // As get(), for a reader who can use the front of `out` before its end is there: calls `arrived` with the
+  // number of bytes that are, each time more have come; on any thread, but never after it has returned. What
+  // has arrived stays valid even if the rest fails, unless the object turns out to be damaged.
+  virtual Status get_in_order(std::string_view key, uint64_t offset, std::span<std::byte> out,
+                              FunctionRef<void(size_t)> arrived, std::stop_token stop);
+
+  // Reads a whole object of unknown size into the front of `out` and answers its size; EFBIG if it is larger.
+  virtual Result<size_t> get_whole(std::string_view key, std::span<std::byte> out, std::stop_token stop);
+
   // Reads a whole object; refuses one larger than `limit` (EFBIG).
   virtual Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) = 0;
 
@@ -57,6 +67,9 @@ class ObjectStore {
 
   // Deletes; no error if it isn't there.
   virtual Status remove(std::string_view key) = 0;
+
+  // Deletes all of `keys`, with few requests where the store can; the first error, when all were tried.
+  virtual Status remove_many(std::span<const std::string> keys);
 
   virtual Result<ObjectInfo> head(std::string_view key) = 0;
 
@@ -75,9 +88,19 @@ class ObjectStore {
   virtual Status remove_empty_folders(std::string_view /*folder*/) { return {}; }
 };
 
-// Opens a store by its storage name ("file", "mem") and bucket, as in the volume's setting. EINVAL names what
-// is wrong with it.
-Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket);
+// What a store is opened with, as the volume's setting has it.
+struct StoreConfig {
+  std::string storage;  // "file", "s3" ...: a name of the table in open_store.cc
+  std::string bucket;
+  std::string access_key;
+  std::string secret_key;
+  std::string session_token;
+  std::string storage_class;
+  std::string tag;
+};
+
+// Opens a store. EINVAL names what is wrong with `config`, never a secret.
+Result<std::unique_ptr<ObjectStore>> open_store(const StoreConfig& config);
 // EINVAL for the name of a storage that isn't supported, naming those that are.
 Status check_storage(std::string_view storage);
 

@@ -58,7 +58,7 @@ class StoreTest : public ::testing::TestWithParam<const char*> {
   void SetUp() override {
     std::string kind = GetParam();
     bool prefixed = kind.starts_with("prefixed ");
-    auto opened = open_store(prefixed ? kind.substr(9) : kind, dir_.path() + "/bucket/");
+    auto opened = open_store({prefixed ? kind.substr(9) : kind, dir_.path() + "/bucket/"});
     ASSERT_TRUE(opened) << opened.error().to_string();
     store_ = std::move(*opened);
     if (prefixed) store_ = with_prefix(std::move(store_), "vol/");
@@ -236,18 +236,18 @@ INSTANTIATE_TEST_SUITE_P(All, StoreTest, ::testing::Values("mem", "file", "prefi
                          test_name);
 
 TEST(OpenStore, UnknownStorageNamesThoseThatWork) {
-  auto store = open_store("s3x", "bucket");
+  auto store = open_store({"s3x", "bucket"});
   EXPECT_EQ(code_of(store), EINVAL);
   EXPECT_NE(store.error().message.find("file, mem"), std::string::npos) << store.error().message;
-  EXPECT_EQ(code_of(open_store("file", "relative/path")), EINVAL);
-  EXPECT_EQ(code_of(open_store("file", "")), EINVAL);
-  EXPECT_EQ((*open_store("file", "file:///var/data"))->name(), "file:///var/data/");
+  EXPECT_EQ(code_of(open_store({"file", "relative/path"})), EINVAL);
+  EXPECT_EQ(code_of(open_store({"file", ""})), EINVAL);
+  EXPECT_EQ((*open_store({"file", "file:///var/data"}))->name(), "file:///var/data/");
 }
 
 class FileStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    store_ = std::move(*open_store("file", "file://" + dir_.path() + "/bucket"));
+    store_ = std::move(*open_store({"file", "file://" + dir_.path() + "/bucket"}));
     ASSERT_TRUE(store_->create());
   }
   fs::path at(const std::string& key) const { return fs::path(dir_.path()) / "bucket" / key; }
@@ -303,7 +303,7 @@ TEST_F(FileStoreTest, FoldersAreMadeAgainWhenTheyVanish) {
 }
 
 TEST_F(FileStoreTest, RemovesEmptyFoldersOfOneVolumeOnly) {
-  auto volume = with_prefix(*open_store("file", dir_.path()), "vol/");
+  auto volume = with_prefix(*open_store({"file", dir_.path()}), "vol/");
   for (const char* key : {"chunks/0/0/1_0_5", "chunks/0/1/2_0_5", "uuid"})
     ASSERT_TRUE(volume->put(key, chain({"abc"}), {}));
   fs::create_directories(dir_.path() + "/volume2/empty");
@@ -369,7 +369,7 @@ TEST_F(FileStoreTest, FailedWriteIsPassedOnAndLeavesNoTemporaryFile) {
 
 TEST(MeteredStore, CountsRequestsBytesAndErrors) {
   MetricSet metrics;
-  auto store = with_metrics(*open_store("mem", ""), metrics);
+  auto store = with_metrics(*open_store({"mem", ""}), metrics);
   ASSERT_TRUE(store->put("a", chain({"abc", "de"}), {}));
   std::array<std::byte, 2> out;
   ASSERT_TRUE(store->get("a", 1, out, {}));
@@ -386,7 +386,7 @@ TEST(MeteredStore, CountsRequestsBytesAndErrors) {
 
 TEST(FaultyStore, FailsDelaysAndHangs) {
   using object::testing::FaultyStore;
-  FaultyStore store(std::move(*open_store("mem", "")));
+  FaultyStore store(std::move(*open_store({"mem", ""})));
   store.set_rule([](const FaultyStore::Call& call) -> FaultyStore::Verdict {
     if (call.op == FaultyStore::Op::put && call.n == 1) return {.code = ENOSPC};
     if (call.key == "hang") return {.hang = true};

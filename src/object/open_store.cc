@@ -5,7 +5,7 @@ namespace {
 
 struct Driver {
   std::string_view storage;
-  Result<std::unique_ptr<ObjectStore>> (*open)(std::string_view bucket);
+  Result<std::unique_ptr<ObjectStore>> (*open)(const StoreConfig& config);
 };
 
 constexpr Driver kDrivers[] = {
@@ -25,8 +25,8 @@ Result<const Driver*> find_driver(std::string_view storage) {
 
 }  // namespace
 
-Result<std::unique_ptr<ObjectStore>> open_store(std::string_view storage, std::string_view bucket) {
-  return TRY(find_driver(storage))->open(bucket);
+Result<std::unique_ptr<ObjectStore>> open_store(const StoreConfig& config) {
+  return TRY(find_driver(config.storage))->open(config);
 }
 
 Status check_storage(std::string_view storage) {

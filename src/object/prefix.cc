@@ -18,6 +18,13 @@ class PrefixStore final : public ObjectStore {
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
     return inner_->get(full(key), offset, out, std::move(stop));
   }
+  Status get_in_order(std::string_view key, uint64_t offset, std::span<std::byte> out,
+                      FunctionRef<void(size_t)> arrived, std::stop_token stop) override {
+    return inner_->get_in_order(full(key), offset, out, arrived, std::move(stop));
+  }
+  Result<size_t> get_whole(std::string_view key, std::span<std::byte> out, std::stop_token stop) override {
+    return inner_->get_whole(full(key), out, std::move(stop));
+  }
   Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
     return inner_->get_all(full(key), limit, std::move(stop));
   }
@@ -25,6 +32,9 @@ class PrefixStore final : public ObjectStore {
     return inner_->put(full(key), data, std::move(stop));
   }
   Status remove(std::string_view key) override { return inner_->remove(full(key)); }
+  Status remove_many(std::span<const std::string> keys) override {
+    return inner_->remove_many(full_keys(keys));
+  }
 
   Result<ObjectInfo> head(std::string_view key) override {
     ObjectInfo info = TRY(inner_->head(full(key)));
@@ -39,12 +49,7 @@ class PrefixStore final : public ObjectStore {
     return found;
   }
 
-  Status sync(std::span<const std::string> keys) override {
-    std::vector<std::string> full_keys;
-    full_keys.reserve(keys.size());
-    for (const std::string& key : keys) full_keys.push_back(full(key));
-    return inner_->sync(full_keys);
-  }
+  Status sync(std::span<const std::string> keys) override { return inner_->sync(full_keys(keys)); }
 
   Status remove_empty_folders(std::string_view folder) override {
     std::string full_folder = full(folder);
@@ -54,6 +59,12 @@ class PrefixStore final : public ObjectStore {
 
  private:
   std::string full(std::string_view key) const { return prefix_ + std::string(key); }
+  std::vector<std::string> full_keys(std::span<const std::string> keys) const {
+    std::vector<std::string> all;
+    all.reserve(keys.size());
+    for (const std::string& key : keys) all.push_back(full(key));
+    return all;
+  }
 
   const std::unique_ptr<ObjectStore> inner_;
   const std::string prefix_;

@@ -43,7 +43,7 @@ struct HarnessOptions {
 class Harness {
  public:
   explicit Harness(HarnessOptions options = {})
-      : store(options.store ? std::move(options.store) : std::move(*object::open_store("mem", ""))),
+      : store(options.store ? std::move(options.store) : std::move(*object::open_store({"mem", ""}))),
         budget(options.budget),
         blocks(store, Layout{.block_size = options.block_size}),
         data(blocks, catalog, budget, options.data) {}

@@ -34,7 +34,7 @@ struct SharedVolume {
 
   meta::Volume volume;
   meta::MemoryStore engine;
-  std::unique_ptr<object::ObjectStore> objects = *object::open_store("mem", "");
+  std::unique_ptr<object::ObjectStore> objects = *object::open_store({"mem", ""});
 };
 
 class Mount {

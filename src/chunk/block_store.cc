@@ -25,7 +25,25 @@ uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_
   return static_cast<uint32_t>(std::min<uint64_t>(layout.block_size, slice_size - begin));
 }
 
-BlockStore::BlockStore(object::ObjectStore& store, Layout layout) : store_(store), layout_(layout) {}
+BlockStore::BlockStore(object::ObjectStore& store, Layout layout, BlockCache* cache)
+    : store_(store), layout_(layout), cache_(cache) {}
+
+BlockName BlockStore::block_at(uint64_t slice_id, uint32_t size, uint32_t off) const {
+  const uint32_t index = off / layout_.block_size;
+  return {slice_id, index, block_length(layout_, size, index)};
+}
+
+std::string BlockStore::key_of(const BlockName& block) const {
+  return block_key(layout_, block.slice, block.index, block.bytes);
+}
+
+Status BlockStore::read_block(const BlockName& block, uint32_t off, std::span<std::byte> out,
+                              FunctionRef<void(size_t)> arrived, bool& cached, std::stop_token stop) {
+  cached = cache_ && cache_->read(block, off, out);
+  if (!cached) return store_.get_in_order(key_of(block), off, out, arrived, std::move(stop));
+  arrived(out.size());
+  return {};
+}
 
 Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out,
                         std::stop_token stop) {
@@ -34,11 +52,11 @@ Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::spa
                          " bytes is read up to " + std::to_string(off + out.size()));
   }
   while (!out.empty()) {
-    uint32_t index = off / layout_.block_size;
-    uint32_t begin = off % layout_.block_size;
-    uint32_t length = block_length(layout_, size, index);
-    size_t n = std::min<size_t>(out.size(), length - begin);
-    TRY(store_.get(block_key(layout_, slice_id, index, length), begin, out.first(n), stop));
+    const BlockName block = block_at(slice_id, size, off);
+    const uint32_t begin = off % layout_.block_size;
+    const size_t n = std::min<size_t>(out.size(), block.bytes - begin);
+    bool cached;
+    TRY(read_block(block, begin, out.first(n), [](size_t) {}, cached, stop));
     out = out.subspan(n);
     off += static_cast<uint32_t>(n);
   }
@@ -47,21 +65,24 @@ Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::spa
 
 Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
                                std::stop_token stop) {
-  auto length = static_cast<uint32_t>(total_size(data));
-  return store_.put(block_key(layout_, slice_id, block_index, length), data, std::move(stop));
+  const BlockName block{slice_id, block_index, static_cast<uint32_t>(total_size(data))};
+  TRY(store_.put(key_of(block), data, std::move(stop)));
+  if (cache_) cache_->offer(block, data, BlockCache::Origin::written);
+  return {};
 }
 
 bool BlockStore::is_damaged(uint64_t slice_id, uint32_t size, uint32_t off) {
-  uint32_t index = off / layout_.block_size;
-  uint32_t length = block_length(layout_, size, index);
-  auto info = store_.head(block_key(layout_, slice_id, index, length));
-  return info && info->size != length;
+  const BlockName block = block_at(slice_id, size, off);
+  auto info = store_.head(key_of(block));
+  return info && info->size != block.bytes;
 }
 
 Status BlockStore::remove_slice(uint64_t slice_id, uint32_t size) {
   Status first;
   for (uint32_t index = 0; uint32_t length = block_length(layout_, size, index); index++) {
-    Status status = store_.remove(block_key(layout_, slice_id, index, length));
+    const BlockName block{slice_id, index, length};
+    if (cache_) cache_->remove(block);
+    Status status = store_.remove(key_of(block));
     if (!status && first) first = status;
   }
   return first;

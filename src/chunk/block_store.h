@@ -8,7 +8,9 @@
 #include <string>
 
 #include "base/buffer.h"
+#include "base/function_ref.h"
 #include "base/result.h"
+#include "chunk/block_cache.h"
 #include "object/object_store.h"
 
 namespace cider::chunk {
@@ -17,6 +19,7 @@ namespace cider::chunk {
 struct Layout {
   uint32_t block_size = 4 << 20;  // bytes, 64 KiB to 16 MiB
   bool hash_prefix = false;
+  bool whole_objects = false;  // objects can't be read in parts: they are compressed or encrypted
 };
 
 // `chunks/<id/1e6>/<id/1e3>/<id>_<index>_<bytes>`, or with hash prefix `chunks/<id%256 as
@@ -30,12 +33,19 @@ uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_
 // Thread-safe.
 class BlockStore {
  public:
-  BlockStore(object::ObjectStore& store, Layout layout);
+  // `cache`, which may be null, is asked before the store, and offered what is written.
+  BlockStore(object::ObjectStore& store, Layout layout, BlockCache* cache = nullptr);
 
   const Layout& layout() const { return layout_; }
+  BlockCache* cache() const { return cache_; }
+  // The block of a slice of `size` bytes that holds byte `off`.
+  BlockName block_at(uint64_t slice_id, uint32_t size, uint32_t off) const;
 
-  // Reads bytes [off, off+out.size()) of a slice of `size` bytes straight from the store.
+  // Reads bytes [off, off+out.size()) of a slice of `size` bytes.
   Status read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out, std::stop_token stop);
+  // As read(), of one block; see ObjectStore::get_in_order. `cached` is set if the cache had it.
+  Status read_block(const BlockName& block, uint32_t off, std::span<std::byte> out,
+                    FunctionRef<void(size_t)> arrived, bool& cached, std::stop_token stop);
 
   // Stores one block. The data's length must be the block's length.
   Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
@@ -55,8 +65,11 @@ class BlockStore {
   Status sync(std::span<const SliceRef> slices);
 
  private:
+  std::string key_of(const BlockName& block) const;
+
   object::ObjectStore& store_;
   const Layout layout_;
+  BlockCache* const cache_;
 };
 
 }  // namespace cider::chunk

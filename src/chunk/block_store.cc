@@ -2,9 +2,28 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstring>
 #include <vector>
 
 namespace cider::chunk {
+namespace {
+
+// Reads get this many blocks in work at least; uploads as well, so that memory full of written data drains.
+constexpr size_t kBlocksAtOnce = 2;
+
+// The most that a block becomes.
+size_t packed_block(const Layout& layout) {
+  return layout.codec ? layout.codec->bound(layout.block_size) : 0;
+}
+
+void gather(const BufferChain& data, std::span<std::byte> out) {
+  for (const Buffer& piece : data) {
+    std::memcpy(out.data(), piece.data(), piece.size());
+    out = out.subspan(piece.size());
+  }
+}
+
+}  // namespace
 
 std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_index, uint32_t block_bytes) {
   char key[96];
@@ -25,7 +44,12 @@ uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_
   return static_cast<uint32_t>(std::min<uint64_t>(layout.block_size, slice_size - begin));
 }
 
-BlockStore::BlockStore(object::ObjectStore& store, Layout layout) : store_(store), layout_(layout) {}
+BlockStore::BlockStore(object::ObjectStore& store, Layout layout, MemoryBudget* budget)
+    : store_(store),
+      layout_(layout),
+      compressing_(budget, kBlocksAtOnce * (layout.block_size + packed_block(layout))),
+      decompressing_(budget, kBlocksAtOnce * packed_block(layout)),
+      parts_(budget, kBlocksAtOnce * layout.block_size) {}
 
 Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out,
                         std::stop_token stop) {
@@ -38,24 +62,81 @@ Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::spa
     uint32_t begin = off % layout_.block_size;
     uint32_t length = block_length(layout_, size, index);
     size_t n = std::min<size_t>(out.size(), length - begin);
-    TRY(store_.get(block_key(layout_, slice_id, index, length), begin, out.first(n), stop));
+    TRY(read_block(slice_id, index, length, begin, out.first(n), stop));
     out = out.subspan(n);
     off += static_cast<uint32_t>(n);
   }
   return {};
 }
 
-Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
-                               std::stop_token stop) {
-  auto length = static_cast<uint32_t>(total_size(data));
-  return store_.put(block_key(layout_, slice_id, block_index, length), data, std::move(stop));
+Status BlockStore::read_block(uint64_t slice_id, uint32_t index, uint32_t length, uint32_t begin,
+                              std::span<std::byte> out, std::stop_token stop) {
+  const std::string key = block_key(layout_, slice_id, index, length);
+  if (!layout_.whole_objects) return store_.get(key, begin, out, std::move(stop));
+  if (out.size() == length) return read_whole(key, out, std::move(stop));
+  Buffer block = TRY(parts_.take(length, stop));
+  TRY(read_whole(key, {block.mutable_data(), length}, std::move(stop)));
+  std::memcpy(out.data(), block.data() + begin, out.size());
+  return {};
 }
 
-bool BlockStore::is_damaged(uint64_t slice_id, uint32_t size, uint32_t off) {
-  uint32_t index = off / layout_.block_size;
-  uint32_t length = block_length(layout_, size, index);
-  auto info = store_.head(block_key(layout_, slice_id, index, length));
-  return info && info->size != length;
+Status BlockStore::read_whole(const std::string& key, std::span<std::byte> plain, std::stop_token stop) {
+  auto damaged = [&](const std::string& how) {
+    return fail(EBADMSG, "object " + key + " is damaged: " + how);
+  };
+  Buffer scratch;
+  std::span<std::byte> object = plain;
+  if (layout_.codec) {
+    scratch = TRY(decompressing_.take(layout_.codec->bound(plain.size()), stop));
+    object = {scratch.mutable_data(), scratch.size()};
+  }
+  Result<size_t> got = store_.get_whole(key, object, std::move(stop));
+  if (!got && got.error().code == EFBIG) return damaged("it is longer than such a block can be");
+  const size_t size = TRY(std::move(got));
+  if (layout_.codec) {
+    Status done = layout_.codec->decompress(object.first(size), plain);
+    if (!done) return done.error().code == EIO ? damaged(done.error().to_string()) : done;
+  } else if (size != plain.size()) {
+    return damaged("it has " + std::to_string(size) + " bytes");
+  }
+  return {};
+}
+
+Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
+                               std::stop_token stop) {
+  const auto length = static_cast<uint32_t>(total_size(data));
+  const std::string key = block_key(layout_, slice_id, block_index, length);
+  if (!layout_.codec) return store_.put(key, data, std::move(stop));
+  return store_.put(key, {TRY(compress(data, stop))}, stop);
+}
+
+Result<Buffer> BlockStore::compress(const BufferChain& data, std::stop_token stop) {
+  const size_t length = total_size(data);
+  const size_t bound = layout_.codec->bound(length);
+  const bool one_piece = data.size() == 1;
+  Buffer scratch = TRY(compressing_.take(bound + (one_piece ? 0 : length), std::move(stop)));
+  const std::span<std::byte> memory(scratch.mutable_data(), scratch.size());
+
+  std::span<const std::byte> plain = memory.subspan(bound);
+  if (one_piece) {
+    plain = data.front().bytes();
+  } else {
+    gather(data, memory.subspan(bound));
+  }
+  return scratch.slice(0, TRY(layout_.codec->compress(plain, memory.first(bound))));
+}
+
+bool BlockStore::is_damaged(uint64_t slice_id, uint32_t size, uint32_t off, std::stop_token stop) {
+  const uint32_t index = off / layout_.block_size;
+  const uint32_t length = block_length(layout_, size, index);
+  if (!layout_.whole_objects) {
+    auto info = store_.head(block_key(layout_, slice_id, index, length));
+    return info && info->size != length;
+  }
+  // One byte is enough to ask for: all of the object is read and checked for it.
+  std::byte any;
+  Status again = read_block(slice_id, index, length, 0, {&any, 1}, std::move(stop));
+  return code_of(again) == EBADMSG;
 }
 
 Status BlockStore::remove_slice(uint64_t slice_id, uint32_t size) {

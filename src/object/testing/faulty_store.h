@@ -24,9 +24,10 @@ class FaultyStore final : public ObjectStore {
     int n;  // the how many-th call of this kind, from 0
   };
   struct Verdict {
-    int code = 0;       // an errno instead of the call
-    Millis delay{0};    // before the call
-    bool hang = false;  // until release() or the caller's stop request, which gives EINTR
+    int code = 0;        // an errno instead of the call
+    bool after = false;  // the errno comes after the call, as when only the answer was lost
+    Millis delay{0};     // before the call
+    bool hang = false;   // until release() or the caller's stop request, which gives EINTR
   };
   using Rule = std::function<Verdict(const Call&)>;
 
@@ -56,20 +57,16 @@ class FaultyStore final : public ObjectStore {
   std::string name() const override { return "faulty " + inner_->name(); }
   Status create() override { return inner_->create(); }
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
-    TRY(before(Op::get, key, stop));
-    return inner_->get(key, offset, out, stop);
+    return around(Op::get, key, stop, [&] { return inner_->get(key, offset, out, stop); });
   }
   Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
-    TRY(before(Op::get, key, stop));
-    return inner_->get_all(key, limit, stop);
+    return around(Op::get, key, stop, [&] { return inner_->get_all(key, limit, stop); });
   }
   Status put(std::string_view key, const BufferChain& data, std::stop_token stop) override {
-    TRY(before(Op::put, key, stop));
-    return inner_->put(key, data, stop);
+    return around(Op::put, key, stop, [&] { return inner_->put(key, data, stop); });
   }
   Status remove(std::string_view key) override {
-    TRY(before(Op::remove, key, {}));
-    return inner_->remove(key);
+    return around(Op::remove, key, {}, [&] { return inner_->remove(key); });
   }
   Result<ObjectInfo> head(std::string_view key) override { return inner_->head(key); }
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
@@ -77,19 +74,36 @@ class FaultyStore final : public ObjectStore {
     return inner_->list(prefix, after, limit);
   }
   Status sync(std::span<const std::string> keys) override {
-    for (const std::string& key : keys) TRY(before(Op::sync, key, {}));
+    for (const std::string& key : keys) {
+      TRY(around(Op::sync, key, {}, [] { return Status(); }));
+    }
     return inner_->sync(keys);
   }
 
  private:
-  Status before(Op op, std::string_view key, std::stop_token stop) {
+  template <class Request>
+  std::invoke_result_t<Request> around(Op op, std::string_view key, const std::stop_token& stop,
+                                       Request&& request) {
+    const Verdict verdict = judge(op, key);
+    TRY(before(verdict, key, stop));
+    auto done = request();
+    if (verdict.after && verdict.code != 0) {
+      return fail(verdict.code, "told to fail afterwards: " + std::string(key));
+    }
+    return done;
+  }
+
+  Verdict judge(Op op, std::string_view key) {
     std::unique_lock lock(mutex_);
-    int n = counts_[op]++;
+    const int n = counts_[op]++;
     if (!rule_) return {};
     Rule rule = rule_;
     lock.unlock();
-    Verdict verdict = rule({op, key, n});
-    lock.lock();
+    return rule({op, key, n});
+  }
+
+  Status before(const Verdict& verdict, std::string_view key, std::stop_token stop) {
+    std::unique_lock lock(mutex_);
     if (verdict.delay.count() > 0 &&
         changed_.wait_for(lock, stop, verdict.delay, [&] { return stop.stop_requested(); })) {
       return fail(EINTR);
@@ -101,7 +115,7 @@ class FaultyStore final : public ObjectStore {
       hanging_--;
       if (!released) return fail(EINTR);
     }
-    if (verdict.code != 0) return fail(verdict.code, "told to fail: " + std::string(key));
+    if (verdict.code != 0 && !verdict.after) return fail(verdict.code, "told to fail: " + std::string(key));
     return {};
   }
 

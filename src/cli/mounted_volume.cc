@@ -11,18 +11,19 @@
 namespace cider::cli {
 namespace {
 
-Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan,
-                                                               const meta::Volume& volume) {
-  meta::Volume where = volume;
-  if (plan.storage) where.storage = *plan.storage;
-  if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
-  auto objects = TRY(open_objects(where));
-  if (Status there = objects->check_bucket(); !there) {
-    return fail(there.error().code, "storage " + objects->name() + ": " + there.error().to_string() +
-                                        "; is its disk mounted? (--bucket tells where the data is now)");
+Result<std::unique_ptr<VolumeObjects>> open_plan_objects(const MountPlan& plan, const meta::Volume& volume,
+                                                         MemoryBudget& budget) {
+  TRY(check_supported(volume));
+  auto objects = TRY(VolumeObjects::open(volume, plan.objects, budget));
+  object::ObjectStore& store = objects->store();
+  if (Status there = store.check_bucket(); !there) {
+    const bool local = plan.objects.storage.value_or(volume.storage) == "file";
+    return fail(there.error().code,
+                "storage " + store.name() + ": " + there.error().to_string() +
+                    (local ? "; is its disk mounted? (--bucket tells where the data is now)" : ""));
   }
-  if (plan.check_storage) TRY(test_objects(*objects));
-  return object::with_metrics(std::move(objects));
+  if (plan.check_storage) TRY(test_objects(store));
+  return objects;
 }
 
 // The directory of --subdir; made where it isn't there, as JuiceFS does.
@@ -54,20 +55,21 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
 
 // In the order of construction; destroyed from the last to the first.
 struct MountedVolume::Parts {
-  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<object::ObjectStore> store)
+  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> b, std::unique_ptr<VolumeObjects> o)
       : plan(std::move(p)),
         name(opened.volume.name),
-        budget(plan.buffer_size),
-        objects(std::move(store)),
-        blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
+        budget(std::move(b)),
+        objects(std::move(o)),
+        blocks(objects->store(),
+               {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, budget, plan.data) {}
+        data(blocks, catalog, *budget, plan.data) {}
 
   MountPlan plan;
   const std::string name;
-  MemoryBudget budget;
-  std::unique_ptr<object::ObjectStore> objects;
+  std::unique_ptr<MemoryBudget> budget;
+  std::unique_ptr<VolumeObjects> objects;
   chunk::BlockStore blocks;
   meta::Meta meta;
   vfs::MetaCatalog catalog;
@@ -86,15 +88,16 @@ struct MountedVolume::Parts {
   }
 
   Status begin() {
+    meta.on_volume_change([this](const meta::Volume& volume) { objects->follow(volume); });
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
-    files.emplace(meta, catalog, data, budget, plan.vfs);
+    files.emplace(meta, catalog, data, *budget, plan.vfs);
     if (!plan.vfs.access_log.empty()) TRY(files->access_log().append_to(plan.vfs.access_log));
     front.emplace(*files, files->access_log(), plan.vfs);
     fuse::SessionOptions options;
     options.mount = {plan.mount_point, "CiderFS:" + name, plan.flags};
     options.fuse = plan.fuse;
-    options.transport.budget = &budget;
+    options.transport.budget = budget.get();
     session = TRY(fuse::Session::start(*front, options));
     return {};
   }
@@ -110,11 +113,13 @@ MountedVolume::~MountedVolume() {
 Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   OpenedVolume opened =
       TRY(open_volume(plan.meta_url, plan.meta.read_only ? Access::read_only : Access::read_write));
-  auto objects = TRY(open_plan_objects(plan, opened.volume));
+  auto budget = std::make_unique<MemoryBudget>(plan.buffer_size);
+  auto objects = TRY(open_plan_objects(plan, opened.volume, *budget));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
   plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;
-  auto parts = std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(objects));
+  auto parts =
+      std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(budget), std::move(objects));
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;

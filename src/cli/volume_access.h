@@ -36,9 +36,16 @@ meta::SessionInfo this_session(const std::string& mount_point);
 // How the volume's bucket is reached.
 object::StoreConfig store_config(const meta::Volume& volume);
 
-// The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't
-// read or write (compression, encryption, shards).
+// The bucket itself, or buckets, where objects of other volumes may be too. EINVAL where a dump has removed
+// the secret key.
+Result<std::unique_ptr<object::ObjectStore>> open_bucket(const meta::Volume& volume);
+
+// The volume's object store as commands use it, with the volume's name as prefix and retries (a mount uses
+// VolumeObjects). ENOTSUP for features that this version can't read or write (compression, encryption).
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);
+
+// ENOTSUP for features of the volume that this version can't read or write.
+Status check_supported(const meta::Volume& volume);
 
 // Writes, reads and removes a small object in a bucket that is there. Leaves nothing behind.
 Status test_objects(object::ObjectStore& objects);
@@ -48,10 +55,12 @@ Status put_mark(object::ObjectStore& objects, const meta::Volume& volume);
 // ENOENT: there is no such object; EINVAL: it is another volume's.
 Status check_mark(object::ObjectStore& objects, const meta::Volume& volume);
 
-// The setting for people: JSON with two spaces a level, secrets replaced by "removed".
+// The setting for people: JSON with two spaces a level, secrets replaced by "removed", a password in the
+// bucket's URL by stars.
 std::string printable_setting(const meta::Volume& volume);
 
-// A bucket as the setting keeps it: of the `file` storage an absolute path that ends in "/".
+// A bucket as the setting keeps it: of the `file` storage an absolute path that ends in "/", of `sqlite3` one
+// that does not.
 std::string absolute_bucket(const std::string& storage, const std::string& bucket);
 
 }  // namespace cider::cli

@@ -17,7 +17,7 @@ namespace cider::object::testing {
 // Thread-safe.
 class FaultyStore final : public ObjectStore {
  public:
-  enum class Op { get, put, remove, sync };
+  enum class Op { get, put, remove, sync, head, list, create, check };
   struct Call {
     Op op;
     std::string_view key;
@@ -27,6 +27,7 @@ class FaultyStore final : public ObjectStore {
     int code = 0;       // an errno instead of the call
     Millis delay{0};    // before the call
     bool hang = false;  // until release() or the caller's stop request, which gives EINTR
+    size_t first = 0;   // bytes that get_in_order announces before it fails or hangs
   };
   using Rule = std::function<Verdict(const Call&)>;
 
@@ -54,10 +55,31 @@ class FaultyStore final : public ObjectStore {
   }
 
   std::string name() const override { return "faulty " + inner_->name(); }
-  Status create() override { return inner_->create(); }
+  Status create() override {
+    TRY(before(Op::create, "", {}));
+    return inner_->create();
+  }
+  Status check_bucket() override {
+    TRY(before(Op::check, "", {}));
+    return inner_->check_bucket();
+  }
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
     TRY(before(Op::get, key, stop));
     return inner_->get(key, offset, out, stop);
+  }
+  Status get_in_order(std::string_view key, uint64_t offset, std::span<std::byte> out,
+                      FunctionRef<void(size_t)> arrived, std::stop_token stop) override {
+    const auto announce = [&](size_t bytes) -> Status {
+      TRY(inner_->get(key, offset, out.first(bytes), stop));
+      arrived(bytes);
+      return {};
+    };
+    TRY(before(Op::get, key, stop, announce));
+    return inner_->get_in_order(key, offset, out, arrived, stop);
+  }
+  Result<size_t> get_whole(std::string_view key, std::span<std::byte> out, std::stop_token stop) override {
+    TRY(before(Op::get, key, stop));
+    return inner_->get_whole(key, out, stop);
   }
   Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
     TRY(before(Op::get, key, stop));
@@ -71,18 +93,30 @@ class FaultyStore final : public ObjectStore {
     TRY(before(Op::remove, key, {}));
     return inner_->remove(key);
   }
-  Result<ObjectInfo> head(std::string_view key) override { return inner_->head(key); }
+  Status remove_many(std::span<const std::string> keys) override {
+    TRY(before(Op::remove, keys.empty() ? "" : keys.front(), {}));
+    return inner_->remove_many(keys);
+  }
+  Result<ObjectInfo> head(std::string_view key) override {
+    TRY(before(Op::head, key, {}));
+    return inner_->head(key);
+  }
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
                                        size_t limit) override {
+    TRY(before(Op::list, prefix, {}));
     return inner_->list(prefix, after, limit);
   }
   Status sync(std::span<const std::string> keys) override {
     for (const std::string& key : keys) TRY(before(Op::sync, key, {}));
     return inner_->sync(keys);
   }
+  Status remove_empty_folders(std::string_view folder) override {
+    return inner_->remove_empty_folders(folder);
+  }
 
  private:
-  Status before(Op op, std::string_view key, std::stop_token stop) {
+  Status before(Op op, std::string_view key, std::stop_token stop,
+                const std::function<Status(size_t)>& announce = nullptr) {
     std::unique_lock lock(mutex_);
     int n = counts_[op]++;
     if (!rule_) return {};
@@ -95,6 +129,11 @@ class FaultyStore final : public ObjectStore {
       return fail(EINTR);
     }
     if (stop.stop_requested()) return fail(EINTR);
+    if (verdict.first > 0 && announce) {
+      lock.unlock();
+      TRY(announce(verdict.first));
+      lock.lock();
+    }
     if (verdict.hang) {
       hanging_++;
       bool released = changed_.wait(lock, stop, [&, seen = releases_] { return releases_ != seen; });

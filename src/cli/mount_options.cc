@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "base/version.h"
+#include "cli/settings.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 
@@ -117,6 +118,34 @@ constexpr Option kOptions[] = {
      .type = kText,
      .group = kStorage,
      .help = "reach the objects here instead of at the volume's bucket"},
+    {.name = "storage-class",
+     .type = kText,
+     .group = kStorage,
+     .help = "store new objects in this class instead of the volume's"},
+    {.name = "tag",
+     .type = kText,
+     .group = kStorage,
+     .help = "KEY=VALUE that new objects are tagged with instead of the volume's"},
+    {.name = "get-timeout",
+     .type = kDuration,
+     .fallback = "60s",
+     .group = kStorage,
+     .help = "how long a try to read an object may take"},
+    {.name = "put-timeout",
+     .type = kDuration,
+     .fallback = "60s",
+     .group = kStorage,
+     .help = "how long a try to write an object may take"},
+    {.name = "upload-limit",
+     .type = kText,
+     .fallback = "0",
+     .group = kStorage,
+     .help = "Mbps that this mount uploads with, at most (1.5G is 1500); 0: the volume's limit"},
+    {.name = "download-limit",
+     .type = kText,
+     .fallback = "0",
+     .group = kStorage,
+     .help = "Mbps that it downloads with, at most; 0: the volume's limit"},
     {.name = "check-storage", .group = kStorage, .help = "write, read and delete an object before mounting"},
     {.name = "io-retries",
      .type = kInteger,
@@ -155,7 +184,6 @@ constexpr Option kOptions[] = {
 
 constexpr std::string_view kNoDiskCache = "there is no disk cache yet; leave it out";
 constexpr std::string_view kNoWriteback = "data is uploaded before it is committed; leave it out";
-constexpr std::string_view kNoLimits = "transfer limits are not there yet; leave it out";
 
 constexpr UnsupportedOption kUnsupported[] = {
     {.name = "cache-dir", .advice = kNoDiskCache},
@@ -175,14 +203,6 @@ constexpr UnsupportedOption kUnsupported[] = {
     {.name = "upload-delay", .harmless = "0|0s", .advice = kNoWriteback},
     {.name = "upload-hours", .harmless = "-", .advice = kNoWriteback},
     {.name = "max-stage-write", .advice = kNoWriteback},
-    {.name = "upload-limit", .harmless = "0|-", .advice = kNoLimits},
-    {.name = "download-limit", .harmless = "0|-", .advice = kNoLimits},
-    {.name = "get-timeout", .advice = "local storages answer at once or fail; leave it out"},
-    {.name = "put-timeout", .advice = "local storages answer at once or fail; leave it out"},
-    {.name = "storage-class",
-     .harmless = "-",
-     .advice = "storages `file` and `mem` have no classes; leave it out"},
-    {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
     {.name = "open-cache",
      .harmless = "0|0s|0.0s",
      .advice = "open() always asks the metadata engine; leave it out"},
@@ -338,6 +358,39 @@ Status plan_data(const Arguments& arguments, MountPlan* plan) {
   return {};
 }
 
+Result<Millis> timeout(const Arguments& arguments, std::string_view option) {
+  const auto limit = duration_cast<Millis>(arguments.duration(option));
+  if (limit >= Millis(1)) return limit;
+  return fail(EINVAL, "option --" + std::string(option) + ": must be more than 0");
+}
+
+Result<ObjectOptions> plan_objects(const Arguments& arguments) {
+  ObjectOptions options;
+  const auto given = [&](std::string_view option) -> std::optional<std::string> {
+    if (!arguments.is_set(option)) return std::nullopt;
+    return arguments.text(option);
+  };
+  options.storage = given("storage");
+  options.bucket = given("bucket");
+  options.storage_class = given("storage-class");
+  options.tag = given("tag");
+  if (options.storage) TRY(object::check_storage(*options.storage));
+  // Relative to here: the daemon leaves this directory. The volume's own storage is not known yet.
+  if (options.bucket && (!options.storage || *options.storage == "file")) {
+    if (options.bucket->find(':') == std::string::npos) {
+      options.bucket = absolute_bucket("file", *options.bucket);
+    }
+  } else if (options.bucket) {
+    options.bucket = absolute_bucket(*options.storage, *options.bucket);
+  }
+  if (options.tag) TRY(check_tag(*options.tag));
+  options.upload_limit = TRY(parse_mbps("upload-limit", arguments.text("upload-limit")));
+  options.download_limit = TRY(parse_mbps("download-limit", arguments.text("download-limit")));
+  options.timeouts.get = TRY(timeout(arguments, "get-timeout"));
+  options.timeouts.put = TRY(timeout(arguments, "put-timeout"));
+  return options;
+}
+
 }  // namespace
 
 std::span<const Option> mount_options() {
@@ -355,14 +408,7 @@ Result<MountPlan> plan_mount(const Arguments& arguments) {
   for (const auto& part : std::filesystem::path(plan.subdir)) {
     if (part == "..") return bad("subdir", plan.subdir, "a path without \"..\"");
   }
-  if (arguments.is_set("storage")) {
-    plan.storage = arguments.text("storage");
-    TRY(object::check_storage(*plan.storage));
-  }
-  if (arguments.is_set("bucket")) {
-    plan.bucket = arguments.text("bucket");
-    if (!plan.storage || *plan.storage == "file") plan.bucket = absolute_bucket("file", *plan.bucket);
-  }
+  plan.objects = TRY(plan_objects(arguments));
   plan.check_storage = arguments.flag("check-storage");
   TRY(plan_metadata(arguments, &plan));
   TRY(plan_data(arguments, &plan));

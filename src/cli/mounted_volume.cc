@@ -11,25 +11,24 @@
 namespace cider::cli {
 namespace {
 
-Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan,
-                                                               const meta::Volume& volume,
-                                                               MemoryBudget& budget) {
-  meta::Volume where = volume;
-  if (plan.storage) where.storage = *plan.storage;
-  if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
-  auto objects = TRY(open_objects(where, &budget));
-  if (Status there = objects->check_bucket(); !there) {
-    return fail(there.error().code, "storage " + objects->name() + ": " + there.error().to_string() +
-                                        "; is its disk mounted? (--bucket tells where the data is now)");
+Result<std::unique_ptr<VolumeObjects>> open_plan_objects(const MountPlan& plan, const meta::Volume& volume,
+                                                         MemoryBudget& budget) {
+  auto objects = TRY(VolumeObjects::open(volume, plan.objects, budget));
+  object::ObjectStore& store = objects->store();
+  if (Status there = store.check_bucket(); !there) {
+    const bool local = plan.objects.storage.value_or(volume.storage) == "file";
+    return fail(there.error().code,
+                "storage " + store.name() + ": " + there.error().to_string() +
+                    (local ? "; is its disk mounted? (--bucket tells where the data is now)" : ""));
   }
-  if (plan.check_storage) TRY(test_objects(*objects));
+  if (plan.check_storage) TRY(test_objects(store));
   // A key that doesn't fit is told now, and not by the first read.
-  if (!where.encrypt_key.empty() && code_of(check_mark(*objects, where)) == EBADMSG) {
-    return fail(EINVAL, "storage " + objects->name() +
+  if (!volume.encrypt_key.empty() && code_of(check_mark(store, volume)) == EBADMSG) {
+    return fail(EINVAL, "storage " + store.name() +
                             ": the data was encrypted with another RSA key than that of volume " +
-                            where.name);
+                            volume.name);
   }
-  return object::with_metrics(std::move(objects));
+  return objects;
 }
 
 // The directory of --subdir; made where it isn't there, as JuiceFS does.
@@ -62,12 +61,12 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
 // In the order of construction; destroyed from the last to the first.
 struct MountedVolume::Parts {
   Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> memory,
-        std::unique_ptr<object::ObjectStore> store, const chunk::Layout& layout)
+        std::unique_ptr<VolumeObjects> stored, const chunk::Layout& layout)
       : plan(std::move(p)),
         name(opened.volume.name),
         budget(std::move(memory)),
-        objects(std::move(store)),
-        blocks(*objects, layout, budget.get()),
+        objects(std::move(stored)),
+        blocks(objects->store(), layout, budget.get()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
         data(blocks, catalog, *budget, plan.data) {}
@@ -75,7 +74,7 @@ struct MountedVolume::Parts {
   MountPlan plan;
   const std::string name;
   std::unique_ptr<MemoryBudget> budget;
-  std::unique_ptr<object::ObjectStore> objects;
+  std::unique_ptr<VolumeObjects> objects;
   chunk::BlockStore blocks;
   meta::Meta meta;
   vfs::MetaCatalog catalog;
@@ -94,6 +93,7 @@ struct MountedVolume::Parts {
   }
 
   Status begin() {
+    meta.on_volume_change([this](const meta::Volume& volume) { objects->follow(volume); });
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
     files.emplace(meta, catalog, data, *budget, plan.vfs);

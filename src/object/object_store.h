@@ -134,17 +134,23 @@ struct StoreConfig {
   std::string session_token;
   std::string storage_class;
   std::string tag;
+  int shards = 0;  // above 1: so many buckets, whose number stands for the %d in `bucket`
   // Limits to a whole request of a remote store. Whoever uploads or downloads more than some MiB at a time
   // should raise them.
   Seconds get_timeout{60};
   Seconds put_timeout{60};
   std::string user_agent = "CiderFS";
+
+  bool operator==(const StoreConfig&) const = default;
 };
 
 // Opens a store. EINVAL names what is wrong with `config`, never a secret.
 Result<std::unique_ptr<ObjectStore>> open_store(const StoreConfig& config);
 // EINVAL for the name of a storage that isn't supported, naming those that are.
 Status check_storage(std::string_view storage);
+// Whether a slow request for data is worth a second one (hedge.h): many servers stand behind the storage, and
+// its requests can be interrupted.
+bool is_worth_hedging(std::string_view storage);
 
 // `inner` with `prefix` put in front of every key (and cut off listings).
 std::unique_ptr<ObjectStore> with_prefix(std::unique_ptr<ObjectStore> inner, std::string prefix);

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <vector>
 
+#include "chunk/staging.h"
+
 namespace cider::chunk {
 
 std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_index, uint32_t block_bytes) {
@@ -38,7 +40,8 @@ Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::spa
     uint32_t begin = off % layout_.block_size;
     uint32_t length = block_length(layout_, size, index);
     size_t n = std::min<size_t>(out.size(), length - begin);
-    TRY(store_.get(block_key(layout_, slice_id, index, length), begin, out.first(n), stop));
+    if (!staging_ || !TRY(staging_->read({slice_id, index, length}, begin, out.first(n))))
+      TRY(store_.get(block_key(layout_, slice_id, index, length), begin, out.first(n), stop));
     out = out.subspan(n);
     off += static_cast<uint32_t>(n);
   }
@@ -47,8 +50,34 @@ Status BlockStore::read(uint64_t slice_id, uint32_t size, uint32_t off, std::spa
 
 Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
                                std::stop_token stop) {
-  auto length = static_cast<uint32_t>(total_size(data));
+  const auto length = static_cast<uint32_t>(total_size(data));
+  if (staging_ && staging_->add({slice_id, block_index, length}, data)) return {};
+  return put_block(slice_id, block_index, data, std::move(stop));
+}
+
+Status BlockStore::put_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
+                             std::stop_token stop) {
+  const auto length = static_cast<uint32_t>(total_size(data));
   return store_.put(block_key(layout_, slice_id, block_index, length), data, std::move(stop));
+}
+
+Status BlockStore::upload_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
+                                std::stop_token stop) {
+  const auto length = static_cast<uint32_t>(total_size(data));
+  TRY(put_block(slice_id, block_index, data, std::move(stop)));
+  const std::string key = block_key(layout_, slice_id, block_index, length);
+  return store_.sync({&key, 1});
+}
+
+Result<bool> BlockStore::has_object(uint64_t slice_id, uint32_t block_index, uint32_t block_bytes) {
+  auto info = store_.head(block_key(layout_, slice_id, block_index, block_bytes));
+  if (!info && info.error().code == ENOENT) return false;
+  if (!info) return fail(info.error());
+  return true;
+}
+
+Status BlockStore::remove_object(uint64_t slice_id, uint32_t block_index, uint32_t block_bytes) {
+  return store_.remove(block_key(layout_, slice_id, block_index, block_bytes));
 }
 
 bool BlockStore::is_damaged(uint64_t slice_id, uint32_t size, uint32_t off) {
@@ -61,6 +90,7 @@ bool BlockStore::is_damaged(uint64_t slice_id, uint32_t size, uint32_t off) {
 Status BlockStore::remove_slice(uint64_t slice_id, uint32_t size) {
   Status first;
   for (uint32_t index = 0; uint32_t length = block_length(layout_, size, index); index++) {
+    if (staging_ && staging_->remove({slice_id, index, length})) continue;
     Status status = store_.remove(block_key(layout_, slice_id, index, length));
     if (!status && first) first = status;
   }

@@ -27,6 +27,8 @@ std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_in
 // Length of block `index` of a slice of `size` bytes.
 uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_index);
 
+class Staging;
+
 // Thread-safe.
 class BlockStore {
  public:
@@ -37,8 +39,17 @@ class BlockStore {
   // Reads bytes [off, off+out.size()) of a slice of `size` bytes straight from the store.
   Status read(uint64_t slice_id, uint32_t size, uint32_t off, std::span<std::byte> out, std::stop_token stop);
 
+  // Write-back: blocks go to `staging` where it takes them, and are read from it while it has them. Set once,
+  // before the first use.
+  void stage_in(Staging* staging) { staging_ = staging; }
+
   // Stores one block. The data's length must be the block's length.
   Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
+
+  // The same past staging: for staging itself, which needs it to survive a power loss.
+  Status upload_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
+  Result<bool> has_object(uint64_t slice_id, uint32_t block_index, uint32_t block_bytes);
+  Status remove_object(uint64_t slice_id, uint32_t block_index, uint32_t block_bytes);
 
   // True if the block at `off` is there but not as long as its name says, so that reading it again won't
   // help.
@@ -55,8 +66,11 @@ class BlockStore {
   Status sync(std::span<const SliceRef> slices);
 
  private:
+  Status put_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
+
   object::ObjectStore& store_;
   const Layout layout_;
+  Staging* staging_ = nullptr;
 };
 
 }  // namespace cider::chunk

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "chunk/block_store.h"
+#include "cli/mounted_cache.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 #include "vfs/catalog.h"
@@ -57,6 +58,7 @@ struct MountedVolume::Parts {
   Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<object::ObjectStore> store)
       : plan(std::move(p)),
         name(opened.volume.name),
+        uuid(opened.volume.uuid),
         budget(plan.buffer_size),
         objects(std::move(store)),
         blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
@@ -66,9 +68,11 @@ struct MountedVolume::Parts {
 
   MountPlan plan;
   const std::string name;
+  const std::string uuid;
   MemoryBudget budget;
   std::unique_ptr<object::ObjectStore> objects;
   chunk::BlockStore blocks;
+  std::unique_ptr<MountedCache> cache;
   meta::Meta meta;
   vfs::MetaCatalog catalog;
   chunk::DataPath data;
@@ -86,6 +90,9 @@ struct MountedVolume::Parts {
   }
 
   Status begin() {
+    cache = TRY(MountedCache::open(plan.cache, uuid, plan.meta.read_only, blocks, budget));
+    plan.vfs.upload_staged = cache->drain();
+    plan.vfs.cache_fill = cache->fill();
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
     files.emplace(meta, catalog, data, budget, plan.vfs);

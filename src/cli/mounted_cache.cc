@@ -29,13 +29,11 @@ chunk::StagingTarget staging_target(chunk::BlockStore& blocks) {
   using chunk::BlockName;
   chunk::StagingTarget target;
   target.upload = [&blocks](const BlockName& block, const BufferChain& data, std::stop_token stop) {
-    return blocks.upload_block(block.slice, block.index, data, std::move(stop));
+    return blocks.upload_block(block, data, std::move(stop));
   };
-  target.exists = [&blocks](const BlockName& block) {
-    return blocks.has_object(block.slice, block.index, block.bytes);
-  };
+  target.exists = [&blocks](const BlockName& block) { return blocks.has_object(block); };
   target.remove = [&blocks](const BlockName& block) {
-    if (Status removed = blocks.remove_object(block.slice, block.index, block.bytes); !removed)
+    if (Status removed = blocks.remove_object(block); !removed)
       log::warning("a block of a deleted slice stays in the store: " + removed.error().to_string());
   };
   return target;
@@ -43,8 +41,8 @@ chunk::StagingTarget staging_target(chunk::BlockStore& blocks) {
 
 }  // namespace
 
-// Destroyed from the last to the first.
 struct MountedCache::Parts {
+  CachePlan plan;
   std::shared_ptr<chunk::CacheDirs> dirs;
   std::unique_ptr<chunk::DiskCache> disk;
   std::unique_ptr<chunk::MemoryCache> memory;
@@ -52,14 +50,23 @@ struct MountedCache::Parts {
   std::optional<chunk::CacheFill> fill;
 };
 
-MountedCache::MountedCache() : parts_(std::make_unique<Parts>()) {}
+MountedCache::MountedCache(CachePlan plan) : parts_(std::make_unique<Parts>()) {
+  parts_->plan = std::move(plan);
+}
 
 MountedCache::~MountedCache() {
-  if (!parts_->staging) return;
-  parts_->staging->stop();
-  if (const auto left = parts_->staging->usage(); left.blocks > 0)
-    log::info(std::to_string(left.blocks) + " staged blocks (" + std::to_string(left.bytes) +
-              " bytes) wait for the next mount");
+  stop();
+}
+
+void MountedCache::stop() {
+  if (parts_->staging) {
+    parts_->staging->stop();
+    if (const auto left = parts_->staging->usage(); left.blocks > 0)
+      log::info(std::to_string(left.blocks) + " staged blocks (" + std::to_string(left.bytes) +
+                " bytes) wait for the next mount");
+    parts_->staging.reset();
+  }
+  if (parts_->disk) parts_->disk->stop();
 }
 
 chunk::BlockCache* MountedCache::cache() {
@@ -81,15 +88,13 @@ std::function<Status(std::stop_token, const std::function<void(uint64_t, uint64_
 }
 
 Result<std::unique_ptr<MountedCache>> MountedCache::open(const CachePlan& plan, const std::string& uuid,
-                                                         bool read_only, chunk::BlockStore& blocks,
-                                                         MemoryBudget& budget) {
-  std::unique_ptr<MountedCache> mounted(new MountedCache);
+                                                         const chunk::Layout& layout, uint64_t buffer_size) {
+  std::unique_ptr<MountedCache> mounted(new MountedCache(plan));
   Parts& parts = *mounted->parts_;
   chunk::CacheOptions options = plan.options;
-  const uint32_t block_size = blocks.layout().block_size;
   if (options.size == 0) return mounted;
   if (!options.in_memory()) {
-    const chunk::CacheDir::Options common{"", options.mode, options.free_ratio, blocks.layout().hash_prefix};
+    const chunk::CacheDir::Options common{"", options.mode, options.free_ratio, layout.hash_prefix};
     parts.dirs = std::make_shared<chunk::CacheDirs>(chunk::expand_cache_dirs(options.dirs), uuid, common);
     if (parts.dirs->empty()) {
       if (plan.writeback) return fail(EIO, "--writeback: none of the folders of --cache-dir can be used");
@@ -99,23 +104,26 @@ Result<std::unique_ptr<MountedCache>> MountedCache::open(const CachePlan& plan, 
     }
   }
   if (!parts.dirs || parts.dirs->empty()) {
-    parts.memory = std::make_unique<chunk::MemoryCache>(memory_options(options, block_size), metrics());
-    parts.fill.emplace(blocks, *parts.memory, budget);
+    parts.memory =
+        std::make_unique<chunk::MemoryCache>(memory_options(options, layout.block_size), metrics());
     return mounted;
   }
-  const auto pending = static_cast<uint64_t>(kPendingShare * static_cast<double>(budget.limit()));
+  const auto pending = static_cast<uint64_t>(kPendingShare * static_cast<double>(buffer_size));
   parts.disk = std::make_unique<chunk::DiskCache>(
-      parts.dirs, chunk::DiskCache::Options{options, block_size, pending}, metrics());
+      parts.dirs, chunk::DiskCache::Options{options, layout.block_size, pending}, metrics());
   parts.disk->start();
-  parts.fill.emplace(blocks, *parts.disk, budget);
-  if (read_only) return mounted;
-  chunk::StagingOptions staging = plan.staging;
-  staging.accept = plan.writeback;
-  parts.staging = std::make_unique<chunk::Staging>(parts.dirs, parts.disk.get(), staging_target(blocks),
-                                                   staging, budget, metrics());
-  parts.staging->start();
-  blocks.stage_in(parts.staging.get());
   return mounted;
+}
+
+void MountedCache::use(chunk::BlockStore& blocks, MemoryBudget& budget, bool read_only) {
+  if (cache()) parts_->fill.emplace(blocks, *cache(), budget);
+  if (!parts_->disk || read_only) return;
+  chunk::StagingOptions options = parts_->plan.staging;
+  options.accept = parts_->plan.writeback;
+  parts_->staging = std::make_unique<chunk::Staging>(parts_->dirs, parts_->disk.get(), staging_target(blocks),
+                                                     options, budget, metrics());
+  parts_->staging->start();
+  blocks.stage_in(parts_->staging.get());
 }
 
 }  // namespace cider::cli

@@ -16,13 +16,17 @@ namespace cider::cli {
 
 class MountedCache {
  public:
-  // Connects staging to `blocks`, which must not be in use yet. What is given outlives this. A cache that
-  // can't be used is a warning, but with --writeback an error.
+  // A cache that can't be used is a warning, but with --writeback an error. `buffer_size` is the limit of the
+  // memory budget.
   static Result<std::unique_ptr<MountedCache>> open(const CachePlan& plan, const std::string& uuid,
-                                                    bool read_only, chunk::BlockStore& blocks,
-                                                    MemoryBudget& budget);
-  // Ends their threads; what is staged waits for the next mount. After the data path has stopped.
+                                                    const chunk::Layout& layout, uint64_t buffer_size);
   ~MountedCache();
+
+  // Begins staging into and out of `blocks`, which nobody uses yet, unless the mount is read-only.
+  void use(chunk::BlockStore& blocks, MemoryBudget& budget, bool read_only);
+  // Ends all threads; what is staged waits for the next mount. After the data path has stopped, and before
+  // what use() was given goes.
+  void stop();
 
   chunk::BlockCache* cache();  // null: there is none
 
@@ -32,8 +36,8 @@ class MountedCache {
   std::function<Status(std::stop_token, const std::function<void(uint64_t, uint64_t)>&)> drain();
 
  private:
-  MountedCache();
   struct Parts;
+  explicit MountedCache(CachePlan plan);
   std::unique_ptr<Parts> parts_;
 };
 

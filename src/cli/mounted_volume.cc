@@ -13,16 +13,23 @@ namespace cider::cli {
 namespace {
 
 Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan,
-                                                               const meta::Volume& volume) {
+                                                               const meta::Volume& volume,
+                                                               MemoryBudget& budget) {
   meta::Volume where = volume;
   if (plan.storage) where.storage = *plan.storage;
   if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
-  auto objects = TRY(open_objects(where));
+  auto objects = TRY(open_objects(where, &budget));
   if (Status there = objects->check_bucket(); !there) {
     return fail(there.error().code, "storage " + objects->name() + ": " + there.error().to_string() +
                                         "; is its disk mounted? (--bucket tells where the data is now)");
   }
   if (plan.check_storage) TRY(test_objects(*objects));
+  // A key that doesn't fit is told now, and not by the first read.
+  if (!where.encrypt_key.empty() && code_of(check_mark(*objects, where)) == EBADMSG) {
+    return fail(EINVAL, "storage " + objects->name() +
+                            ": the data was encrypted with another RSA key than that of volume " +
+                            where.name);
+  }
   return object::with_metrics(std::move(objects));
 }
 
@@ -55,24 +62,25 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
 
 // In the order of construction; destroyed from the last to the first.
 struct MountedVolume::Parts {
-  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<object::ObjectStore> store)
+  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> memory,
+        std::unique_ptr<object::ObjectStore> store, const chunk::Layout& layout,
+        std::unique_ptr<MountedCache> block_cache)
       : plan(std::move(p)),
         name(opened.volume.name),
-        uuid(opened.volume.uuid),
-        budget(plan.buffer_size),
+        budget(std::move(memory)),
         objects(std::move(store)),
-        blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
+        cache(std::move(block_cache)),
+        blocks(*objects, layout, budget.get(), cache->cache()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, budget, plan.data) {}
+        data(blocks, catalog, *budget, plan.data) {}
 
   MountPlan plan;
   const std::string name;
-  const std::string uuid;
-  MemoryBudget budget;
+  std::unique_ptr<MemoryBudget> budget;
   std::unique_ptr<object::ObjectStore> objects;
-  chunk::BlockStore blocks;
   std::unique_ptr<MountedCache> cache;
+  chunk::BlockStore blocks;
   meta::Meta meta;
   vfs::MetaCatalog catalog;
   chunk::DataPath data;
@@ -89,19 +97,22 @@ struct MountedVolume::Parts {
     stopped = true;
   }
 
+  // Blocks are read and uploaded until here.
+  ~Parts() { cache->stop(); }
+
   Status begin() {
-    cache = TRY(MountedCache::open(plan.cache, uuid, plan.meta.read_only, blocks, budget));
+    cache->use(blocks, *budget, plan.meta.read_only);
     plan.vfs.upload_staged = cache->drain();
     plan.vfs.cache_fill = cache->fill();
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
-    files.emplace(meta, catalog, data, budget, plan.vfs);
+    files.emplace(meta, catalog, data, *budget, plan.vfs);
     if (!plan.vfs.access_log.empty()) TRY(files->access_log().append_to(plan.vfs.access_log));
     front.emplace(*files, files->access_log(), plan.vfs);
     fuse::SessionOptions options;
     options.mount = {plan.mount_point, "CiderFS:" + name, plan.flags};
     options.fuse = plan.fuse;
-    options.transport.budget = &budget;
+    options.transport.budget = budget.get();
     session = TRY(fuse::Session::start(*front, options));
     return {};
   }
@@ -117,11 +128,15 @@ MountedVolume::~MountedVolume() {
 Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   OpenedVolume opened =
       TRY(open_volume(plan.meta_url, plan.meta.read_only ? Access::read_only : Access::read_write));
-  auto objects = TRY(open_plan_objects(plan, opened.volume));
+  auto budget = std::make_unique<MemoryBudget>(plan.buffer_size);
+  auto objects = TRY(open_plan_objects(plan, opened.volume, *budget));
+  const chunk::Layout layout = TRY(block_layout(opened.volume));
+  auto cache = TRY(MountedCache::open(plan.cache, opened.volume.uuid, layout, budget->limit()));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
   plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;
-  auto parts = std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(objects));
+  auto parts = std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(budget),
+                                       std::move(objects), layout, std::move(cache));
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;

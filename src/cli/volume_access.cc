@@ -10,6 +10,8 @@
 #include "base/bytes.h"
 #include "base/version.h"
 #include "cli/host.h"
+#include "cli/volume_encryption.h"
+#include "object/encrypted.h"
 
 namespace cider::cli {
 namespace {
@@ -23,9 +25,6 @@ Status check_supported(const meta::Volume& volume) {
     return fail(ENOTSUP,
                 "volume " + volume.name + " uses " + what + ", which this version does not support yet");
   };
-  if (!volume.compression.empty() && volume.compression != "none")
-    return unsupported("compression (" + volume.compression + ")");
-  if (!volume.encrypt_key.empty()) return unsupported("encryption at rest");
   if (volume.shards > 1) return unsupported("sharded buckets");
   return {};
 }
@@ -100,10 +99,24 @@ object::StoreConfig store_config(const meta::Volume& volume) {
           volume.tiers.contains(0) ? volume.tiers.at(0).tag : ""};
 }
 
-Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume) {
+Result<chunk::Layout> block_layout(const meta::Volume& volume) {
+  chunk::Layout layout;
+  layout.block_size = static_cast<uint32_t>(volume.block_size) << 10;
+  layout.hash_prefix = volume.hash_prefix;
+  layout.codec = TRY(chunk::find_codec(volume.compression));
+  layout.whole_objects = layout.codec != nullptr || !volume.encrypt_key.empty();
+  return layout;
+}
+
+Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume, MemoryBudget* budget) {
   TRY(check_supported(volume));
+  auto encryptor = TRY(volume_encryptor(volume));
   std::unique_ptr<object::ObjectStore> bucket = TRY(object::open_store(store_config(volume)));
-  return object::with_prefix(std::move(bucket), volume.name + "/");
+  auto objects = object::with_prefix(std::move(bucket), volume.name + "/");
+  if (!encryptor) return objects;
+  const chunk::Layout layout = TRY(block_layout(volume));
+  const size_t largest = layout.codec ? layout.codec->bound(layout.block_size) : layout.block_size;
+  return object::with_encryption(std::move(objects), std::move(encryptor), budget, largest);
 }
 
 Status test_objects(object::ObjectStore& objects) {

@@ -4,7 +4,9 @@
 #include <memory>
 #include <string>
 
+#include "base/budget.h"
 #include "base/result.h"
+#include "chunk/block_store.h"
 #include "meta/meta.h"
 #include "object/object_store.h"
 
@@ -36,16 +38,21 @@ meta::SessionInfo this_session(const std::string& mount_point);
 // How the volume's bucket is reached.
 object::StoreConfig store_config(const meta::Volume& volume);
 
-// The volume's object store, with the volume's name as prefix. ENOTSUP for features that this version can't
-// read or write (compression, encryption, shards).
-Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);
+// How the volume's blocks are stored. EINVAL for a compression that is not known.
+Result<chunk::Layout> block_layout(const meta::Volume& volume);
+
+// The volume's object store: the bucket, the volume's name as prefix, encryption where the volume has a key.
+// What encryption holds is counted in `budget`, which outlives the store (null: nowhere). ENOTSUP for
+// features that this version can't read or write (shards); errors of volume_encryptor().
+Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume,
+                                                          MemoryBudget* budget = nullptr);
 
 // Writes, reads and removes a small object in a bucket that is there. Leaves nothing behind.
 Status test_objects(object::ObjectStore& objects);
 
 // format leaves the volume's UUID in the store as an object, as JuiceFS does.
 Status put_mark(object::ObjectStore& objects, const meta::Volume& volume);
-// ENOENT: there is no such object; EINVAL: it is another volume's.
+// ENOENT: there is no such object; EINVAL: it is another volume's; EBADMSG: it can't be decrypted.
 Status check_mark(object::ObjectStore& objects, const meta::Volume& volume);
 
 // The setting for people: JSON with two spaces a level, secrets replaced by "removed".

@@ -4,7 +4,8 @@
 //
 // Thread-safe: every method may be called from many threads at once. Calls block; each ends with EINTR soon
 // after `stop` is requested, where it can wait. Errors: ENOENT for an object that is not there,
-// EACCES/EROFS/ENOSPC as the store says, EIO for the rest, with a message that names the key.
+// EACCES/EROFS/ENOSPC as the store says, EBADMSG for an object that is there but was altered (by a checksum
+// or tag that the store keeps), EIO for the rest, with a message that names the key.
 #pragma once
 
 #include <cstddef>

@@ -103,7 +103,11 @@ step_fsx() {
   fi
   suite fsx tests/posix/fsx.sh "$FSX_OPS"
 }
-step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"; }
+step_crash() {
+  release || return
+  suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"
+  suite crash-writeback tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback
+}
 # The black-box tests once more, on the other engines.
 step_redis() {
   release || return

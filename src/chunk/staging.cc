@@ -13,7 +13,7 @@ namespace {
 
 constexpr Millis kFirstPause{200};
 constexpr Millis kLongestPause{30'000};
-constexpr Seconds kRetryLock{10};
+constexpr Seconds kRetryLock{5};
 
 std::string text(const BlockName& block) {
   return std::to_string(block.slice) + "_" + std::to_string(block.index) + "_" + std::to_string(block.bytes);
@@ -169,21 +169,21 @@ Staging::Usage Staging::usage() const {
   return {items_.size(), bytes_};
 }
 
+Result<OpenFiles::Lease> Staging::open(const Item& item) {
+  OpenFiles::Lease lease = open_.find(item.block);
+  if (lease) return lease;
+  BlockFile file = TRY(BlockFile::open((*dirs_)[item.place].staging(item.block).c_str(), item.block.bytes));
+  return open_.add(item.block, std::move(file));
+}
+
 Result<bool> Staging::read(const BlockName& block, uint32_t off, std::span<std::byte> out) {
   const ItemPtr item = find(block);
   if (!item) return false;
-  OpenFiles::Lease lease = open_.find(block);
-  if (!lease) {
-    Result<BlockFile> file = BlockFile::open((*dirs_)[item->place].staging(block).c_str(), block.bytes);
-    if (!file) {
-      // Uploaded and removed, by us since we asked or by another process.
-      if (file.error().code == ENOENT) return false;
-      return fail(EIO, "staged block " + text(block) + ": " + file.error().to_string());
-    }
-    lease = open_.add(block, std::move(*file));
-  }
-  if (Status status = lease.file().read(off, out, Verify::extend); !status)
-    return fail(EIO, "staged block " + text(block) + ": " + status.error().to_string());
+  Result<OpenFiles::Lease> lease = open(*item);
+  // Uploaded and removed, by us since we asked or by another process.
+  if (!lease && lease.error().code == ENOENT) return false;
+  Status status = lease ? lease->file().read(off, out, Verify::extend) : Status(fail(lease.error()));
+  if (!status) return fail(EIO, "staged block " + text(block) + ": " + status.error().to_string());
   return true;
 }
 

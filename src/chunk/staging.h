@@ -95,6 +95,7 @@ class Staging {
   Status write(size_t place, const BlockName& block, const BufferChain& data);
   ItemPtr insert(const BlockName& block, size_t place, Time added);
   ItemPtr find(const BlockName& block) const;
+  Result<OpenFiles::Lease> open(const Item& item);
   void recover(size_t place);
   bool lock_dir(size_t place);
 

@@ -7,7 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <optional>
 #include <thread>
 
 #include "chunk/staging.h"

@@ -31,7 +31,7 @@ BufferChain chain_of(std::string_view text) {
 struct FakeClock : Clock {
   Time now() const override { return from_nanos(nanos); }
   Monotonic::time_point monotonic() const override { return Monotonic::now(); }
-  std::atomic<int64_t> nanos{1'800'000'000'000'000'000};
+  std::atomic<int64_t> nanos{to_nanos(Clock::system().now())};
 };
 
 // Where blocks are uploaded to. Closed, it fails every request.
@@ -149,7 +149,6 @@ TEST(Staging, DelayAndHoursHoldUploadsBack) {
   s.clock.nanos += int64_t{3600} * 1'000'000'000;
   EXPECT_TRUE(eventually([&] { return store.size() == 1; }));
 
-  // 2027-01-15 08:00 UTC and what the hour is here.
   const time_t seconds = s.clock.nanos / 1'000'000'000;
   tm local{};
   ::localtime_r(&seconds, &local);

@@ -114,11 +114,17 @@ Result<UniqueFd> CacheDir::store(const char* path, const BufferChain& data, bool
 }
 
 Status CacheDir::link(const char* from, const char* to) {
-  if (::link(from, to) == 0 || errno == EEXIST) return {};
-  if (errno != ENOENT) return fail_errno(to);
-  TRY(make_parents(to));
-  if (::link(from, to) == 0 || errno == EEXIST) return {};
-  return fail_errno(to);
+  constexpr int kTries = 3;
+  for (int i = 0;; i++) {
+    if (::link(from, to) == 0) return {};
+    const int error = errno;
+    if ((error != EEXIST && error != ENOENT) || i + 1 == kTries) return fail_errno(to);
+    if (error == EEXIST) {
+      ::unlink(to);
+    } else {
+      TRY(make_parents(to));
+    }
+  }
 }
 
 Status CacheDir::scan(const std::string& folder,

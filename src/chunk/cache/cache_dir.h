@@ -50,7 +50,7 @@ class CacheDir {
   // Writes a block's file under a temporary name and renames it; makes folders that are missing. With
   // `durable` the data, but not the name, has reached the disk. Answers the open file.
   Result<UniqueFd> store(const char* path, const BufferChain& data, bool trailer, bool durable);
-  // A second name in `raw/`.
+  // A second name in `raw/`, in place of another file there.
   Status link(const char* from, const char* to);
   // Makes the folders above `path`.
   Status make_parents(std::string_view path);

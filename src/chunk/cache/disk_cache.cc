@@ -99,7 +99,8 @@ bool DiskCache::read(const BlockName& block, uint32_t off, std::span<std::byte> 
   const auto began = Monotonic::now();
   const size_t place = files_->place(block);
   if (place == files_->size()) return fallback_.read(block, off, out);
-  if (!read_pending(block, off, out) && !read_file(place, block, off, out)) {
+  const Waiting waiting = read_pending(block, off, out);
+  if (waiting == Waiting::removed || (waiting == Waiting::no && !read_file(place, block, off, out))) {
     metrics_.miss.add();
     metrics_.miss_bytes.add(static_cast<double>(out.size()));
     return false;
@@ -110,12 +111,13 @@ bool DiskCache::read(const BlockName& block, uint32_t off, std::span<std::byte> 
   return true;
 }
 
-bool DiskCache::read_pending(const BlockName& block, uint32_t off, std::span<std::byte> out) const {
-  if (pending_count_.load(std::memory_order_relaxed) == 0) return false;
+DiskCache::Waiting DiskCache::read_pending(const BlockName& block, uint32_t off,
+                                           std::span<std::byte> out) const {
+  if (pending_count_.load(std::memory_order_relaxed) == 0) return Waiting::no;
   std::shared_lock lock(pending_mutex_);
   auto found = pending_.find(block);
-  if (found == pending_.end() || found->second.empty()) return false;
-  if (uint64_t{off} + out.size() > block.bytes) return false;
+  if (found == pending_.end()) return Waiting::no;
+  if (found->second.empty() || uint64_t{off} + out.size() > block.bytes) return Waiting::removed;
   for (const Buffer& piece : found->second) {
     if (off >= piece.size()) {
       off -= static_cast<uint32_t>(piece.size());
@@ -127,7 +129,7 @@ bool DiskCache::read_pending(const BlockName& block, uint32_t off, std::span<std
     off = 0;
     if (out.empty()) break;
   }
-  return out.empty();
+  return Waiting::read;
 }
 
 bool DiskCache::read_file(size_t place, const BlockName& block, uint32_t off, std::span<std::byte> out) {
@@ -135,7 +137,7 @@ bool DiskCache::read_file(size_t place, const BlockName& block, uint32_t off, st
   DiskHealth::Request request = (*files_)[place].health().begin();
   if (!request) return false;
   Result<OpenFiles::Lease> lease = open(place, block);
-  Status status = lease ? lease->file().read(off, out, options_.cache.verify) : fail(lease.error());
+  Status status = lease ? lease->file().read(off, out, options_.cache.verify) : Status(fail(lease.error()));
   request.done(code_of(status));
   if (status) {
     Dir& dir = *dirs_[place];
@@ -181,29 +183,40 @@ void DiskCache::forget(size_t place, const BlockName& block, bool unlink) {
   if (unlink) ::unlink((*files_)[place].raw(block).c_str());
 }
 
+// By the index, as most that is asked for is there. What it doesn't know may still be on the disk.
 bool DiskCache::contains(const BlockName& block) const {
-  return !where(block).empty();
+  const size_t place = files_->place(block);
+  if (place == files_->size()) return fallback_.contains(block);
+  return dirs_[place]->index.contains(block) || is_pending(block) || is_on_disk(place, block);
+}
+
+bool DiskCache::is_pending(const BlockName& block) const {
+  if (pending_count_.load() == 0) return false;
+  std::shared_lock lock(pending_mutex_);
+  auto found = pending_.find(block);
+  return found != pending_.end() && !found->second.empty();
+}
+
+bool DiskCache::is_on_disk(size_t place, const BlockName& block) const {
+  CacheDir& dir = (*files_)[place];
+  DiskHealth::Request request = dir.health().begin();
+  if (!request) return false;
+  const bool there = ::access(dir.raw(block).c_str(), R_OK) == 0;
+  request.done(there ? 0 : errno);
+  return there;
 }
 
 std::string DiskCache::where(const BlockName& block) const {
   const size_t place = files_->place(block);
-  if (place == files_->size()) return fallback_.contains(block) ? "memory" : "";
-  CacheDir& dir = (*files_)[place];
-  if (pending_count_.load() != 0) {
-    std::shared_lock lock(pending_mutex_);
-    auto found = pending_.find(block);
-    if (found != pending_.end() && !found->second.empty()) return dir.path();
-  }
-  DiskHealth::Request request = dir.health().begin();
-  if (!request) return "";
-  const bool there = ::access(dir.raw(block).c_str(), R_OK) == 0;
-  request.done(there ? 0 : errno);
-  return there ? dir.path() : "";
+  if (place == files_->size()) return fallback_.where(block);
+  return is_pending(block) || is_on_disk(place, block) ? (*files_)[place].path() : "";
 }
 
 // ---- Writing
 
 void DiskCache::offer(const BlockName& block, BufferChain data, Origin origin) {
+  // A metadata engine that has lost its last commits may give numbers out again: what is written now counts.
+  if (origin == Origin::written) replace(block);
   if (total_size(data) != block.bytes || !MemoryCache::admits(fallback_options(options_), block, origin))
     return;
   const size_t place = files_->place(block);
@@ -233,6 +246,11 @@ void DiskCache::offer(const BlockName& block, BufferChain data, Origin origin) {
     copy.clear();
     written(block);
   });
+}
+
+void DiskCache::replace(const BlockName& block) {
+  const size_t place = files_->place(block);
+  if (place == files_->size() || dirs_[place]->index.contains(block)) remove(block);
 }
 
 void DiskCache::put(const BlockName& block, BufferChain data) {
@@ -272,20 +290,23 @@ Status DiskCache::write_file(size_t place, const BlockName& block, const BufferC
   return {};
 }
 
-// A block that was removed while it was being written is removed again.
+// A block that was removed while it was being written is removed again, before it can be taken for cached.
 void DiskCache::written(const BlockName& block) {
-  bool removed = false;
-  {
-    std::lock_guard lock(pending_mutex_);
-    auto found = pending_.find(block);
+  const size_t place = files_->place(block);
+  std::unique_lock lock(pending_mutex_);
+  auto found = pending_.find(block);
+  if (found == pending_.end()) return;
+  if (found->second.empty() && place != files_->size()) {
+    lock.unlock();
+    forget(place, block, true);
+    lock.lock();
+    found = pending_.find(block);
     if (found == pending_.end()) return;
-    removed = found->second.empty();
-    pending_.erase(found);
-    pending_bytes_ -= block.bytes;
-    pending_count_--;
-    pending_gone_.notify_all();
   }
-  if (removed) remove(block);
+  pending_.erase(found);
+  pending_bytes_ -= block.bytes;
+  pending_count_--;
+  pending_gone_.notify_all();
 }
 
 void DiskCache::added(Dir& dir, const BlockName& block, bool staged) {
@@ -304,6 +325,8 @@ void DiskCache::remove(const BlockName& block) {
 }
 
 void DiskCache::staged(const BlockName& block, size_t dir, const char* path) {
+  fallback_.remove(block);
+  open_.drop(block);
   if (Status linked = (*files_)[dir].link(path, (*files_)[dir].raw(block).c_str()); !linked) return;
   added(*dirs_[dir], block, true);
 }

@@ -1,8 +1,13 @@
 // Blocks in files of the cache directories, in JuiceFS's layout.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
+#include <stop_token>
+#include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -69,7 +74,10 @@ class DiskCache : public BlockCache {
   };
   class PageCacheTail;
 
-  bool read_pending(const BlockName& block, uint32_t off, std::span<std::byte> out) const;
+  enum class Waiting { no, read, removed };
+  Waiting read_pending(const BlockName& block, uint32_t off, std::span<std::byte> out) const;
+  bool is_pending(const BlockName& block) const;
+  bool is_on_disk(size_t place, const BlockName& block) const;
   bool read_file(size_t place, const BlockName& block, uint32_t off, std::span<std::byte> out);
   Result<OpenFiles::Lease> open(size_t place, const BlockName& block);
   void damaged(size_t place, const BlockName& block, const Error& error);
@@ -78,6 +86,7 @@ class DiskCache : public BlockCache {
   void write(const BlockName& block, const BufferChain& data);
   Status write_file(size_t place, const BlockName& block, const BufferChain& data);
   void written(const BlockName& block);
+  void replace(const BlockName& block);
   void added(Dir& dir, const BlockName& block, bool staged);
   void forget(size_t place, const BlockName& block, bool unlink);
 

@@ -203,6 +203,7 @@ TEST(DiskCache, FilesThatVanishAreMissesAndFilesThatAppearAreHits) {
   c.put(block, pattern(5000));
   fs::copy_file(c.raw(block), dir.path() / "kept");
   fs::remove(c.raw(block));
+  EXPECT_EQ(c.cache.where(block), "");
   EXPECT_FALSE(c.get(block, 0, 10));
   EXPECT_FALSE(c.cache.contains(block));
   EXPECT_EQ(c.value("blockcache_blocks"), 0);

@@ -99,6 +99,7 @@ bool Staging::add(const BlockName& block, const BufferChain& data) {
     ::unlink(path.c_str());
     return false;
   }
+  open_.drop(block);
   insert(block, place, clock_.now());
   if (cache_) cache_->staged(block, place, path.c_str());
   return true;

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "chunk/staging.h"
+
 namespace cider::chunk {
 namespace {
 
@@ -64,6 +66,7 @@ std::string BlockStore::key_of(const BlockName& block) const {
 Status BlockStore::read_block(const BlockName& block, uint32_t off, std::span<std::byte> out,
                               FunctionRef<void(size_t)> arrived, bool& cached, std::stop_token stop) {
   cached = cache_ && cache_->read(block, off, out);
+  if (!cached && staging_) cached = TRY(staging_->read(block, off, out));
   if (!cached) return read_object(block, off, out, arrived, std::move(stop));
   arrived(out.size());
   return {};
@@ -127,13 +130,32 @@ Status BlockStore::read_whole(const std::string& key, std::span<std::byte> plain
 Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
                                std::stop_token stop) {
   const BlockName block{slice_id, block_index, static_cast<uint32_t>(total_size(data))};
-  if (layout_.codec) {
-    TRY(store_.put(key_of(block), {TRY(compress(data, stop))}, stop));
-  } else {
-    TRY(store_.put(key_of(block), data, std::move(stop)));
-  }
+  if (staging_ && staging_->add(block, data)) return {};
+  TRY(put_block(block, data, std::move(stop)));
   if (cache_) cache_->offer(block, data, BlockCache::Origin::written);
   return {};
+}
+
+Status BlockStore::put_block(const BlockName& block, const BufferChain& data, std::stop_token stop) {
+  if (!layout_.codec) return store_.put(key_of(block), data, std::move(stop));
+  return store_.put(key_of(block), {TRY(compress(data, stop))}, stop);
+}
+
+Status BlockStore::upload_block(const BlockName& block, const BufferChain& data, std::stop_token stop) {
+  TRY(put_block(block, data, std::move(stop)));
+  const std::string key = key_of(block);
+  return store_.sync({&key, 1});
+}
+
+Result<bool> BlockStore::has_object(const BlockName& block) {
+  auto info = store_.head(key_of(block));
+  if (!info && info.error().code == ENOENT) return false;
+  if (!info) return fail(info.error());
+  return true;
+}
+
+Status BlockStore::remove_object(const BlockName& block) {
+  return store_.remove(key_of(block));
 }
 
 Result<Buffer> BlockStore::compress(const BufferChain& data, std::stop_token stop) {
@@ -168,6 +190,7 @@ Status BlockStore::remove_slice(uint64_t slice_id, uint32_t size) {
   for (uint32_t index = 0; uint32_t length = block_length(layout_, size, index); index++) {
     const BlockName block{slice_id, index, length};
     if (cache_) cache_->remove(block);
+    if (staging_ && staging_->remove(block)) continue;
     Status status = store_.remove(key_of(block));
     if (!status && first) first = status;
   }

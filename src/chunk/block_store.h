@@ -33,6 +33,8 @@ std::string block_key(const Layout& layout, uint64_t slice_id, uint32_t block_in
 // Length of block `index` of a slice of `size` bytes.
 uint32_t block_length(const Layout& layout, uint32_t slice_size, uint32_t block_index);
 
+class Staging;
+
 // Thread-safe.
 class BlockStore {
  public:
@@ -53,8 +55,17 @@ class BlockStore {
   Status read_block(const BlockName& block, uint32_t off, std::span<std::byte> out,
                     FunctionRef<void(size_t)> arrived, bool& cached, std::stop_token stop);
 
+  // Write-back: blocks go to `staging` where it takes them, and are read from it while it has them. Set once,
+  // before the first use.
+  void stage_in(Staging* staging) { staging_ = staging; }
+
   // Stores one block. The data's length must be the block's length.
   Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
+
+  // For staging: past it, and so that the object survives a power loss.
+  Status upload_block(const BlockName& block, const BufferChain& data, std::stop_token stop);
+  Result<bool> has_object(const BlockName& block);
+  Status remove_object(const BlockName& block);
 
   // Asked when a read has failed: true if the block at `off` is there but is not what its name says, so that
   // reading it again won't help. One that must be read whole is read a second time for this, others are told
@@ -76,11 +87,13 @@ class BlockStore {
   Status read_object(const BlockName& block, uint32_t off, std::span<std::byte> out,
                      FunctionRef<void(size_t)> arrived, std::stop_token stop);
   Status read_whole(const std::string& key, std::span<std::byte> plain, std::stop_token stop);
+  Status put_block(const BlockName& block, const BufferChain& data, std::stop_token stop);
   Result<Buffer> compress(const BufferChain& data, std::stop_token stop);
 
   object::ObjectStore& store_;
   const Layout layout_;
   BlockCache* const cache_;
+  Staging* staging_ = nullptr;
   // Reads are apart from uploads, which give memory back and must not wait for them. Who reads a part of a
   // block takes first of parts_, then of decompressing_.
   Scratch compressing_;

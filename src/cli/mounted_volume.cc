@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "chunk/block_store.h"
+#include "cli/mounted_cache.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 #include "vfs/catalog.h"
@@ -61,12 +62,14 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
 // In the order of construction; destroyed from the last to the first.
 struct MountedVolume::Parts {
   Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> memory,
-        std::unique_ptr<VolumeObjects> stored, const chunk::Layout& layout)
+        std::unique_ptr<VolumeObjects> stored, const chunk::Layout& layout,
+        std::unique_ptr<MountedCache> block_cache)
       : plan(std::move(p)),
         name(opened.volume.name),
         budget(std::move(memory)),
         objects(std::move(stored)),
-        blocks(objects->store(), layout, budget.get()),
+        cache(std::move(block_cache)),
+        blocks(objects->store(), layout, budget.get(), cache->cache()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
         data(blocks, catalog, *budget, plan.data) {}
@@ -75,6 +78,7 @@ struct MountedVolume::Parts {
   const std::string name;
   std::unique_ptr<MemoryBudget> budget;
   std::unique_ptr<VolumeObjects> objects;
+  std::unique_ptr<MountedCache> cache;
   chunk::BlockStore blocks;
   meta::Meta meta;
   vfs::MetaCatalog catalog;
@@ -92,8 +96,14 @@ struct MountedVolume::Parts {
     stopped = true;
   }
 
+  // Blocks are read and uploaded until here.
+  ~Parts() { cache->stop(); }
+
   Status begin() {
     meta.on_volume_change([this](const meta::Volume& volume) { objects->follow(volume); });
+    cache->use(blocks, *budget, plan.meta.read_only);
+    plan.vfs.upload_staged = cache->drain();
+    plan.vfs.cache_fill = cache->fill();
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
     files.emplace(meta, catalog, data, *budget, plan.vfs);
@@ -121,11 +131,12 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   auto budget = std::make_unique<MemoryBudget>(plan.buffer_size);
   auto objects = TRY(open_plan_objects(plan, opened.volume, *budget));
   const chunk::Layout layout = TRY(block_layout(opened.volume));
+  auto cache = TRY(MountedCache::open(plan.cache, opened.volume.uuid, layout, budget->limit()));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
   plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;
   auto parts = std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(budget),
-                                       std::move(objects), layout);
+                                       std::move(objects), layout, std::move(cache));
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;

@@ -42,6 +42,9 @@ struct DataOptions {
   uint64_t max_readahead = 32 << 20;  // bytes per stream
   uint32_t fetch_size = 1 << 20;      // bytes of one GET, at most
   int io_retries = 10;                // tries of a GET, with growing pauses
+  // Small slices of several files share objects (pack.h), of at most so many bytes.
+  bool packing = true;
+  uint32_t pack_size = 2 << 20;
   // A flush that waits longer answers EIO (the data is kept and retried).
   std::chrono::seconds flush_timeout{300};
   // Written data is sent off by itself when its chunk has not been written to for this long, ...

@@ -50,6 +50,13 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
   return dir;
 }
 
+// The lines of a change log have no place for a part of a slice.
+chunk::DataOptions data_options(const MountPlan& plan, const meta::Volume& volume) {
+  chunk::DataOptions options = plan.data;
+  options.packing = options.packing && !volume.change_log;
+  return options;
+}
+
 }  // namespace
 
 // In the order of construction; destroyed from the last to the first.
@@ -62,7 +69,7 @@ struct MountedVolume::Parts {
         blocks(*objects, {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, budget, plan.data) {}
+        data(blocks, catalog, budget, data_options(plan, *meta.volume())) {}
 
   MountPlan plan;
   const std::string name;

@@ -160,6 +160,11 @@ constexpr Option kOptions[] = {
      .fallback = "20",
      .group = kStorage,
      .help = "objects in upload at once"},
+    {.name = "pack",
+     .type = kText,
+     .fallback = "on",
+     .group = kStorage,
+     .help = "small files written at the same time share objects: on or off; see docs/packing.md"},
     {.name = "max-downloads",
      .type = kInteger,
      .fallback = "200",
@@ -425,9 +430,16 @@ Status plan_metadata(const Arguments& arguments, MountPlan* plan) {
   return {};
 }
 
+Result<bool> on_or_off(const Arguments& arguments, std::string_view option) {
+  const std::string value = arguments.text(option);
+  if (value != "on" && value != "off") return bad(option, value, "on or off");
+  return value == "on";
+}
+
 Status plan_data(const Arguments& arguments, MountPlan* plan) {
   plan->buffer_size = TRY(bytes(arguments, "buffer-size", 32 << 20, uint64_t{1} << 40));
   plan->data.max_uploads = TRY(count(arguments, "max-uploads", 1, 10'000));
+  plan->data.packing = TRY(on_or_off(arguments, "pack"));
   plan->data.max_downloads = TRY(count(arguments, "max-downloads", 1, 10'000));
   plan->data.max_readahead = TRY(bytes(arguments, "max-readahead", 0, uint64_t{1} << 40));
   plan->data.io_retries = TRY(count(arguments, "io-retries", 1, 1000));

@@ -57,6 +57,13 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
   return dir;
 }
 
+// The lines of a change log have no place for a part of a slice.
+chunk::DataOptions data_options(const MountPlan& plan, const meta::Volume& volume) {
+  chunk::DataOptions options = plan.data;
+  options.packing = options.packing && !volume.change_log;
+  return options;
+}
+
 }  // namespace
 
 // In the order of construction; destroyed from the last to the first.
@@ -72,7 +79,7 @@ struct MountedVolume::Parts {
         blocks(objects->store(), layout, budget.get(), cache->cache()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, *budget, plan.data) {}
+        data(blocks, catalog, *budget, data_options(plan, *meta.volume())) {}
 
   MountPlan plan;
   const std::string name;

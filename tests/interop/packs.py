@@ -162,7 +162,7 @@ def run(args, volume):
         files.write_together(args.files, args.threads, largest)
         made = volume.objects() - objects
         print(f"round {round_}: {args.files} files in {made} objects", flush=True)
-        if made >= args.files and "NOPACK" not in os.environ:
+        if made >= args.files:
             raise RuntimeError("nothing was packed")
         files.check("ciderfs, which wrote them,")
         volume.unmount()

@@ -64,20 +64,25 @@ Status check_sessions(Transaction& tx, const OpEnv& env, std::span<const PackMem
   return check_own_session(session);
 }
 
-// Lets members grow one after the other as long as there is room.
+// Lets members grow one after the other as long as there is room; asks once how much.
 class Room {
  public:
-  Room(Transaction& tx, const OpEnv& env) : tx_(tx), env_(env) {}
-  Status take(int64_t growth) {
-    if (growth <= 0) return {};
-    TRY(check_room(tx_, env_, taken_ + growth, 0));
+  Room(Transaction& tx, const OpEnv& env) : tx_(tx), limit_(static_cast<int64_t>(env.volume.capacity)) {}
+  Result<bool> take(int64_t growth) {
+    if (growth <= 0 || limit_ == 0) return true;
+    if (!usage_) {
+      usage_ = &tx_.ask(UsageRead{});
+      TRY(tx_.fetch());
+    }
+    if (usage_->space + taken_ + growth > limit_) return false;
     taken_ += growth;
-    return {};
+    return true;
   }
 
  private:
   Transaction& tx_;
-  const OpEnv& env_;
+  const int64_t limit_;
+  const UsageRead* usage_ = nullptr;
   int64_t taken_ = 0;
 };
 
@@ -95,9 +100,8 @@ Status add_member(Transaction& tx, const OpEnv& env, const PackMember& member, c
   after.ctime = env.now;
   const int64_t space =
       static_cast<int64_t>(align4k(after.length)) - static_cast<int64_t>(align4k(written.before.length));
-  if (Status has = room->take(space); !has) {
-    if (has.error().code != ENOSPC && has.error().code != EDQUOT) return has;
-    *result = fail(std::move(has).error());
+  if (!TRY(room->take(space))) {
+    *result = fail(ENOSPC);
     return {};
   }
   TRY(gather_growth(tx, env, member.ino, written.before, after.length, growth));

@@ -9,8 +9,10 @@ struct Driver {
 };
 
 constexpr Driver kDrivers[] = {
-    {"file", open_file},
-    {"mem", open_mem},
+    {"file", open_file}, {"mem", open_mem},  {"s3", open_s3},  {"minio", open_s3}, {"wasabi", open_s3},
+    {"scw", open_s3},    {"space", open_s3}, {"oos", open_s3}, {"eos", open_s3},   {"ks3", open_s3},
+    {"qiniu", open_s3},  {"r2", open_s3},    {"b2", open_s3},  {"oss", open_s3},   {"cos", open_s3},
+    {"obs", open_s3},    {"bos", open_s3},   {"tos", open_s3},
 };
 
 Result<const Driver*> find_driver(std::string_view storage) {

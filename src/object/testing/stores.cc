@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "object/testing/servers.h"
+
 namespace cider::object::testing {
 namespace {
 
@@ -19,6 +21,10 @@ Opened prefixed(Opened inner) {
   return with_prefix(TRY(std::move(inner)), "vol/");
 }
 
+Opened open_on(Result<S3Server*> server) {
+  return open_store(TRY(std::move(server))->new_bucket());
+}
+
 }  // namespace
 
 const std::vector<StoreUnderTest>& stores_under_test() {
@@ -26,6 +32,10 @@ const std::vector<StoreUnderTest>& stores_under_test() {
       {"mem", open_memory},
       {"file", open_file_in},
       {"prefixed_mem", [](const std::string& dir) { return prefixed(open_memory(dir)); }},
+      {"minio", [](const std::string&) { return open_on(S3Server::minio()); }},
+      {"prefixed_minio", [](const std::string&) { return prefixed(open_on(S3Server::minio())); }},
+      {"seaweedfs", [](const std::string&) { return open_on(S3Server::seaweedfs()); },
+       /*lists_any_names_in_order=*/false},
       {"prefixed_file", [](const std::string& dir) { return prefixed(open_file_in(dir)); }},
   };
   return stores;

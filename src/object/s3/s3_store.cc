@@ -74,7 +74,8 @@ Result<HttpResponse> S3Store::receive(std::string_view key, std::string range, c
   auto received = client_.exchange(call, &noting, std::move(stop));
   if (refused) return fail(*std::move(refused));
   HttpResponse response = TRY(std::move(received));
-  if (response.status / 100 != 2 && response.status != 416) return fail(client_.error_of(response, call));
+  const bool behind_the_end = response.status == 416 && !call.headers.empty();
+  if (response.status / 100 != 2 && !behind_the_end) return fail(client_.error_of(response, call));
   return response;
 }
 

@@ -15,4 +15,4 @@ install(CODE "
   file(CREATE_LINK ../${CMAKE_INSTALL_BINDIR}/ciderfs \"\${sbin}/mount.ciderfs\" SYMBOLIC)
 ")
 
-install(FILES README.md ARCHITECTURE.md CONTRIBUTING.md LICENSE docs/cli.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md ARCHITECTURE.md CONTRIBUTING.md LICENSE docs/cli.md docs/object-stores.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

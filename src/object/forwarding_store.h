@@ -39,6 +39,31 @@ class ForwardingStore : public ObjectStore {
                                        size_t limit) override {
     return inner_->list(prefix, after, limit);
   }
+  Status copy(std::string_view from, std::string_view to, std::stop_token stop) override {
+    return inner_->copy(from, to, std::move(stop));
+  }
+  Result<std::string> create_upload(std::string_view key, std::stop_token stop) override {
+    return inner_->create_upload(key, std::move(stop));
+  }
+  Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                   const BufferChain& data, std::stop_token stop) override {
+    return inner_->upload_part(key, id, number, data, std::move(stop));
+  }
+  Result<UploadedPart> copy_part(std::string_view key, const std::string& id, int number,
+                                 std::string_view from, uint64_t offset, uint64_t size,
+                                 std::stop_token stop) override {
+    return inner_->copy_part(key, id, number, from, offset, size, std::move(stop));
+  }
+  Status complete_upload(std::string_view key, const std::string& id, std::span<const UploadedPart> parts,
+                         std::stop_token stop) override {
+    return inner_->complete_upload(key, id, parts, std::move(stop));
+  }
+  Status abort_upload(std::string_view key, const std::string& id) override {
+    return inner_->abort_upload(key, id);
+  }
+  Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override {
+    return inner_->list_uploads(prefix);
+  }
   Status sync(std::span<const std::string> keys) override { return inner_->sync(keys); }
   Status remove_empty_folders(std::string_view folder) override {
     return inner_->remove_empty_folders(folder);

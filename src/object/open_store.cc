@@ -13,16 +13,34 @@ struct Driver {
 };
 
 constexpr Driver kDrivers[] = {
-    {"file", open_file, /*hedged=*/false},       {"mem", open_mem, /*hedged=*/false},
-    {"redis", open_redis, /*hedged=*/false},     {"sftp", open_sftp, /*hedged=*/false},
+    {"file", open_file, /*hedged=*/false},
+    {"mem", open_mem, /*hedged=*/false},
+    {"redis", open_redis, /*hedged=*/false},
+    {"sftp", open_sftp, /*hedged=*/false},
     {"sqlite3", open_sqlite3, /*hedged=*/false},
+    {"webdav", open_webdav},
+    {"s3", open_s3},
+    {"minio", open_s3},
+    {"wasabi", open_s3},
+    {"scw", open_s3},
+    {"space", open_s3},
+    {"oos", open_s3},
+    {"eos", open_s3},
+    {"ks3", open_s3},
+    {"qiniu", open_s3},
+    {"r2", open_s3},
+    {"b2", open_s3},
+    {"oss", open_s3},
+    {"cos", open_s3},
+    {"obs", open_s3},
+    {"bos", open_s3},
+    {"tos", open_s3},
 };
 
 // What JuiceFS has and this version has not.
 constexpr std::string_view kLater[] = {
-    "gs",    "wasb",  "ceph", "hdfs", "nfs",   "cifs",     "smb",       "gluster", "swift",
-    "b2",    "oss",   "cos",  "obs",  "bos",   "tos",      "qingstor",  "ufile",   "ibmcos",
-    "storj", "bunny", "tikv", "etcd", "mysql", "postgres", "dragonfly",
+    "gs",    "wasb",   "ceph",  "hdfs",  "nfs",  "cifs", "smb",   "gluster",  "swift",     "qingstor",
+    "ufile", "ibmcos", "storj", "bunny", "tikv", "etcd", "mysql", "postgres", "dragonfly",
 };
 
 Result<const Driver*> find_driver(std::string_view name) {

@@ -6,6 +6,7 @@
 
 #include "object/shards.h"
 #include "object/testing/local_servers.h"
+#include "object/testing/servers.h"
 
 namespace cider::object::testing {
 namespace {
@@ -38,12 +39,25 @@ Opened open_sqlite_in(const std::string& dir) {
   return open_store({"sqlite3", dir + "/objects.db"});
 }
 
+Opened open_webdav_on(WebdavLogin login) {
+  static std::atomic<int> folder{0};
+  const WebdavServer* server = TRY(webdav_server(login));
+  return open_store({.storage = "webdav",
+                     .bucket = server->url() + "deep/b%20" + std::to_string(folder.fetch_add(1)) + "/",
+                     .access_key = "tester",
+                     .secret_key = "secret"});
+}
+
 Opened open_shards_in(const std::string& dir) {
   return open_store({.storage = "file", .bucket = dir + "/bucket%d/", .shards = 3});
 }
 
 Opened prefixed(Opened inner) {
   return with_prefix(TRY(std::move(inner)), "vol/");
+}
+
+Opened open_on(Result<S3Server*> server) {
+  return open_store(TRY(std::move(server))->new_bucket());
 }
 
 }  // namespace
@@ -56,7 +70,12 @@ const std::vector<StoreUnderTest>& stores_under_test() {
       {"sftp", open_sftp_in},
       {"sqlite3", open_sqlite_in},
       {"shards", open_shards_in},
+      {"webdav_basic", [](const std::string&) { return open_webdav_on(WebdavLogin::basic); }},
+      {"webdav_digest", [](const std::string&) { return open_webdav_on(WebdavLogin::digest); }},
       {"prefixed_mem", [](const std::string& dir) { return prefixed(open_memory(dir)); }},
+      {"minio", [](const std::string&) { return open_on(S3Server::minio()); }},
+      {"prefixed_minio", [](const std::string&) { return prefixed(open_on(S3Server::minio())); }},
+      {"seaweedfs", [](const std::string&) { return open_on(S3Server::seaweedfs()); }},
       {"prefixed_file", [](const std::string& dir) { return prefixed(open_file_in(dir)); }},
   };
   return stores;

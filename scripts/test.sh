@@ -1,11 +1,11 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
-# usage: test.sh [STEP...]     steps: layers unit tsan smoke badinput fstab interop fsx posix crash redis; default all
+# usage: test.sh [STEP...]     steps: layers unit tsan smoke badinput cache fstab interop fsx posix crash redis; default all
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers unit tsan smoke badinput fstab interop fsx posix crash redis}
+STEPS=${*:-layers unit tsan smoke badinput cache fstab interop fsx posix crash redis}
 OUT=build/test-logs
 # With ccache, clones in different places share what they compile.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -79,6 +79,7 @@ step_tsan() {
 }
 step_smoke() { release && suite smoke tests/posix/smoke.sh; }
 step_badinput() { release && suite badinput tests/posix/bad_input.py build/release/ciderfs; }
+step_cache() { release && suite cache tests/posix/cache.py build/release/ciderfs; }
 step_fstab() {
   release || return
   if [ "$(id -u)" = 0 ]; then suite fstab tests/posix/fstab.sh; else echo "fstab: skipped, it needs root"; fi
@@ -103,7 +104,11 @@ step_fsx() {
   fi
   suite fsx tests/posix/fsx.sh "$FSX_OPS"
 }
-step_crash() { release && suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"; }
+step_crash() {
+  release || return
+  suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"
+  suite crash-writeback tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback
+}
 # The black-box tests once more, on the other engines.
 step_redis() {
   release || return

@@ -57,7 +57,7 @@ format_volume() { "$BIN" format --storage file --bucket "$BUCKET" --trash-days 0
 mount_volume() {
   local point
   for point in "${POINTS[@]}"; do
-    "$BIN" mount -d --log "$W/mount.log" --no-syslog ${MOUNT_OPTS:-} "$@" "$META" "$point" >>"$W/log" 2>&1 || return
+    "$BIN" mount -d --log "$W/mount.log" --no-syslog --cache-dir "$W/cache" ${MOUNT_OPTS:-} "$@" "$META" "$point" >>"$W/log" 2>&1 || return
   done
 }
 

@@ -36,7 +36,8 @@ class Mount:
         self.point.mkdir()
 
     def start(self, *options):
-        return self.volume.run("mount", "-d", "--log", self.log, "--no-syslog", *options, self.volume.url, self.point)
+        return self.volume.run("mount", "-d", "--log", self.log, "--no-syslog", "--cache-dir", self.volume.work / "cache", *options,
+                               self.volume.url, self.point)
 
     def pids(self):
         found = subprocess.run(["pgrep", "-f", f"^{self.volume.binary} mount .*{self.point}$"], capture_output=True, text=True)
@@ -66,7 +67,7 @@ class Mount:
 
 
 class Volume:
-    """`work` holds meta.db, data/ (the bucket), mnt/ and mount.log; close() ends all mounts and removes all of it.
+    """`work` holds meta.db, data/ (the bucket), cache/, mnt/ and mount.log; close() ends all mounts and removes all of it.
 
     With the engine redis the metadata is in a redis-server of its own, which close() ends too. What is said of "the" mount is
     the first of `mounts`."""

@@ -53,6 +53,13 @@ class IntervalMap {
     }
   }
 
+  // The range that holds all of [begin, end), as where it begins and what it is; null if none does alone.
+  const typename Ranges::value_type* covering(uint32_t begin, uint32_t end) const {
+    auto it = ranges_.upper_bound(begin);
+    if (it == ranges_.begin() || (--it)->second.end < end) return nullptr;
+    return &*it;
+  }
+
   bool empty() const { return ranges_.empty(); }
   void clear() { ranges_.clear(); }
   const Ranges& ranges() const { return ranges_; }

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "base/buffer.h"
 
@@ -23,8 +25,9 @@ struct BlockName {
 
 class BlockCache {
  public:
-  // Why a block is offered: caches may treat them differently.
-  enum class Origin { read, ahead, written };
+  // Why a block is offered: caches may treat them differently. `asked`: somebody wants it kept (warmup, small
+  // reads here and there), so that --cache-partial-only does not apply.
+  enum class Origin { read, ahead, written, asked };
 
   virtual ~BlockCache() = default;
 
@@ -37,7 +40,13 @@ class BlockCache {
   // is held (and so counts in its memory budget), or dropped if too much waits already.
   virtual void offer(const BlockName& block, BufferChain data, Origin origin) = 0;
 
+  // As offer() of a block that is asked for, but waits for the disk instead of dropping it.
+  virtual void put(const BlockName& block, BufferChain data) { offer(block, std::move(data), Origin::asked); }
+
   virtual void remove(const BlockName& block) = 0;
+
+  // Where a block is, for people: a folder or "memory"; empty if it isn't cached.
+  virtual std::string where(const BlockName& block) const = 0;
 };
 
 }  // namespace cider::chunk

@@ -29,7 +29,8 @@ class DataPath::Impl {
         catalog(slice_catalog),
         budget(memory),
         timer("cider-timer"),
-        fetcher(store, memory, {options.max_downloads, options.io_retries, options.fetch_size}),
+        fetcher(store, memory,
+                {options.max_downloads, options.io_retries, options.fetch_size, options.prefetch}),
         pressure(memory, timer, [this] { return fetcher.memory_used(); }),
         reader(store, slice_catalog, memory, fetcher, options),
         writer(store, slice_catalog, memory, pressure, timer, options) {}

@@ -40,8 +40,12 @@ struct DataOptions {
   int max_uploads = 20;               // blocks in upload at once
   int max_downloads = 200;            // GETs at once
   uint64_t max_readahead = 32 << 20;  // bytes per stream
-  uint32_t fetch_size = 1 << 20;      // bytes of one GET, at most
+  uint32_t fetch_size = 4 << 20;      // bytes of one GET, at most, where blocks need not come whole
+  int prefetch = 1;                   // blocks read at random that are fetched for the cache at once
   int io_retries = 10;                // tries of a GET, with growing pauses
+  // Small slices of several files share objects (pack.h), of at most so many bytes.
+  bool packing = true;
+  uint32_t pack_size = 2 << 20;
   // A flush that waits longer answers EIO (the data is kept and retried).
   std::chrono::seconds flush_timeout{300};
   // Written data is sent off by itself when its chunk has not been written to for this long, ...

@@ -16,8 +16,13 @@ constexpr size_t kMostCached = 8 << 20;
 
 }  // namespace
 
-// A range that is being or has been fetched. All but `range` and the bytes of a running fetch is guarded by
-// the mutex.
+// Waiters are told of what has come in steps of this size, at least.
+constexpr uint32_t kArrivalStep = 128 << 10;
+// Who needs only the front of a fetch that is longer by this much lets another thread run it.
+constexpr uint32_t kWorthHandingOver = 256 << 10;
+
+// A range that is being or has been fetched. All but `range` and the bytes beyond `arrived` is guarded by the
+// mutex.
 struct Fetcher::Fetch {
   enum class State { queued, running, done, failed };
 
@@ -25,7 +30,9 @@ struct Fetcher::Fetch {
   Buffer buffer;
   State state = State::queued;
   Error error;
-  bool ahead = false;  // nobody waited for it when it began
+  bool ahead = false;      // nobody waited for it when it began
+  uint32_t arrived = 0;    // so many bytes are there
+  bool submitted = false;  // to the pool
   bool in_table = true;
   uint32_t read = 0;  // bytes handed out
   int waiters = 0;
@@ -33,6 +40,9 @@ struct Fetcher::Fetch {
   std::list<FetchPtr>* list = nullptr;
   std::list<FetchPtr>::iterator place;
   std::condition_variable_any finished;
+  // Of whoever runs it.
+  uint32_t told = 0;  // what `arrived` was last set to
+  bool from_cache = false;
 
   uint32_t end() const { return range.off + range.len; }
 };
@@ -49,18 +59,20 @@ Fetcher::~Fetcher() {
   stop();
 }
 
-Status Fetcher::read(std::span<const SliceRange> wanted, BufferChain& out, bool& late, std::stop_token stop) {
+Status Fetcher::read(std::span<const SliceRange> wanted, bool sequential, BufferChain& out, bool& late,
+                     std::stop_token stop) {
+  if (read_cached(wanted, out)) return {};
   while (true) {
     std::vector<Use> uses;
     std::vector<FetchPtr> mine;
-    TRY(plan(wanted, uses, mine, late, stop));
+    TRY(plan(wanted, sequential, uses, mine, late, stop));
     // The first of mine runs here, the others at the same time on other threads, unless this one comes to
     // them first.
     for (size_t i = 1; i < mine.size(); i++) submit_fetch(mine[i]);
     Status status;
     bool again = false;
     for (const Use& use : uses) {
-      status = finish(use.fetch, stop);
+      status = finish(use, stop);
       if (!status) {
         // Fetches ahead do not try hard, and who ran this one may have been interrupted, unlike us.
         std::lock_guard lock(mutex_);
@@ -74,31 +86,78 @@ Status Fetcher::read(std::span<const SliceRange> wanted, BufferChain& out, bool&
       if (again) continue;
       return status;
     }
-    std::lock_guard lock(mutex_);
-    for (const Use& use : uses) {
-      out.push_back(use.fetch->buffer.slice(use.off, use.len));
-      use.fetch->read += use.len;
-      keep(use.fetch);
-    }
+    hand_out(uses, out);
+    if (blocks_.cache()) fill_from(uses);
     return {};
   }
 }
 
+void Fetcher::hand_out(std::span<const Use> uses, BufferChain& out) {
+  std::lock_guard lock(mutex_);
+  for (const Use& use : uses) {
+    out.push_back(use.fetch->buffer.slice(use.off, use.len));
+    use.fetch->read += use.len;
+    keep(use.fetch);
+  }
+}
+
+// What came in part is fetched whole for the block cache.
+void Fetcher::fill_from(std::span<const Use> uses) {
+  for (const Use& use : uses) {
+    const SliceRange& range = use.fetch->range;
+    if (!use.fetch->ahead && range.len < block_of(range).bytes) fill(range);
+  }
+}
+
+// Reads what is all in the block cache, without a look at the fetches.
+bool Fetcher::read_cached(std::span<const SliceRange> wanted, BufferChain& out) {
+  BlockCache* const cache = blocks_.cache();
+  if (!cache) return false;
+  const size_t before = out.size();
+  for (const SliceRange& range : wanted) {
+    bool read = true;
+    each_part(range, [&](const SliceRange& part) {
+      const BlockName block = block_of(part);
+      read = read && cache->contains(block) && may_take(part.len);
+      if (!read) return;
+      Buffer buffer = Buffer::allocate(part.len, &memory_);
+      const uint32_t at = part.off % blocks_.layout().block_size;
+      read = cache->read(block, at, {buffer.mutable_data(), part.len});
+      out.push_back(std::move(buffer));
+    });
+    if (read) continue;
+    out.resize(before);
+    return false;
+  }
+  return true;
+}
+
 // Finds who fetches what, and begins fetches for the rest with memory taken all at once, so that nobody waits
 // for more memory while holding some.
-Status Fetcher::plan(std::span<const SliceRange> wanted, std::vector<Use>& uses, std::vector<FetchPtr>& mine,
-                     bool& late, std::stop_token stop) {
+Status Fetcher::plan(std::span<const SliceRange> wanted, bool sequential, std::vector<Use>& uses,
+                     std::vector<FetchPtr>& mine, bool& late, std::stop_token stop) {
   std::unique_lock lock(mutex_);
+  std::vector<SliceRange> covers;  // with whole blocks where that is the better way
+  for (const SliceRange& range : wanted) {
+    each_part(range, [&](const SliceRange& part) {
+      covers.push_back(wants_whole(part, sequential) ? whole_block(part) : part);
+    });
+  }
+  std::span<const SliceRange> ask(covers);
   while (true) {
     std::vector<SliceRange> gaps;
     size_t bytes = 0;
-    for (const SliceRange& range : wanted) {
+    for (const SliceRange& range : ask) {
       for (const SliceRange& gap : missing(range)) {
         gaps.push_back(gap);
         bytes += gap.len;
       }
     }
     while (bytes > 0 && !may_take(bytes) && evict_one()) {
+    }
+    if (bytes > 0 && !may_take(bytes) && ask.data() == covers.data()) {
+      ask = wanted;  // memory is short: no more than what must be
+      continue;
     }
     if (bytes == 0 || may_take(bytes)) {
       // Asked again, as one read may want the same bytes of a slice twice (copies within a file share
@@ -107,7 +166,7 @@ Status Fetcher::plan(std::span<const SliceRange> wanted, std::vector<Use>& uses,
         for (const SliceRange& piece : missing(gap)) mine.push_back(create(piece, false));
       }
       for (const SliceRange& range : wanted) add_uses(range, uses);
-      for (const Use& use : uses) late |= use.fetch->ahead && use.fetch->state != Fetch::State::done;
+      for (const Use& use : uses) late |= use.fetch->ahead && use.fetch->arrived < use.off + use.len;
       return {};
     }
     starving_++;
@@ -125,10 +184,12 @@ bool Fetcher::may_take(size_t bytes) const {
          static_cast<double>(held + bytes) <= kFloor * static_cast<double>(budget_.limit());
 }
 
-// What of `range` is in nobody's fetch, cut at the borders of blocks and of steps.
+// What of `range` is in nobody's fetch, cut at the borders of blocks, and of steps where blocks need not be
+// whole.
 std::vector<SliceRange> Fetcher::missing(const SliceRange& range) const {
   std::vector<SliceRange> gaps;
   const uint32_t block = blocks_.layout().block_size;
+  const uint32_t step = blocks_.cache() || blocks_.layout().whole_objects ? block : options_.step;
   const uint32_t end = range.off + range.len;
   uint32_t at = range.off;
   auto it = table_.upper_bound({range.id, at});
@@ -141,10 +202,10 @@ std::vector<SliceRange> Fetcher::missing(const SliceRange& range) const {
     uint32_t gap_end = follows ? it->first.second : end;
     while (at < gap_end) {
       uint32_t in_block = at % block;
-      uint64_t border = uint64_t{at} - in_block +
-                        std::min<uint64_t>(block, (in_block / options_.step + 1) * uint64_t{options_.step});
+      uint64_t border =
+          uint64_t{at} - in_block + std::min<uint64_t>(block, (in_block / step + 1) * uint64_t{step});
       // A short read across a border of steps, but not of blocks, stays in one piece.
-      if (gap_end - at <= options_.step) border = uint64_t{at} - in_block + block;
+      if (gap_end - at <= step) border = uint64_t{at} - in_block + block;
       auto to = static_cast<uint32_t>(std::min<uint64_t>(gap_end, border));
       gaps.push_back({range.id, range.size, at, to - at});
       at = to;
@@ -189,24 +250,39 @@ void Fetcher::submit_fetch(const FetchPtr& fetch) {
 
 void Fetcher::prefetch(std::span<const SliceRange> ranges) {
   std::lock_guard lock(mutex_);
+  BlockCache* const cache = blocks_.cache();
+  const bool whole = cache || blocks_.layout().whole_objects;
   for (const SliceRange& range : ranges) {
-    for (const SliceRange& gap : missing(range)) {
-      if (starving_ > 0 || !budget_.has_room(gap.len, kAheadShare)) return;
-      submit_fetch(create(gap, true));
-    }
+    each_part(range, [&](const SliceRange& part) {
+      if (cache && cache->contains(block_of(part))) return;  // read when asked for: it is near
+      for (const SliceRange& gap : missing(whole ? whole_block(part) : part)) {
+        if (starving_ > 0 || !budget_.has_room(gap.len, kAheadShare)) return;
+        submit_fetch(create(gap, true));
+      }
+    });
   }
 }
 
-// Waits until `fetch` has ended, or runs it if nobody has begun.
-Status Fetcher::finish(const FetchPtr& fetch, std::stop_token stop) {
+// Waits until the bytes of `use` are there, or runs the fetch if nobody has begun.
+Status Fetcher::finish(const Use& use, std::stop_token stop) {
+  const FetchPtr& fetch = use.fetch;
+  const uint32_t needed = use.off + use.len;
   std::unique_lock lock(mutex_);
-  while (true) {
+  while (fetch->arrived < needed) {
     switch (fetch->state) {
       case Fetch::State::done:
-        return {};
+        return fail(EIO, "a fetch ended early");
       case Fetch::State::failed:
         return fail(fetch->error);
       case Fetch::State::queued:
+        if (fetch->range.len - needed >= kWorthHandingOver && !fetch->submitted) {
+          submit_fetch(fetch);
+          fetch->submitted = true;
+        }
+        if (fetch->submitted && fetch->range.len - needed >= kWorthHandingOver) {
+          TRY(await(*fetch, needed, lock, stop));
+          break;
+        }
         fetch->state = Fetch::State::running;
         lock.unlock();
         run(fetch, stop);
@@ -214,22 +290,34 @@ Status Fetcher::finish(const FetchPtr& fetch, std::stop_token stop) {
         if (fetch->state == Fetch::State::queued) return fail(EINTR);
         break;
       case Fetch::State::running:
-        fetch->waiters++;
-        bool ended = fetch->finished.wait(lock, stop, [&] { return fetch->state != Fetch::State::running; });
-        fetch->waiters--;
-        if (!ended) return fail(EINTR);
+        TRY(await(*fetch, needed, lock, stop));
         break;
     }
   }
+  return {};
+}
+
+// Waits until `needed` bytes of a fetch that somebody else runs are there, or it has come to its end.
+Status Fetcher::await(Fetch& fetch, uint32_t needed, std::unique_lock<std::mutex>& lock,
+                      std::stop_token stop) {
+  fetch.waiters++;
+  const bool told = fetch.finished.wait(lock, std::move(stop), [&] {
+    return fetch.arrived >= needed || fetch.state == Fetch::State::done ||
+           fetch.state == Fetch::State::failed;
+  });
+  fetch.waiters--;
+  if (!told) return fail(EINTR);
+  return {};
 }
 
 // Fetches a range that the caller has set to running.
 void Fetcher::run(const FetchPtr& fetch, std::stop_token stop) {
-  std::span<std::byte> out(fetch->buffer.mutable_data(), fetch->range.len);
-  Status status = get(*fetch, out, std::move(stop));
+  Status status = get(fetch, std::move(stop));
+  if (status) offer_block(*fetch);
   std::lock_guard lock(mutex_);
   if (status) {
     fetch->state = Fetch::State::done;
+    fetch->arrived = fetch->range.len;
     keep(fetch);
     while (starving_ > 0 && evict_one()) {
     }
@@ -245,13 +333,32 @@ void Fetcher::run(const FetchPtr& fetch, std::stop_token stop) {
   fetch->finished.notify_all();
 }
 
-Status Fetcher::get(const Fetch& fetch, std::span<std::byte> out, std::stop_token stop) {
-  const SliceRange& range = fetch.range;
+// Goes on where an earlier try has broken off: what has arrived may have been handed out.
+Status Fetcher::get(const FetchPtr& fetch, std::stop_token stop) {
+  const SliceRange& range = fetch->range;
+  const uint32_t begin = range.off % blocks_.layout().block_size;
   Backoff backoff(std::chrono::milliseconds(50), std::chrono::seconds(2));
-  const int tries = fetch.ahead ? 1 : options_.tries;
+  const int tries = fetch->ahead ? 1 : options_.tries;
   for (int attempt = 1;; attempt++) {
-    Status status = blocks_.read(range.id, range.size, range.off, out, stop);
-    if (status || status.error().code == ENOENT || status.error().code == EINTR) return status;
+    uint32_t have;
+    {
+      std::lock_guard lock(mutex_);
+      have = fetch->arrived;
+    }
+    std::span<std::byte> rest(fetch->buffer.mutable_data() + have, range.len - have);
+    const auto began = Monotonic::now();
+    std::optional<Monotonic::time_point> first;
+    const auto arrived = [&](size_t bytes) {
+      if (!first) first = Monotonic::now();
+      note_arrived(*fetch, have + static_cast<uint32_t>(bytes));
+    };
+    Status status = blocks_.read_block(block_of(range), begin + have, rest, arrived, fetch->from_cache, stop);
+    if (status) {
+      const auto ended = Monotonic::now();
+      if (!fetch->from_cache) speed_.note(rest.size(), first.value_or(ended) - began, ended - began);
+      return status;
+    }
+    if (status.error().code == ENOENT || status.error().code == EINTR) return status;
     if (blocks_.is_damaged(range.id, range.size, range.off)) return fail(ENODATA, status.error().message);
     if (attempt >= tries) return status;
     log::warning("read failed, will try again: " + status.error().to_string());
@@ -259,11 +366,27 @@ Status Fetcher::get(const Fetch& fetch, std::span<std::byte> out, std::stop_toke
   }
 }
 
+void Fetcher::note_arrived(Fetch& fetch, uint32_t bytes) {
+  if (bytes < fetch.told + kArrivalStep && bytes < fetch.range.len) return;
+  fetch.told = bytes;
+  std::lock_guard lock(mutex_);
+  fetch.arrived = bytes;
+  if (fetch.waiters > 0) fetch.finished.notify_all();
+}
+
+void Fetcher::offer_block(const Fetch& fetch) {
+  if (!blocks_.cache() || fetch.from_cache) return;
+  const BlockName block = block_of(fetch.range);
+  if (fetch.range.len != block.bytes) return;
+  blocks_.cache()->offer(block, {fetch.buffer},
+                         fetch.ahead ? BlockCache::Origin::ahead : BlockCache::Origin::read);
+}
+
 // Puts a fetched range where it can be evicted: as read ahead, or as read.
 void Fetcher::keep(const FetchPtr& fetch) {
-  if (!fetch->in_table) return;
+  if (!fetch->in_table || fetch->state != Fetch::State::done) return;
   fetch->age = age_;
-  bool still_wanted = fetch->ahead && fetch->read < fetch->range.len;
+  const bool still_wanted = fetch->read < fetch->range.len;
   std::list<FetchPtr>* list = still_wanted ? &ahead_ : &cached_;
   if (fetch->list) {
     list->splice(list->end(), *fetch->list, fetch->place);

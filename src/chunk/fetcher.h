@@ -1,5 +1,10 @@
-// Reads ranges of slices from the store: each byte once however many ask for it, ahead of readers where
-// asked, with a small cache of what was read. All of it counts in the memory budget.
+// Reads ranges of slices from the block cache or the store: each byte once however many ask for it, ahead of
+// readers where asked, with a small cache of what was read. All of it counts in the memory budget.
+//
+// What is in the block cache is read from there, into memory of its own, and kept nowhere else. From the
+// store come exact ranges or whole blocks: whole where a part costs as much (compressed, encrypted, far away
+// and small), where the reader goes through the file, or where the block cache should have it; a block that
+// is read at random is fetched as a range, and whole in the background.
 #pragma once
 
 #include <condition_variable>
@@ -8,6 +13,8 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <span>
 #include <stop_token>
 #include <vector>
@@ -17,6 +24,8 @@
 #include "base/result.h"
 #include "base/worker_pool.h"
 #include "chunk/block_store.h"
+#include "chunk/recent_blocks.h"
+#include "chunk/store_speed.h"
 
 namespace cider::chunk {
 
@@ -34,17 +43,19 @@ class Fetcher {
   struct Options {
     int threads = 200;
     int tries = 10;           // per range, with growing pauses
-    uint32_t step = 1 << 20;  // bytes of one GET, at most
+    uint32_t step = 4 << 20;  // bytes of one GET, at most, where blocks need not come whole
+    int fills = 1;            // blocks fetched for the block cache in the background at once
   };
 
   Fetcher(BlockStore& blocks, MemoryBudget& budget, Options options);
   ~Fetcher();
 
-  // Reads `wanted`, whose bytes go to the end of `out` in order. Waits for memory, for fetches of others, and
-  // for the store, which it asks on the calling thread where nobody else has. `late` is set if data that was
-  // asked for ahead was not there. ENOENT if a block is not there, EINTR on `stop`, ENODATA if a block is
-  // damaged, EIO for the rest.
-  Status read(std::span<const SliceRange> wanted, BufferChain& out, bool& late, std::stop_token stop);
+  // Reads `wanted`, whose bytes go to the end of `out` in order. `sequential`: the reader will want what
+  // follows too. Waits for memory, for fetches of others, and for the store, which it asks on the calling
+  // thread where nobody else has. `late` is set if data that was asked for ahead was not there. ENOENT if a
+  // block is not there, EINTR on `stop`, ENODATA if a block is damaged, EIO for the rest.
+  Status read(std::span<const SliceRange> wanted, bool sequential, BufferChain& out, bool& late,
+              std::stop_token stop);
 
   // Begins to fetch what is missing of `ranges`, as far as memory is free. Never waits.
   void prefetch(std::span<const SliceRange> ranges);
@@ -71,15 +82,30 @@ class Fetcher {
   };
   using Key = std::pair<uint64_t, uint32_t>;  // slice, offset in it
 
+  // fetcher.cc
+  BlockName block_of(const SliceRange& range) const;
+  SliceRange whole_block(const SliceRange& range) const;
+  bool read_cached(std::span<const SliceRange> wanted, BufferChain& out);
   std::vector<SliceRange> missing(const SliceRange& range) const;
   void add_uses(const SliceRange& range, std::vector<Use>& uses) const;
   FetchPtr create(const SliceRange& range, bool ahead);
   bool may_take(size_t bytes) const;
-  Status plan(std::span<const SliceRange> wanted, std::vector<Use>& uses, std::vector<FetchPtr>& mine,
-              bool& late, std::stop_token stop);
-  Status finish(const FetchPtr& fetch, std::stop_token stop);
+  Status plan(std::span<const SliceRange> wanted, bool sequential, std::vector<Use>& uses,
+              std::vector<FetchPtr>& mine, bool& late, std::stop_token stop);
+  Status finish(const Use& use, std::stop_token stop);
+  Status await(Fetch& fetch, uint32_t needed, std::unique_lock<std::mutex>& lock, std::stop_token stop);
+  void hand_out(std::span<const Use> uses, BufferChain& out);
+  void fill_from(std::span<const Use> uses);
   void run(const FetchPtr& fetch, std::stop_token stop);
-  Status get(const Fetch& fetch, std::span<std::byte> out, std::stop_token stop);
+  Status get(const FetchPtr& fetch, std::stop_token stop);
+  void note_arrived(Fetch& fetch, uint32_t bytes);
+  void offer_block(const Fetch& fetch);
+
+  // fetch_size.cc
+  void each_part(const SliceRange& range, FunctionRef<void(const SliceRange&)> visit) const;
+  bool wants_whole(const SliceRange& part, bool sequential);
+  void fill(const SliceRange& part);
+
   void submit_fetch(const FetchPtr& fetch);
   void keep(const FetchPtr& fetch);
   void forget(const FetchPtr& fetch);
@@ -98,7 +124,10 @@ class Fetcher {
   std::list<FetchPtr> cached_;     // wholly read; oldest first
   size_t cached_bytes_ = 0;
   uint64_t age_ = 0;
-  int starving_ = 0;  // demand reads that wait for memory
+  int starving_ = 0;             // demand reads that wait for memory
+  RecentBlocks touched_;         // read in part lately
+  std::set<BlockName> filling_;  // on their way to the block cache
+  StoreSpeed speed_;
   std::stop_source stop_;
   WorkerPool pool_;
 };

@@ -34,7 +34,9 @@ Reader::Reader(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, 
 
 Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t length, uint64_t off,
                                  uint32_t size, std::stop_token stop) {
-  ReadStream::Range ahead;
+  ReadStream::Ahead ahead;
+  std::optional<SliceRange> alone;
+  bool sequential;
   uint64_t end;
   {
     std::lock_guard lock(file->mutex);
@@ -44,14 +46,24 @@ Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t 
     end = std::min(length, off + size);
     ReadStream& state = file->streams.at(stream, off, size);
     ahead = state.on_read(off, static_cast<uint32_t>(end - off), {window_limit(), options_.fetch_size});
+    sequential = state.is_sequential();
+    alone = in_one_slice(*file, off, end);
   }
-  ahead.end = std::min(ahead.end, length);
-  if (ahead.begin < ahead.end) read_ahead(file, ahead.begin, ahead.end);
+  for (uint32_t i = 0; i < ahead.count; i++) {
+    const ReadStream::Range range = ahead.at(i);
+    if (range.begin < std::min(range.end, length)) read_ahead(file, range.begin, std::min(range.end, length));
+  }
 
   bool late = false;
-  auto chain = read_range(file, off, end, false, late, stop);
+  Result<BufferChain> chain;
+  if (alone) {
+    Status fetched = fetcher_.read({&*alone, 1}, sequential, *chain, late, stop);
+    if (!fetched) chain = fail(std::move(fetched).error());
+  } else {
+    chain = read_range(file, off, end, false, sequential, late, stop);
+  }
   // A block that is gone: the chunk was compacted or cut meanwhile, and its records name others now.
-  if (code_of(chain) == ENOENT) chain = read_range(file, off, end, true, late, stop);
+  if (code_of(chain) == ENOENT) chain = read_range(file, off, end, true, sequential, late, stop);
   if (!chain && (chain.error().code == ENOENT || chain.error().code == ENODATA)) {
     return fail(EIO, "inode " + std::to_string(file->ino) + ": " + chain.error().message);
   }
@@ -62,8 +74,22 @@ Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t 
   return chain;
 }
 
+// What most reads meet: known records, nothing pending, all of [off, end) in one slice. With the file locked.
+std::optional<SliceRange> Reader::in_one_slice(const FileState& file, uint64_t off, uint64_t end) {
+  const auto records = file.records.find(static_cast<uint32_t>(off / kChunkSize));
+  if (file.has_pending() || records == file.records.end() || !records->second.overlay) return {};
+  const uint64_t base = off - off % kChunkSize;
+  if (end - base > kChunkSize) return {};
+  const auto from = static_cast<uint32_t>(off - base);
+  const auto to = static_cast<uint32_t>(end - base);
+  const auto* range = records->second.overlay->map().covering(from, to);
+  if (!range || range->second.value.id == 0) return {};
+  const SliceBytes slice = range->second.value.part(from - range->first, to - from);
+  return SliceRange{slice.id, slice.size, slice.off, to - from};
+}
+
 Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh,
-                                       bool& late, std::stop_token stop) {
+                                       bool sequential, bool& late, std::stop_token stop) {
   std::vector<Extent> extents;
   while (off < end) {
     auto index = static_cast<uint32_t>(off / kChunkSize);
@@ -80,7 +106,7 @@ Result<BufferChain> Reader::read_range(const FilePtr& file, uint64_t off, uint64
     if (slice.id != 0) wanted.push_back({slice.id, slice.size, slice.off, extent.len});
   }
   BufferChain fetched;
-  if (!wanted.empty()) TRY(fetcher_.read(wanted, fetched, late, std::move(stop)));
+  if (!wanted.empty()) TRY(fetcher_.read(wanted, sequential, fetched, late, std::move(stop)));
   if (wanted.size() == extents.size()) return merged(std::move(fetched));
 
   BufferChain out;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <vector>
 
@@ -44,8 +45,9 @@ class Reader {
  private:
   using FilePtr = std::shared_ptr<FileState>;
 
-  Result<BufferChain> read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh, bool& late,
-                                 std::stop_token stop);
+  static std::optional<SliceRange> in_one_slice(const FileState& file, uint64_t off, uint64_t end);
+  Result<BufferChain> read_range(const FilePtr& file, uint64_t off, uint64_t end, bool fresh, bool sequential,
+                                 bool& late, std::stop_token stop);
   Result<std::vector<Extent>> visible(const FilePtr& file, uint32_t index, uint32_t begin, uint32_t end,
                                       bool fresh, const std::stop_token& stop);
   void read_ahead(const FilePtr& file, uint64_t begin, uint64_t end);

@@ -234,6 +234,7 @@ std::string expand_fallback(std::string_view fallback) {
   const char* home = std::getenv("HOME");
   bool root = ::geteuid() == 0 || home == nullptr;
   if (fallback == "~DATA") return root ? "/var/jfs" : std::string(home) + "/.juicefs/local";
+  if (fallback == "~CACHE") return root ? "/var/jfsCache" : std::string(home) + "/.juicefs/cache";
   if (fallback == "~LOG") return root ? "/var/log/ciderfs.log" : std::string(home) + "/.ciderfs/ciderfs.log";
   return std::string(fallback);
 }

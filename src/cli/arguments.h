@@ -56,7 +56,8 @@ class Arguments {
 // one that isn't supported.
 Result<Arguments> parse_arguments(const Command& command, const std::vector<std::string>& words);
 
-// Fallbacks that depend on who runs the program: replaces "~DATA" (/var/jfs or ~/.juicefs/local) and "~LOG".
+// Fallbacks that depend on who runs the program: replaces "~DATA" (/var/jfs or ~/.juicefs/local), "~CACHE"
+// (/var/jfsCache or ~/.juicefs/cache: JuiceFS's, so that whoever changes over keeps the cache) and "~LOG".
 std::string expand_fallback(std::string_view fallback);
 
 }  // namespace cider::cli

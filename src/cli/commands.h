@@ -15,6 +15,7 @@ extern const Command kSummaryCommand;
 extern const Command kMountCommand;
 extern const Command kUmountCommand;
 extern const Command kRmrCommand;
+extern const Command kWarmupCommand;
 extern const Command kMdtestCommand;
 extern const Command kHelpCommand;
 

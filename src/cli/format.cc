@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/settings.h"
 #include "cli/volume_access.h"
+#include "cli/volume_encryption.h"
 
 namespace cider::cli {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 constexpr std::string_view kStorageGroup = "DATA STORAGE";
 constexpr std::string_view kFormatGroup = "DATA FORMAT";
 constexpr std::string_view kManagementGroup = "MANAGEMENT";
+constexpr std::string_view kDefaultAlgorithm = "aes256gcm-rsa";
 
 constexpr Option kOptions[] = {
     {.name = "force", .help = "use a data folder that is not empty, or one without this volume's data"},
@@ -58,7 +60,17 @@ constexpr Option kOptions[] = {
      .type = OptionType::text,
      .fallback = "none",
      .group = kFormatGroup,
-     .help = "compression of blocks: only none for now"},
+     .help = "compression of blocks: none, lz4 (fast) or zstd (smaller); fixed for good"},
+    {.name = "encrypt-rsa-key",
+     .type = OptionType::text,
+     .group = kFormatGroup,
+     .help =
+         "encrypt all objects: file with an RSA private key (PEM); its passphrase is in JFS_RSA_PASSPHRASE"},
+    {.name = "encrypt-algo",
+     .type = OptionType::text,
+     .fallback = "aes256gcm-rsa",
+     .group = kFormatGroup,
+     .help = "how: aes256gcm-rsa or chacha20-rsa (faster without AES instructions); fixed for good"},
     {.name = "shards",
      .type = OptionType::integer,
      .fallback = "0",
@@ -86,12 +98,6 @@ constexpr Option kOptions[] = {
 };
 
 constexpr UnsupportedOption kUnsupported[] = {
-    {.name = "encrypt-rsa-key",
-     .harmless = "-",
-     .advice = "encryption at rest is not there yet; encrypt the disk below"},
-    {.name = "encrypt-algo",
-     .harmless = "aes256gcm-rsa",
-     .advice = "encryption at rest is not there yet; leave it out"},
     {.name = "ranger-rest-url", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
     {.name = "ranger-service", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
     {.name = "kerberos-config-file",
@@ -100,10 +106,20 @@ constexpr UnsupportedOption kUnsupported[] = {
 };
 
 Status check_compression(const std::string& name) {
-  if (name == "none" || name.empty()) return {};
-  if (name == "lz4" || name == "zstd")
-    return fail(ENOTSUP, "--compress " + name + " is not supported by this version; use none");
-  return fail(EINVAL, "--compress \"" + name + "\" is unknown; use none");
+  if (auto codec = chunk::find_codec(name); !codec)
+    return fail(EINVAL, "--compress: " + codec.error().message);
+  return {};
+}
+
+Status check_encryption(const Arguments& arguments) {
+  const std::string& algo = arguments.text("encrypt-algo");
+  if (auto cipher = object::find_cipher(algo); !cipher) {
+    return fail(cipher.error().code, "--encrypt-algo: " + cipher.error().message);
+  }
+  if (arguments.is_set("encrypt-algo") && algo != kDefaultAlgorithm && !arguments.is_set("encrypt-rsa-key")) {
+    return fail(EINVAL, "--encrypt-algo " + algo + " needs a key: --encrypt-rsa-key FILE");
+  }
+  return {};
 }
 
 std::string given_or_environment(const Arguments& arguments, std::string_view option, const char* variable) {
@@ -129,7 +145,8 @@ meta::Volume new_volume(const Arguments& arguments) {
   volume.inodes = static_cast<uint64_t>(arguments.integer("inodes"));
   volume.trash_days = static_cast<int>(arguments.integer("trash-days"));
   volume.enable_acl = arguments.flag("enable-acl");
-  volume.encrypt_algo = "aes256gcm-rsa";  // JuiceFS always writes the default
+  volume.compression = arguments.text("compress").empty() ? "none" : arguments.text("compress");
+  volume.encrypt_algo = arguments.text("encrypt-algo");  // JuiceFS writes it without a key, too
   seal_secrets(&volume);
   return volume;
 }
@@ -148,6 +165,7 @@ Status check(const Arguments& arguments) {
   TRY(check_block_size(arguments.size("block-size")));
   TRY(check_settings(arguments));
   TRY(check_compression(arguments.text("compress")));
+  TRY(check_encryption(arguments));
   return meta::check_volume(new_volume(arguments));
 }
 
@@ -164,6 +182,10 @@ Status check_empty(object::ObjectStore& objects) {
 // The storage is tried before the database is made, so that a failure leaves nothing behind.
 Result<int> create(const Arguments& arguments, const std::string& url) {
   meta::Volume volume = new_volume(arguments);
+  if (arguments.is_set("encrypt-rsa-key")) {
+    volume.encrypt_key = TRY(read_rsa_key(arguments.text("encrypt-rsa-key")));
+    volume.key_encrypted = true;
+  }
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
   if (Status made = objects->create(); !made) {
@@ -209,13 +231,36 @@ Status check_unchanged(const Arguments& arguments, const meta::Volume& volume) {
   if (arguments.is_set("compress") && arguments.text("compress") != volume.compression) {
     return differs("compression", volume.compression, arguments.text("compress"));
   }
+  if (arguments.is_set("encrypt-algo") && arguments.text("encrypt-algo") != volume.encrypt_algo) {
+    return differs("encryption", volume.encrypt_algo, arguments.text("encrypt-algo"));
+  }
   return {};
+}
+
+// A key can't be changed; but one that a dump has removed can be set again. True if it was.
+Result<bool> restore_key(const Arguments& arguments, meta::Volume* volume) {
+  if (!arguments.is_set("encrypt-rsa-key")) return false;
+  std::string key = TRY(read_rsa_key(arguments.text("encrypt-rsa-key")));
+  if (key == volume->encrypt_key) return false;
+  if (volume->encrypt_key != meta::kRemovedSecret) {
+    return fail(EINVAL, "the database holds volume " + volume->name + " already, " +
+                            (volume->encrypt_key.empty() ? "which is not encrypted; that can't be changed"
+                                                         : "whose RSA key can't be changed"));
+  }
+  volume->encrypt_key = std::move(key);
+  volume->key_encrypted = true;
+  return true;
 }
 
 Result<int> update(const Arguments& arguments, meta::Store& store, meta::Volume volume) {
   if (arguments.flag("no-update")) return 0;
   TRY(check_unchanged(arguments, volume));
+  const bool restored = TRY(restore_key(arguments, &volume));
   SettingChanges changes = TRY(apply_settings(arguments, &volume));
+  if (restored) {
+    changes.storage = true;  // which has the key tried
+    changes.lines.push_back("encrypt-rsa-key: removed -> set");
+  }
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
   if (changes.storage) {

@@ -28,9 +28,10 @@ std::string spelling(const Option& option) {
   return out;
 }
 
-// "~DATA" and "~LOG" depend on who runs the program; a page for everybody names the place for root.
+// "~DATA", "~CACHE" and "~LOG" depend on who runs the program; a page for everybody names the place for root.
 std::string shown_fallback(std::string_view fallback) {
   if (fallback == "~DATA") return "/var/jfs, or ~/.juicefs/local for users";
+  if (fallback == "~CACHE") return "/var/jfsCache, or ~/.juicefs/cache for users";
   if (fallback == "~LOG") return "/var/log/ciderfs.log, or ~/.ciderfs/ciderfs.log for users";
   return std::string(fallback);
 }

@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "base/version.h"
+#include "cli/cache_plan.h"
 #include "cli/settings.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
@@ -22,6 +23,8 @@ constexpr std::string_view kMeta = "META";
 constexpr std::string_view kCache = "META CACHE";
 constexpr std::string_view kStorage = "DATA STORAGE";
 constexpr std::string_view kData = "DATA";
+constexpr std::string_view kBlocks = "DATA CACHE";
+constexpr std::string_view kWriteback = "WRITE-BACK";
 constexpr OptionType kText = OptionType::text;
 constexpr OptionType kInteger = OptionType::integer;
 constexpr OptionType kSize = OptionType::size;
@@ -157,6 +160,11 @@ constexpr Option kOptions[] = {
      .fallback = "20",
      .group = kStorage,
      .help = "objects in upload at once"},
+    {.name = "pack",
+     .type = kText,
+     .fallback = "on",
+     .group = kStorage,
+     .help = "small files written at the same time share objects: on or off; see docs/packing.md"},
     {.name = "max-downloads",
      .type = kInteger,
      .fallback = "200",
@@ -180,29 +188,102 @@ constexpr Option kOptions[] = {
      .fallback = "32M",
      .group = kData,
      .help = "how far to read ahead per stream, in MiB"},
+    {.name = "prefetch",
+     .type = kInteger,
+     .fallback = "1",
+     .group = kData,
+     .help = "blocks that are read at random and fetched whole for the cache at once; 0: none"},
+
+    {.name = "cache-dir",
+     .type = kText,
+     .fallback = "~CACHE",
+     .group = kBlocks,
+     .help = "folders for cached blocks, separated by colons, * and ? allowed; or \"memory\""},
+    {.name = "cache-size",
+     .type = kSize,
+     .unit = 'M',
+     .fallback = "100G",
+     .group = kBlocks,
+     .help = "size of the cache, in MiB, shared equally by its folders; 0: no cache"},
+    {.name = "cache-items",
+     .type = kInteger,
+     .fallback = "0",
+     .group = kBlocks,
+     .help = "most blocks in the cache; 0: as many as fit"},
+    {.name = "free-space-ratio",
+     .type = kText,
+     .fallback = "0.1",
+     .group = kBlocks,
+     .help = "part of the disk, and of its inodes, that stays free"},
+    {.name = "cache-mode",
+     .type = kText,
+     .fallback = "0600",
+     .group = kBlocks,
+     .help = "permissions of cached blocks, octal"},
+    {.name = "cache-partial-only",
+     .group = kBlocks,
+     .help = "cache blocks of the full size only where they are read in small pieces"},
+    {.name = "cache-large-write", .group = kBlocks, .help = "cache blocks of the full size that are written"},
+    {.name = "verify-cache-checksum",
+     .type = kText,
+     .fallback = "extend",
+     .group = kBlocks,
+     .help =
+         "none, full (whole blocks), shrink (32 KiB units within a read) or extend (units a read touches)"},
+    {.name = "cache-eviction",
+     .type = kText,
+     .fallback = "2-random",
+     .group = kBlocks,
+     .help = "2-random, lru (the oldest of 16) or none (a full cache takes nothing)"},
+    {.name = "cache-scan-interval",
+     .type = kDuration,
+     .fallback = "1h",
+     .group = kBlocks,
+     .help = "how often the folders are looked through for what others did; 0: at the start only"},
+    {.name = "cache-expire",
+     .type = kDuration,
+     .fallback = "0s",
+     .group = kBlocks,
+     .help = "remove blocks that were not used for this long; 0: never"},
+
+    {.name = "writeback",
+     .group = kWriteback,
+     .help = "blocks are safe once they are on the cache's disk, and uploaded later"},
+    {.name = "writeback-threshold-size",
+     .type = kSize,
+     .unit = 'B',
+     .fallback = "0",
+     .group = kWriteback,
+     .help = "upload blocks of this size and larger at once; 0: none"},
+    {.name = "writeback-max-size",
+     .type = kSize,
+     .unit = 'M',
+     .fallback = "0",
+     .group = kWriteback,
+     .help =
+         "while this much waits, in MiB, blocks are uploaded at once; 0: until the disk is short of space"},
+    {.name = "writeback-max-age",
+     .type = kDuration,
+     .fallback = "0s",
+     .group = kWriteback,
+     .help = "while a block has waited longer, blocks are uploaded at once; 0: no limit"},
+    {.name = "upload-delay",
+     .type = kDuration,
+     .fallback = "0s",
+     .group = kWriteback,
+     .help = "how long a block waits at least"},
+    {.name = "upload-hours",
+     .type = kText,
+     .group = kWriteback,
+     .help = "hours of the day in which to upload, \"begin,end\" like 22,6"},
+    {.name = "max-stage-write",
+     .type = kInteger,
+     .fallback = "1000",
+     .group = kWriteback,
+     .help = "blocks being written to the cache's disk at once; more are uploaded; 0: no limit"},
 };
 
-constexpr std::string_view kNoDiskCache = "there is no disk cache yet; leave it out";
-constexpr std::string_view kNoWriteback = "data is uploaded before it is committed; leave it out";
-
 constexpr UnsupportedOption kUnsupported[] = {
-    {.name = "cache-dir", .advice = kNoDiskCache},
-    {.name = "cache-size", .harmless = "0", .advice = kNoDiskCache},
-    {.name = "cache-mode", .advice = kNoDiskCache},
-    {.name = "cache-items", .harmless = "0", .advice = kNoDiskCache},
-    {.name = "free-space-ratio", .advice = kNoDiskCache},
-    {.name = "cache-partial-only", .takes_value = false, .advice = kNoDiskCache},
-    {.name = "cache-large-write", .takes_value = false, .advice = kNoDiskCache},
-    {.name = "verify-cache-checksum", .advice = kNoDiskCache},
-    {.name = "cache-eviction", .harmless = "none", .advice = kNoDiskCache},
-    {.name = "cache-scan-interval", .harmless = "0|0s", .advice = kNoDiskCache},
-    {.name = "cache-expire", .harmless = "0|0s", .advice = kNoDiskCache},
-    {.name = "prefetch", .harmless = "0", .advice = "there is no cache to prefetch into yet; leave it out"},
-    {.name = "writeback", .takes_value = false, .advice = kNoWriteback},
-    {.name = "writeback-threshold-size", .harmless = "0", .advice = kNoWriteback},
-    {.name = "upload-delay", .harmless = "0|0s", .advice = kNoWriteback},
-    {.name = "upload-hours", .harmless = "-", .advice = kNoWriteback},
-    {.name = "max-stage-write", .advice = kNoWriteback},
     {.name = "open-cache",
      .harmless = "0|0s|0.0s",
      .advice = "open() always asks the metadata engine; leave it out"},
@@ -349,12 +430,20 @@ Status plan_metadata(const Arguments& arguments, MountPlan* plan) {
   return {};
 }
 
+Result<bool> on_or_off(const Arguments& arguments, std::string_view option) {
+  const std::string value = arguments.text(option);
+  if (value != "on" && value != "off") return bad(option, value, "on or off");
+  return value == "on";
+}
+
 Status plan_data(const Arguments& arguments, MountPlan* plan) {
   plan->buffer_size = TRY(bytes(arguments, "buffer-size", 32 << 20, uint64_t{1} << 40));
   plan->data.max_uploads = TRY(count(arguments, "max-uploads", 1, 10'000));
+  plan->data.packing = TRY(on_or_off(arguments, "pack"));
   plan->data.max_downloads = TRY(count(arguments, "max-downloads", 1, 10'000));
   plan->data.max_readahead = TRY(bytes(arguments, "max-readahead", 0, uint64_t{1} << 40));
   plan->data.io_retries = TRY(count(arguments, "io-retries", 1, 1000));
+  plan->data.prefetch = TRY(count(arguments, "prefetch", 0, 1000));
   return {};
 }
 
@@ -412,6 +501,7 @@ Result<MountPlan> plan_mount(const Arguments& arguments) {
   plan.check_storage = arguments.flag("check-storage");
   TRY(plan_metadata(arguments, &plan));
   TRY(plan_data(arguments, &plan));
+  TRY(plan_cache(arguments, plan.mount_point, &plan.cache));
   TRY(plan_kernel_side(arguments, &plan));
   TRY(plan_files(arguments, &plan));
   TRY(check_meta_url(arguments[0]));  // last: of a remount, mount(8) may only know the name in /proc/mounts

@@ -46,6 +46,13 @@ TEST(MountOptions, Accounts) {
     EXPECT_EQ(code_of(plan({"--root-squash", text})), EINVAL) << text;
 }
 
+TEST(MountOptions, PackingIsOnUnlessSwitchedOff) {
+  EXPECT_TRUE(plan({})->data.packing);
+  EXPECT_TRUE(plan({"--pack", "on"})->data.packing);
+  EXPECT_FALSE(plan({"--pack=off"})->data.packing);
+  EXPECT_FALSE(plan({"-o", "pack=off"})->data.packing);
+}
+
 TEST(MountOptions, Umask) {
   EXPECT_EQ(*plan({"--umask", "022"})->vfs.umask, 022);
   for (const char* text : {"8", "1000", "-1", "22x"})
@@ -64,6 +71,7 @@ TEST(MountOptions, RefusesValuesOutOfRange) {
                                                         {"--heartbeat", "10ms"},
                                                         {"--buffer-size", "1M"},
                                                         {"--max-uploads", "0"},
+                                                        {"--pack", "maybe"},
                                                         {"--max-deletes", "-1"},
                                                         {"--max-fuse-io", "2M"},
                                                         {"--max-fuse-io", "100"},
@@ -75,10 +83,37 @@ TEST(MountOptions, RefusesValuesOutOfRange) {
   }
 }
 
-TEST(MountOptions, CacheOptionsSayThatThereIsNoDiskCache) {
-  Result<MountPlan> refused = plan({"--cache-dir", "/var/cache"});
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("there is no disk cache yet"), std::string::npos);
+TEST(MountOptions, CacheDefaultsAreJuiceFSs) {
+  const CachePlan cache = plan({})->cache;
+  EXPECT_EQ(cache.options.dirs, expand_fallback("~CACHE"));
+  EXPECT_EQ(cache.options.size, uint64_t{100} << 30);
+  EXPECT_EQ(cache.options.free_ratio, 0.1);
+  EXPECT_EQ(cache.options.mode, 0600u);
+  EXPECT_EQ(cache.options.verify, chunk::Verify::extend);
+  EXPECT_EQ(cache.options.eviction, chunk::Eviction::two_random);
+  EXPECT_EQ(cache.options.scan_interval, 1h);
+  EXPECT_FALSE(cache.writeback);
+  EXPECT_EQ(cache.staging.max_writers, 1000);
+}
+
+TEST(MountOptions, CacheOptions) {
+  const CachePlan cache =
+      plan({"--cache-dir", "/a:/b", "--cache-size", "10", "--verify-cache-checksum", "shrink",
+            "--cache-eviction", "lru", "--cache-mode", "0644", "--writeback", "--upload-delay", "1m",
+            "--upload-hours", "22-6", "--writeback-threshold-size", "1M"})
+          ->cache;
+  EXPECT_EQ(cache.options.dirs, "/a:/b");
+  EXPECT_EQ(cache.options.size, 10u << 20);
+  EXPECT_EQ(cache.options.mode, 0644u);
+  EXPECT_EQ(cache.options.verify, chunk::Verify::shrink);
+  EXPECT_EQ(cache.options.eviction, chunk::Eviction::lru);
+  EXPECT_TRUE(cache.writeback);
+  EXPECT_EQ(cache.staging.delay, 60s);
+  EXPECT_EQ(cache.staging.hours.begin, 22);
+  EXPECT_EQ(cache.staging.hours.end, 6);
+  EXPECT_EQ(cache.staging.threshold, 1u << 20);
+  EXPECT_EQ(plan({"--cache-dir", "memory"})->cache.options.size, 100u << 20);
+  EXPECT_EQ(plan({"--cache-dir", "memory", "--cache-size", "1G"})->cache.options.size, 1u << 30);
   EXPECT_TRUE(plan({"--cache-size", "0", "--backup-meta", "0", "--no-usage-report", "--metrics", ""}));
 }
 
@@ -96,6 +131,35 @@ TEST(MountOptions, Storage) {
   EXPECT_EQ(plan({"--bucket", "/data"})->objects.bucket, "/data/");
   EXPECT_EQ(code_of(plan({"--get-timeout", "0"})), EINVAL);
   EXPECT_EQ(code_of(plan({"--storage", "gs"})), EINVAL);
+}
+
+TEST(MountOptions, RefusesCacheOptionsThatAreWrong) {
+  for (const auto& options :
+       std::vector<std::vector<std::string>>{{"--verify-cache-checksum", "some"},
+                                             {"--cache-eviction", "fifo"},
+                                             {"--cache-mode", "9"},
+                                             {"--cache-mode", "0400"},
+                                             {"--free-space-ratio", "1"},
+                                             {"--free-space-ratio", "-0.1"},
+                                             {"--free-space-ratio", "much"},
+                                             {"--cache-items", "-1"},
+                                             {"--cache-dir", ""},
+                                             {"--upload-hours", "5", "--writeback"},
+                                             {"--upload-hours", "5,6"},
+                                             {"--upload-delay", "5s"},
+                                             {"--writeback", "--cache-size", "0"},
+                                             {"--writeback", "--cache-dir", "memory"}}) {
+    EXPECT_EQ(code_of(plan(options)), EINVAL) << options[0] << " " << options[1];
+  }
+}
+
+TEST(MountOptions, RefusesACacheInTheMountItself) {
+  const auto plan_at = [](const std::string& cache) {
+    return plan_mount(*parse_arguments(kMountCommand, {"memory://", "/tmp", "--cache-dir", cache}));
+  };
+  EXPECT_EQ(code_of(plan_at("/tmp")), EINVAL);
+  EXPECT_EQ(code_of(plan_at("/var:/tmp/a/b")), EINVAL);
+  EXPECT_TRUE(plan_at("/tmpfoo"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "chunk/block_store.h"
+#include "cli/mounted_cache.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 #include "vfs/catalog.h"
@@ -13,7 +14,6 @@ namespace {
 
 Result<std::unique_ptr<VolumeObjects>> open_plan_objects(const MountPlan& plan, const meta::Volume& volume,
                                                          MemoryBudget& budget) {
-  TRY(check_supported(volume));
   auto objects = TRY(VolumeObjects::open(volume, plan.objects, budget));
   object::ObjectStore& store = objects->store();
   if (Status there = store.check_bucket(); !there) {
@@ -23,6 +23,12 @@ Result<std::unique_ptr<VolumeObjects>> open_plan_objects(const MountPlan& plan, 
                     (local ? "; is its disk mounted? (--bucket tells where the data is now)" : ""));
   }
   if (plan.check_storage) TRY(test_objects(store));
+  // A key that doesn't fit is told now, and not by the first read.
+  if (!volume.encrypt_key.empty() && code_of(check_mark(store, volume)) == EBADMSG) {
+    return fail(EINVAL, "storage " + store.name() +
+                            ": the data was encrypted with another RSA key than that of volume " +
+                            volume.name);
+  }
   return objects;
 }
 
@@ -51,25 +57,35 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
   return dir;
 }
 
+// The lines of a change log have no place for a part of a slice.
+chunk::DataOptions data_options(const MountPlan& plan, const meta::Volume& volume) {
+  chunk::DataOptions options = plan.data;
+  options.packing = options.packing && !volume.change_log;
+  return options;
+}
+
 }  // namespace
 
 // In the order of construction; destroyed from the last to the first.
 struct MountedVolume::Parts {
-  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> b, std::unique_ptr<VolumeObjects> o)
+  Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> memory,
+        std::unique_ptr<VolumeObjects> stored, const chunk::Layout& layout,
+        std::unique_ptr<MountedCache> block_cache)
       : plan(std::move(p)),
         name(opened.volume.name),
-        budget(std::move(b)),
-        objects(std::move(o)),
-        blocks(objects->store(),
-               {static_cast<uint32_t>(opened.volume.block_size) << 10, opened.volume.hash_prefix}),
+        budget(std::move(memory)),
+        objects(std::move(stored)),
+        cache(std::move(block_cache)),
+        blocks(objects->store(), layout, budget.get(), cache->cache()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, *budget, plan.data) {}
+        data(blocks, catalog, *budget, data_options(plan, *meta.volume())) {}
 
   MountPlan plan;
   const std::string name;
   std::unique_ptr<MemoryBudget> budget;
   std::unique_ptr<VolumeObjects> objects;
+  std::unique_ptr<MountedCache> cache;
   chunk::BlockStore blocks;
   meta::Meta meta;
   vfs::MetaCatalog catalog;
@@ -87,8 +103,14 @@ struct MountedVolume::Parts {
     stopped = true;
   }
 
+  // Blocks are read and uploaded until here.
+  ~Parts() { cache->stop(); }
+
   Status begin() {
     meta.on_volume_change([this](const meta::Volume& volume) { objects->follow(volume); });
+    cache->use(blocks, *budget, plan.meta.read_only);
+    plan.vfs.upload_staged = cache->drain();
+    plan.vfs.cache_fill = cache->fill();
     TRY(meta.start(vfs::data_callbacks(data, blocks)));
     if (!plan.subdir.empty()) plan.vfs.root = TRY(subdir_root(meta, plan.subdir, plan.meta.read_only));
     files.emplace(meta, catalog, data, *budget, plan.vfs);
@@ -115,11 +137,13 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
       TRY(open_volume(plan.meta_url, plan.meta.read_only ? Access::read_only : Access::read_write));
   auto budget = std::make_unique<MemoryBudget>(plan.buffer_size);
   auto objects = TRY(open_plan_objects(plan, opened.volume, *budget));
+  const chunk::Layout layout = TRY(block_layout(opened.volume));
+  auto cache = TRY(MountedCache::open(plan.cache, opened.volume.uuid, layout, budget->limit()));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
   plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;
-  auto parts =
-      std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(budget), std::move(objects));
+  auto parts = std::make_unique<Parts>(std::move(plan), std::move(opened), std::move(budget),
+                                       std::move(objects), layout, std::move(cache));
   if (Status begun = parts->begin(); !begun) {
     if (parts->files) {
       parts->stopped = true;

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "chunk/data_path.h"
+#include "cli/cache_plan.h"
 #include "cli/volume_objects.h"
 #include "fuse/session.h"
 #include "meta/meta.h"
@@ -29,6 +30,7 @@ struct MountPlan {
   uint64_t buffer_size = 300 << 20;
   meta::MetaOptions meta;
   chunk::DataOptions data;
+  CachePlan cache;
   vfs::VfsOptions vfs;
   fuse::FuseOptions fuse;
   fuse::MountFlags flags;

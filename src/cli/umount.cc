@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/control_client.h"
 #include "cli/mount_process.h"
+#include "cli/terminal.h"
 #include "fuse/mount.h"
 #include "vfs/control_message.h"
 
@@ -25,8 +26,10 @@ Status store_all(const std::string& mount_point) {
   ControlClient control = TRY(ControlClient::open(mount_point));
   bool told = false;
   const auto command = static_cast<uint32_t>(vfs::ControlCommand::flush_all);
-  Result<std::string> reply = control.request(command, {}, [&](uint64_t, uint64_t) {
+  ProgressLine staged("Staged blocks left");
+  Result<std::string> reply = control.request(command, {}, [&](uint64_t blocks, uint64_t) {
     if (!std::exchange(told, true)) log::info("Waiting until all data is stored");
+    if (blocks > 0) staged.update(blocks);
   });
   if (!reply && reply.error().code == EINVAL) return {};  // a client that doesn't know the request: JuiceFS's
   auto answer = nlohmann::json::parse(TRY(std::move(reply)), nullptr, /*allow_exceptions=*/false);
@@ -71,7 +74,9 @@ const Command kUmountCommand = {
         R"(Returns when the mount is gone from the directory tree. Its process ends once it has stored what was written; data
 that the store doesn't take for 5 minutes is lost then, and the log says so. Closing or syncing the file has failed before.
 
-With --flush, data that can't be stored makes the command fail, and nothing is unmounted.
+Blocks that --writeback has staged stay in the cache's folders, and the next mount with these uploads them.
+
+With --flush they are uploaded first, which takes as long as it takes, and data that can't be stored makes the command fail, and nothing is unmounted.
 
 Examples:
   ciderfs umount /mnt/photos

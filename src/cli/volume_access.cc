@@ -11,6 +11,8 @@
 #include "base/url.h"
 #include "base/version.h"
 #include "cli/host.h"
+#include "cli/volume_encryption.h"
+#include "object/encrypted.h"
 #include "object/retry.h"
 
 namespace cider::cli {
@@ -75,17 +77,6 @@ meta::SessionInfo this_session(const std::string& mount_point) {
   return info;
 }
 
-Status check_supported(const meta::Volume& volume) {
-  auto unsupported = [&](const std::string& what) {
-    return fail(ENOTSUP,
-                "volume " + volume.name + " uses " + what + ", which this version does not support yet");
-  };
-  if (!volume.compression.empty() && volume.compression != "none")
-    return unsupported("compression (" + volume.compression + ")");
-  if (!volume.encrypt_key.empty()) return unsupported("encryption at rest");
-  return {};
-}
-
 object::StoreConfig store_config(const meta::Volume& volume) {
   object::StoreConfig config;
   config.storage = volume.storage;
@@ -107,10 +98,26 @@ Result<std::unique_ptr<object::ObjectStore>> open_bucket(const meta::Volume& vol
   return object::open_store(store_config(volume));
 }
 
-Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume) {
-  TRY(check_supported(volume));
+Result<chunk::Layout> block_layout(const meta::Volume& volume) {
+  chunk::Layout layout;
+  layout.block_size = static_cast<uint32_t>(volume.block_size) << 10;
+  layout.hash_prefix = volume.hash_prefix;
+  layout.codec = TRY(chunk::find_codec(volume.compression));
+  layout.whole_objects = layout.codec != nullptr || !volume.encrypt_key.empty();
+  return layout;
+}
+
+size_t largest_object(const chunk::Layout& layout) {
+  return layout.codec ? layout.codec->bound(layout.block_size) : layout.block_size;
+}
+
+Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume, MemoryBudget* budget) {
+  auto encryptor = TRY(volume_encryptor(volume));
   auto objects = object::with_prefix(TRY(open_bucket(volume)), volume.name + "/");
-  return object::with_retries(std::move(objects), {});
+  objects = object::with_retries(std::move(objects), {});
+  if (!encryptor) return objects;
+  return object::with_encryption(std::move(objects), std::move(encryptor), budget,
+                                 largest_object(TRY(block_layout(volume))));
 }
 
 Status test_objects(object::ObjectStore& objects) {

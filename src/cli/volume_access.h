@@ -4,7 +4,9 @@
 #include <memory>
 #include <string>
 
+#include "base/budget.h"
 #include "base/result.h"
+#include "chunk/block_store.h"
 #include "meta/meta.h"
 #include "object/object_store.h"
 
@@ -36,23 +38,27 @@ meta::SessionInfo this_session(const std::string& mount_point);
 // How the volume's bucket is reached.
 object::StoreConfig store_config(const meta::Volume& volume);
 
+// How the volume's blocks are stored. EINVAL for a compression that is not known.
+Result<chunk::Layout> block_layout(const meta::Volume& volume);
+// The most bytes that a block takes, before encryption.
+size_t largest_object(const chunk::Layout& layout);
+
 // The bucket itself, or buckets, where objects of other volumes may be too. EINVAL where a dump has removed
 // the secret key.
 Result<std::unique_ptr<object::ObjectStore>> open_bucket(const meta::Volume& volume);
 
-// The volume's object store as commands use it, with the volume's name as prefix and retries (a mount uses
-// VolumeObjects). ENOTSUP for features that this version can't read or write (compression, encryption).
-Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume);
-
-// ENOTSUP for features of the volume that this version can't read or write.
-Status check_supported(const meta::Volume& volume);
+// The volume's object store as commands use it: the volume's name as prefix, retries, encryption where the
+// volume has a key (a mount uses VolumeObjects). What encryption holds is counted in `budget`, which outlives
+// the store (null: nowhere). Errors of volume_encryptor().
+Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume,
+                                                          MemoryBudget* budget = nullptr);
 
 // Writes, reads and removes a small object in a bucket that is there. Leaves nothing behind.
 Status test_objects(object::ObjectStore& objects);
 
 // format leaves the volume's UUID in the store as an object, as JuiceFS does.
 Status put_mark(object::ObjectStore& objects, const meta::Volume& volume);
-// ENOENT: there is no such object; EINVAL: it is another volume's.
+// ENOENT: there is no such object; EINVAL: it is another volume's; EBADMSG: it can't be decrypted.
 Status check_mark(object::ObjectStore& objects, const meta::Volume& volume);
 
 // The setting for people: JSON with two spaces a level, secrets replaced by "removed", a password in the

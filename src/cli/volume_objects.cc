@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 #include "cli/volume_access.h"
+#include "cli/volume_encryption.h"
+#include "object/encrypted.h"
 #include "object/hedge.h"
 #include "object/retry.h"
 
@@ -36,6 +38,7 @@ Result<std::unique_ptr<object::ObjectStore>> open_checked(const meta::Volume& re
 Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& volume, ObjectOptions options,
                                                            MemoryBudget& budget) {
   const meta::Volume reached = with_options(volume, options);
+  auto encryptor = TRY(volume_encryptor(volume));
   object::StoreConfig config = config_of(reached, options.timeouts);
   auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_checked(reached, config)));
   std::unique_ptr<VolumeObjects> objects(new VolumeObjects(std::move(options), std::move(config)));
@@ -45,7 +48,12 @@ Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& v
   store = object::with_timeouts(std::move(store), objects->options_.timeouts);
   store = object::with_retries(std::move(store), {});
   if (object::is_worth_hedging(reached.storage)) store = object::with_hedging(std::move(store), budget);
-  objects->store_ = object::with_limits(std::move(store), objects->limits_);
+  store = object::with_limits(std::move(store), objects->limits_);
+  if (encryptor) {
+    store = object::with_encryption(std::move(store), std::move(encryptor), &budget,
+                                    largest_object(TRY(block_layout(volume))));
+  }
+  objects->store_ = std::move(store);
   objects->set_limits(volume);
   return objects;
 }

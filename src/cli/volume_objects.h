@@ -7,9 +7,9 @@
 //   timeouts          of one try
 //   retries           of what nobody above retries; see object/retry.h
 //   hedging           of reads, where the storage is worth it
-//   limits            last, so that data which is waited for is not taken for slow; what is sent again or a
-//   second
+//   limits            so that data which is waited for is not taken for slow; what is sent again or a second
 //                     time does not count
+//   encryption        where the volume has a key: all below it sees what is sent
 #pragma once
 
 #include <memory>

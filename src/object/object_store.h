@@ -4,8 +4,9 @@
 //
 // Thread-safe: every method may be called from many threads at once. Calls block; each ends with EINTR soon
 // after `stop` is requested, where it can wait. Errors: ENOENT for an object that is not there,
-// EACCES/EROFS/ENOSPC as the store says, EAGAIN where it asks for fewer requests, ETIMEDOUT, ECONNREFUSED and
-// the like of the network, EIO for the rest, with a message that names the key or the store.
+// EACCES/EROFS/ENOSPC as the store says, EBADMSG for an object that is there but was altered (by a checksum
+// or tag that the store keeps), EAGAIN where it asks for fewer requests, ETIMEDOUT, ECONNREFUSED and the like
+// of the network, EIO for the rest, with a message that names the key or the store.
 #pragma once
 
 #include <cstddef>
@@ -134,12 +135,12 @@ struct StoreConfig {
   std::string session_token;
   std::string storage_class;
   std::string tag;
+  int shards = 0;  // above 1: so many buckets, whose number stands for the %d in `bucket`
   // Limits to a whole request of a remote store. Whoever uploads or downloads more than some MiB at a time
   // should raise them.
   Seconds get_timeout{60};
   Seconds put_timeout{60};
   std::string user_agent = "CiderFS";
-  int shards = 0;  // above 1: so many buckets, whose number stands for the %d in `bucket`
 
   bool operator==(const StoreConfig&) const = default;
 };

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/log.h"
+#include "vfs/control_fill.h"
 #include "vfs/control_info.h"
 #include "vfs/tree_summary.h"
 #include "vfs/tree_walk.h"
@@ -66,6 +67,34 @@ Status ControlCommands::compact(const Caller& caller, const CompactRequest& requ
   });
 }
 
+std::string ControlCommands::fill_cache(const Caller& caller, const FillCacheRequest& request,
+                                        ControlProgress* progress) {
+  if (!hooks_.fill) return error_frame(ENOTSUP);
+  const auto count = [](uint64_t, uint64_t) {};
+  if (!request.background) {
+    return fill_reply(meta_, *hooks_.fill, checked(caller), hooks_.root, request,
+                      [progress](uint64_t files, uint64_t bytes) {
+                        progress->done += files;
+                        progress->total += bytes;
+                      });
+  }
+  std::lock_guard lock(mutex_);
+  if (stopped_) return error_frame(EINTR);
+  background_.emplace_back([this, who = checked(caller), request, count](std::stop_token stop) mutable {
+    who.interrupt = std::move(stop);
+    (void)fill_reply(meta_, *hooks_.fill, who, hooks_.root, request, count);
+    log::info("warmup in the background has ended");
+  });
+  return data_frame("{}");
+}
+
+void ControlCommands::stop() {
+  std::list<std::jthread> ending;
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+  ending.swap(background_);
+}
+
 std::string ControlCommands::run(const Caller& caller, const ControlRequest& request,
                                  ControlProgress* progress) {
   const CountProgress count = [progress](uint64_t entries, uint64_t bytes) {
@@ -84,8 +113,14 @@ std::string ControlCommands::run(const Caller& caller, const ControlRequest& req
                        std::min<unsigned>(wanted->top, 100), count);
     return data_frame(dump({{"Errno", code_of(tree)}, {"Tree", tree_json(tree ? *tree : TreeSummary{})}}));
   }
+  if (const auto* wanted = std::get_if<FillCacheRequest>(&request)) {
+    return fill_cache(caller, *wanted, progress);
+  }
   if (std::holds_alternative<FlushAllRequest>(request)) {
-    const Status stored = hooks_.flush_all(caller.interrupt);
+    const Status stored = hooks_.flush_all(caller.interrupt, [progress](uint64_t blocks, uint64_t bytes) {
+      progress->done = blocks;
+      progress->total = bytes;
+    });
     return data_frame(
         dump({{"Errno", code_of(stored)}, {"Reason", stored ? "" : stored.error().to_string()}}));
   }

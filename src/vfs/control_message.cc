@@ -1,5 +1,7 @@
 #include "vfs/control_message.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 
 namespace cider::vfs {
@@ -18,6 +20,23 @@ template <class Request>
 Result<ControlRequest> checked(const ByteReader& in, Request request) {
   if (!in.ok()) return fail(EINVAL, "control message too short");
   return ControlRequest(std::move(request));
+}
+
+Result<ControlRequest> parse_fill(ByteReader& in) {
+  FillCacheRequest request;
+  std::string_view paths = in.raw(in.u32());
+  request.threads = in.u16();
+  request.background = in.u8() != 0;
+  const uint8_t action = u8_or(in, 0);
+  if (action > static_cast<uint8_t>(CacheAction::check))
+    return fail(EINVAL, "unknown action " + std::to_string(action) + " of warmup");
+  request.action = static_cast<CacheAction>(action);
+  while (!paths.empty()) {
+    const size_t end = std::min(paths.find('\n'), paths.size());
+    if (end > 0) request.paths.emplace_back(paths.substr(0, end));
+    paths.remove_prefix(std::min(end + 1, paths.size()));
+  }
+  return checked(in, std::move(request));
 }
 
 }  // namespace
@@ -53,6 +72,7 @@ Result<ControlRequest> parse_control_request(uint32_t command, std::string_view 
     case ControlCommand::flush_all:
       return FlushAllRequest{};
     case ControlCommand::fill_cache:
+      return parse_fill(in);
     case ControlCommand::clone:
       return fail(ENOTSUP, "control command " + std::to_string(command) + " is not supported");
   }

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -60,11 +61,22 @@ struct CompactRequest {
   Ino ino = 0;
 };
 
-// Stores all data written so far. The reply is JSON: "Errno", and "Reason" with what could not be stored.
+enum class CacheAction : uint8_t { fill = 0, evict = 1, check = 2 };
+
+// Paths from the mount's root, or "inode:<number>". In the background the reply comes at once.
+struct FillCacheRequest {
+  std::vector<std::string> paths;
+  uint16_t threads = 50;
+  bool background = false;
+  CacheAction action = CacheAction::fill;
+};
+
+// Stores all data written so far. Progress frames tell how many staged blocks and bytes are left. The reply
+// is JSON: "Errno", and "Reason" with what could not be stored.
 struct FlushAllRequest {};
 
-using ControlRequest =
-    std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest, FlushAllRequest>;
+using ControlRequest = std::variant<RemoveTreeRequest, InfoRequest, SummaryRequest, CompactRequest,
+                                    FillCacheRequest, FlushAllRequest>;
 
 // Whether it removes or rewrites something.
 bool changes_files(const ControlRequest& request);

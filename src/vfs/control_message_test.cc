@@ -45,6 +45,27 @@ TEST(ControlRequest, RemoveTree) {
   EXPECT_EQ(code_of(parse_control_request(1002, ByteWriter().u64(7).u8(4).raw("abc").take())), EINVAL);
 }
 
+TEST(ControlRequest, FillCache) {
+  const std::string_view paths = "/a\ninode:7\n\n/b c";
+  const auto bytes = [&](uint8_t action) {
+    return ByteWriter().u32(static_cast<uint32_t>(paths.size())).raw(paths).u16(50).u8(1).u8(action).take();
+  };
+  const auto full = parse_control_request(1004, bytes(2));
+  ASSERT_TRUE(full);
+  const auto& request = std::get<FillCacheRequest>(*full);
+  EXPECT_EQ(request.paths, (std::vector<std::string>{"/a", "inode:7", "/b c"}));
+  EXPECT_EQ(request.threads, 50);
+  EXPECT_TRUE(request.background);
+  EXPECT_EQ(request.action, CacheAction::check);
+  EXPECT_FALSE(changes_files(*full));
+  EXPECT_EQ(code_of(parse_control_request(1004, bytes(3))), EINVAL);
+  // Tools before 1.1 have no action.
+  const auto old = parse_control_request(1004, bytes(0).substr(0, paths.size() + 7));
+  EXPECT_EQ(std::get<FillCacheRequest>(old.value()).action, CacheAction::fill);
+  for (size_t n = 0; n < paths.size() + 7; ++n)
+    EXPECT_EQ(code_of(parse_control_request(1004, bytes(0).substr(0, n))), EINVAL) << n;
+}
+
 TEST(ControlRequest, EveryTruncationIsAnswered) {
   const std::string payload = ByteWriter().u64(7).u8(1).u8(1).u8(1).take();
   for (uint32_t command : {1002u, 1003u, 1005u, 1007u, 1008u}) {
@@ -55,7 +76,6 @@ TEST(ControlRequest, EveryTruncationIsAnswered) {
 
 TEST(ControlRequest, UnknownAndUnsupported) {
   EXPECT_EQ(code_of(parse_control_request(77, "")), EINVAL);
-  EXPECT_EQ(code_of(parse_control_request(1004, "")), ENOTSUP);
   EXPECT_EQ(code_of(parse_control_request(1006, "")), ENOTSUP);
 }
 

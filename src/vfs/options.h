@@ -3,10 +3,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 
+#include "base/result.h"
 #include "base/types.h"
+#include "chunk/cache_fill.h"
 #include "vfs/file_system.h"
 
 namespace cider::vfs {
@@ -42,6 +46,13 @@ struct VfsOptions {
   std::optional<uint16_t> umask;  // instead of the caller's
   std::optional<Account> root_squash;
   std::optional<Account> all_squash;
+
+  // Uploads what is staged (write-back), for as long as it takes, and tells how many blocks and bytes are
+  // left; may be empty.
+  std::function<Status(std::stop_token, const std::function<void(uint64_t blocks, uint64_t bytes)>&)>
+      upload_staged;
+
+  chunk::CacheFill* cache_fill = nullptr;  // for warmup; outlives the file system
 
   std::string access_log;  // a file to append access log lines to; empty: none
 

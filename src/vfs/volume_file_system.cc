@@ -14,15 +14,18 @@ VolumeFileSystem::VolumeFileSystem(meta::Meta& meta, MetaCatalog& catalog, chunk
       clock_(clock),
       internal_(options_.prefix_internal, options_.root == kRootIno),
       dirs_(changes_, options_.attr_ttl),
-      control_(meta,
-               {.inner = [this](Ino ino) { return inner(ino); },
-                .entry_gone =
-                    [this](Ino parent, const std::string& name) {
-                      changes_.mark(parent);
-                      notify({.parent = outer(parent), .name = name});
-                    },
-                .flush_all =
-                    [this](std::stop_token stop) { return flush_all(kFlushDeadline, std::move(stop)); }}) {
+      control_(meta, {.inner = [this](Ino ino) { return inner(ino); },
+                      .entry_gone =
+                          [this](Ino parent, const std::string& name) {
+                            changes_.mark(parent);
+                            notify({.parent = outer(parent), .name = name});
+                          },
+                      .flush_all = [this](std::stop_token stop, const auto& left) -> Status {
+                        TRY(flush_all(kFlushDeadline, stop));
+                        return options_.upload_staged ? options_.upload_staged(stop, left) : Status{};
+                      },
+                      .fill = options_.cache_fill,
+                      .root = options_.root}) {
   catalog_.on_commit([this](const MetaCatalog::Committed& commit) { committed(commit); });
 }
 
@@ -37,6 +40,7 @@ Status VolumeFileSystem::flush_all(std::chrono::milliseconds deadline, std::stop
 
 Status VolumeFileSystem::stop(std::chrono::milliseconds deadline) {
   handles_.close_internal();
+  control_.stop();
   Status flushed = flush_all(deadline, {});
   if (!flushed) log::error("data that could not be committed is lost: " + flushed.error().to_string());
   catalog_.stop();

@@ -5,7 +5,9 @@ next mount, byte for byte; what was not may be there or not, but never as rubbis
 A writer appends a line to its manifest, on another disk, only after the file system has acknowledged. The content of a file
 is made from its name and version, so that the manifest only needs these.
 
-usage: kill9.py BIN [--rounds N] [--writers N] [--seconds S] [--seed N] [--keep]
+With --writeback blocks are staged on the cache's disk, and with --upload-delay none is uploaded before the kill.
+
+usage: kill9.py BIN [--rounds N] [--writers N] [--seconds S] [--seed N] [--keep] [--writeback [--upload-delay T]]
 """
 import argparse
 import hashlib
@@ -112,7 +114,7 @@ def one_round(volume, args, seed):
     volume.kill()
     for child in children:
         os.waitpid(child, 0)
-    volume.mount()
+    volume.mount(*args.mount_options)
     problems = [p for number, manifest in enumerate(manifests) for p in verify(root, manifest, number)]
     # The state that was found is the one to go on from.
     for number, manifest in enumerate(manifests):
@@ -133,12 +135,15 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
     parser.add_argument("--engine", choices=["sqlite", "redis"], default="sqlite")
+    parser.add_argument("--writeback", action="store_true")
+    parser.add_argument("--upload-delay", default="0s", help="with --writeback")
     args = parser.parse_args()
+    args.mount_options = ["--writeback", "--upload-delay", args.upload_delay] if args.writeback else []
     volume = Volume(program(args.binary), "ciderfs-crash.", args.engine)
     volume.format()
     failed = 0
     try:
-        volume.mount()
+        volume.mount(*args.mount_options)
         for number in range(args.rounds):
             seed = args.seed + 100 * number
             problems = one_round(volume, args, seed)

@@ -117,7 +117,8 @@ class Volume:
         return f"unix://{path}"
 
     def mount(self):
-        return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog", "--log",
+        return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog",
+                               "--cache-dir", self.work / "cache", "--log",
                                self.work / "log", "--bucket", f"{self.work}/data/", self.url, self.work / "mnt"],
                               capture_output=True, text=True, timeout=60)
 

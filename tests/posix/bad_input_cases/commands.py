@@ -107,7 +107,7 @@ def options():
         for words, says in ((["--no-such-option"], "no-such-option"), (["--buffer-size", "much"], "buffer-size"),
                             (["--buffer-size", "1"], "buffer-size"), (["--attr-cache", "-1"], "attr-cache"),
                             (["--umask", "99"], "umask"), (["-o", "no_such_word"], "no_such_word"),
-                            (["--cache-dir", "/tmp/x"], "cache-dir"), (["--heartbeat", "0"], "heartbeat"),
+                            (["--cache-eviction", "fifo"], "cache-eviction"), (["--heartbeat", "0"], "heartbeat"),
                             (["--subdir", "../.."], "subdir")):
             refused(volume, "mount", "-d", "--log", volume.log, *words, volume.url, volume.point, says=[says])
         expect(not volume.mounted(), "something is mounted")
@@ -127,7 +127,7 @@ def exit_codes():
                       ["format", *new, "--shards", "4"], ["config", volume.url, "--trash-days", "100001"],
                       ["config", volume.url, "--min-client-version", "new"], ["config", volume.url, "--storage", "s4"],
                       [*mount, "--heartbeat", "0"], [*mount, "--buffer-size", "1"], [*mount, "--umask", "99"], [*mount, "-o", "nonsense"],
-                      [*mount, "-o", "remount"], [*mount, "--subdir", ".."], [*mount, "--max-uploads", "0"], [*mount, "--cache-dir", "/c"],
+                      [*mount, "-o", "remount"], [*mount, "--subdir", ".."], [*mount, "--max-uploads", "0"], [*mount, "--upload-hours", "25,1"],
                       ["summary", "--depth", "11", volume.point], ["rmr", "--threads", "0", volume.point], ["info", "-i", "x"],
                       ["umount"]):
             refused(volume, *words, says=[], code=2)

@@ -1,0 +1,122 @@
+// Blocks that go through staging: where they are read from, and what reaches the store.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <optional>
+
+#include "base/testing/fixtures.h"
+#include "chunk/block_store.h"
+#include "chunk/staging.h"
+#include "chunk/testing/harness.h"
+#include "chunk/testing/temp_dir.h"
+
+namespace cider::chunk {
+namespace {
+
+using testing::pattern;
+
+struct Staged {
+  explicit Staged(bool accept = true, const std::string& uuid = "uuid",
+                  const std::filesystem::path& from = {}, uint32_t block_size = 64 << 10) {
+    if (!from.empty()) std::filesystem::copy(from, dir.path(), std::filesystem::copy_options::recursive);
+    dirs = std::make_shared<CacheDirs>(std::vector<std::string>{dir.path()}, uuid,
+                                       CacheDir::Options{"", 0600, 0, false});
+    cache.emplace(dirs, DiskCache::Options{{}, block_size, 60 << 20}, metrics);
+    blocks.emplace(*store, Layout{.block_size = block_size}, &budget, &*cache);
+    StagingOptions options;
+    options.accept = accept;
+    options.delay = std::chrono::hours(1);
+    StagingTarget target;
+    target.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token stop) {
+      return blocks->upload_block(block, data, stop);
+    };
+    target.exists = [this](const BlockName& block) { return blocks->has_object(block); };
+    target.remove = [this](const BlockName& block) { (void)blocks->remove_object(block); };
+    staging.emplace(dirs, &*cache, target, options, budget, metrics);
+    staging->start();
+    blocks->stage_in(&*staging);
+  }
+  ~Staged() { staging.reset(); }
+
+  Status write(uint64_t slice, uint32_t index, std::string_view data) {
+    Buffer buffer = Buffer::allocate(data.size(), &budget);
+    std::memcpy(buffer.mutable_data(), data.data(), data.size());
+    return blocks->write_block(slice, index, {buffer}, {});
+  }
+  Result<std::string> read(uint64_t slice, uint32_t size, uint32_t off, uint32_t len) {
+    std::string out(len, '\0');
+    TRY(blocks->read(slice, size, off, std::as_writable_bytes(std::span(out)), {}));
+    return out;
+  }
+  size_t objects() { return store->list("", "", 100)->size(); }
+
+  testing::TempDir dir;
+  MetricSet metrics;
+  MemoryBudget budget{64 << 20};
+  std::unique_ptr<object::ObjectStore> store = *object::open_store({"mem", ""});
+  std::shared_ptr<CacheDirs> dirs;
+  std::optional<DiskCache> cache;
+  std::optional<BlockStore> blocks;
+  std::optional<Staging> staging;
+};
+
+TEST(BlockStoreStaging, StagedThenUploaded) {
+  Staged s;
+  const std::string data = pattern(100'000);
+  ASSERT_TRUE(s.write(7, 0, data.substr(0, 64 << 10)));
+  ASSERT_TRUE(s.write(7, 1, data.substr(64 << 10)));
+  EXPECT_EQ(s.objects(), 0u);
+  EXPECT_EQ(*s.read(7, 100'000, 60'000, 20'000), data.substr(60'000, 20'000));
+  // Without its name in raw/, a block is read where it is staged.
+  s.cache->remove({7, 0, 64 << 10});
+  EXPECT_EQ(*s.read(7, 100'000, 10, 1000), data.substr(10, 1000));
+  const BlockStore::SliceRef slice{7, 100'000};
+  EXPECT_TRUE(s.blocks->sync({&slice, 1}));
+  ASSERT_TRUE(s.staging->drain({}));
+  EXPECT_EQ(s.objects(), 2u);
+  EXPECT_EQ(*s.read(7, 100'000, 0, 100'000), data);
+}
+
+TEST(BlockStoreStaging, ADeletedSliceIsNeverUploaded) {
+  Staged s;
+  ASSERT_TRUE(s.write(7, 0, pattern(1000)));
+  ASSERT_TRUE(s.blocks->remove_slice(7, 1000));
+  EXPECT_EQ(s.staging->usage().blocks, 0u);
+  EXPECT_EQ(code_of(s.read(7, 1000, 0, 10)), ENOENT);
+  ASSERT_TRUE(s.staging->drain({}));
+  EXPECT_EQ(s.objects(), 0u);
+}
+
+TEST(BlockStoreStaging, WithoutWritebackBlocksGoToTheStore) {
+  Staged s(/*accept=*/false);
+  ASSERT_TRUE(s.write(7, 0, pattern(1000)));
+  EXPECT_EQ(s.objects(), 1u);
+}
+
+// A number that is given out again, by an engine that lost its last commits: what is written now is read.
+TEST(BlockStoreStaging, AnotherBlockOfTheSameName) {
+  for (bool accept : {true, false}) {
+    Staged s(accept);
+    ASSERT_TRUE(s.write(7, 0, pattern(1000, 1)));
+    s.cache->drain();
+    EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000, 1));
+    ASSERT_TRUE(s.staging->drain({}));
+    ASSERT_TRUE(s.write(7, 0, pattern(1000, 2)));
+    EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000, 2)) << accept;
+  }
+}
+
+// A volume that JuiceFS left with all its data staged.
+TEST(BlockStoreStaging, AVolumeWhoseDataIsStagedByJuiceFS) {
+  CIDER_FIXTURE(fixture, "small-writeback");
+  Staged s(false, "e2150272-98fa-4947-966d-8a72ef8b41ee", fixture / "cache-dir", 4 << 20);
+  EXPECT_GE(s.staging->usage().blocks, 4u);
+  const std::string before = *s.read(4, 70'001, 0, 70'001);
+  ASSERT_TRUE(s.staging->drain({}));
+  std::string object(70'001, '\0');
+  ASSERT_TRUE(s.store->get("chunks/0/0/4_0_70001", 0, std::as_writable_bytes(std::span(object)), {}));
+  EXPECT_EQ(object, before);
+}
+
+}  // namespace
+}  // namespace cider::chunk

@@ -1,0 +1,402 @@
+#include "chunk/staging.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace cider::chunk {
+namespace {
+
+constexpr Millis kFirstPause{200};
+constexpr Millis kLongestPause{30'000};
+constexpr Seconds kRetryLock{5};
+
+std::string text(const BlockName& block) {
+  return std::to_string(block.slice) + "_" + std::to_string(block.index) + "_" + std::to_string(block.bytes);
+}
+
+}  // namespace
+
+struct Staging::Item {
+  BlockName block;
+  size_t place = 0;
+  uint64_t number = 0;
+  Time added;
+  bool uploading = false;  // or uploaded
+  bool removed = false;    // its slice is gone
+  Millis pause{0};
+  Monotonic::time_point not_before{};
+};
+
+Staging::Staging(std::shared_ptr<CacheDirs> dirs, DiskCache* cache, StagingTarget target,
+                 StagingOptions options, MemoryBudget& budget, MetricSet& metrics, const Clock& clock)
+    : dirs_(std::move(dirs)),
+      cache_(cache),
+      target_(std::move(target)),
+      options_(options),
+      budget_(budget),
+      clock_(clock),
+      blocks_metric_(metrics.counter("staging_blocks")),
+      bytes_metric_(metrics.counter("staging_block_bytes")),
+      delay_metric_(metrics.counter("staging_block_delay_seconds")),
+      errors_metric_(metrics.counter("staging_block_errors")),
+      locks_(dirs_->size()),
+      uploads_("staging-upload", options.uploads) {}
+
+Staging::~Staging() {
+  stop();
+}
+
+void Staging::start() {
+  for (size_t place = 0; place < dirs_->size(); place++) {
+    // The folders above may be new, too. Those that can't be opened were there before.
+    (void)folders_.sync((*dirs_)[place].path(), "/");
+    if (lock_dir(place)) recover(place);
+  }
+  dispatcher_ = std::jthread([this] { dispatch(stopping_.get_token()); });
+}
+
+void Staging::stop() {
+  stopping_.request_stop();
+  {
+    std::lock_guard lock(mutex_);
+    changed_.notify_all();
+  }
+  if (dispatcher_.joinable()) dispatcher_.join();
+  uploads_.stop();
+}
+
+// ---- Staging
+
+bool Staging::accepts(const BlockName& block) const {
+  if (!options_.accept) return false;
+  if (options_.threshold != 0 && block.bytes >= options_.threshold) return false;
+  if (options_.max_writers != 0 && writing_.load() >= options_.max_writers) return false;
+  std::lock_guard lock(mutex_);
+  if (stopping_.stop_requested()) return false;
+  if (options_.max_bytes != 0 && bytes_ + block.bytes > options_.max_bytes) return false;
+  if (options_.max_age.count() == 0 || queue_.empty()) return true;
+  return to_nanos(clock_.now()) - to_nanos(queue_.begin()->second->added) <=
+         std::chrono::nanoseconds(options_.max_age).count();
+}
+
+bool Staging::add(const BlockName& block, const BufferChain& data) {
+  const size_t place = dirs_->place(block);
+  if (place == dirs_->size() || total_size(data) != block.bytes || !accepts(block)) return false;
+  if ((*dirs_)[place].is_full_for_staging()) return false;
+  writing_++;
+  Status written = write(place, block, data);
+  writing_--;
+  const BlockPath path = (*dirs_)[place].staging(block);
+  if (!written) {
+    errors_metric_.add();
+    log::warning("staging " + std::string(path) + ": " + written.error().to_string() +
+                 "; the block is uploaded directly");
+    ::unlink(path.c_str());
+    return false;
+  }
+  open_.drop(block);
+  insert(block, place, clock_.now());
+  if (cache_) cache_->staged(block, place, path.c_str());
+  return true;
+}
+
+Status Staging::write(size_t place, const BlockName& block, const BufferChain& data) {
+  CacheDir& dir = (*dirs_)[place];
+  DiskHealth::Request request = dir.health().begin();
+  if (!request) return fail(EIO, "the disk is not usable");
+  const auto work = [&]() -> Status {
+    const BlockPath path = dir.staging(block);
+    TRY(dir.store(path.c_str(), data, /*trailer=*/true, /*durable=*/true));
+    const std::string_view folder = path;
+    return folders_.sync(std::string(folder.substr(0, folder.rfind('/') + 1)), dir.path());
+  };
+  Status done = work();
+  request.done(code_of(done));
+  return done;
+}
+
+Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, Time added) {
+  std::lock_guard lock(mutex_);
+  auto [at, fresh] = items_.try_emplace(block);
+  if (!fresh) return at->second;  // staged again, with the same bytes
+  auto item = std::make_shared<Item>();
+  item->block = block;
+  item->place = place;
+  item->added = added;
+  item->number = next_number_++;
+  at->second = item;
+  queue_.emplace(item->number, item);
+  numbers_.insert(item->number);
+  held_ = items_.size();
+  bytes_ += block.bytes;
+  blocks_metric_.add();
+  bytes_metric_.add(block.bytes);
+  changed_.notify_all();
+  return item;
+}
+
+void Staging::erase(const ItemPtr& item) {
+  std::lock_guard lock(mutex_);
+  queue_.erase({item->number, item});
+  auto found = items_.find(item->block);
+  if (found == items_.end() || found->second != item) return;
+  items_.erase(found);
+  numbers_.erase(item->number);
+  held_ = items_.size();
+  bytes_ -= item->block.bytes;
+  blocks_metric_.add(-1);
+  bytes_metric_.add(-static_cast<double>(item->block.bytes));
+  changed_.notify_all();
+}
+
+Staging::ItemPtr Staging::find(const BlockName& block) const {
+  if (held_.load(std::memory_order_relaxed) == 0) return nullptr;
+  std::lock_guard lock(mutex_);
+  auto found = items_.find(block);
+  return found == items_.end() ? nullptr : found->second;
+}
+
+bool Staging::holds(const BlockName& block) const {
+  return find(block) != nullptr;
+}
+
+Staging::Usage Staging::usage() const {
+  std::lock_guard lock(mutex_);
+  return {items_.size(), bytes_};
+}
+
+Result<OpenFiles::Lease> Staging::open(const Item& item) {
+  OpenFiles::Lease lease = open_.find(item.block);
+  if (lease) return lease;
+  BlockFile file = TRY(BlockFile::open((*dirs_)[item.place].staging(item.block).c_str(), item.block.bytes));
+  return open_.add(item.block, std::move(file));
+}
+
+Result<bool> Staging::read(const BlockName& block, uint32_t off, std::span<std::byte> out) {
+  const ItemPtr item = find(block);
+  if (!item) return false;
+  Result<OpenFiles::Lease> lease = open(*item);
+  // Uploaded and removed, by us since we asked or by another process.
+  if (!lease && lease.error().code == ENOENT) return false;
+  Status status = lease ? lease->file().read(off, out, Verify::extend) : Status(fail(lease.error()));
+  if (!status) return fail(EIO, "staged block " + text(block) + ": " + status.error().to_string());
+  return true;
+}
+
+bool Staging::remove(const BlockName& block) {
+  const ItemPtr item = find(block);
+  if (!item) return false;
+  bool uploading;
+  {
+    std::lock_guard lock(mutex_);
+    uploading = item->uploading;
+    item->removed = true;
+  }
+  ::unlink((*dirs_)[item->place].staging(block).c_str());
+  open_.drop(block);
+  if (cache_) cache_->remove(block);
+  if (uploading) return false;  // upload() removes the object
+  erase(item);
+  return true;
+}
+
+// ---- Uploading
+
+bool Staging::may_upload_now(const Item& item) const {
+  if (Monotonic::now() < item.not_before) return false;
+  if (draining_ > 0 || (*dirs_)[item.place].is_full()) return true;
+  const Time now = clock_.now();
+  return options_.hours.contains(now) &&
+         to_nanos(now) - to_nanos(item.added) >= std::chrono::nanoseconds(options_.delay).count();
+}
+
+// The oldest that may go now. Only failures make one that is younger go first.
+Staging::ItemPtr Staging::next_due() {
+  for (const auto& [number, item] : queue_) {
+    if (!may_upload_now(*item)) {
+      if (item->pause.count() > 0) continue;
+      return nullptr;
+    }
+    return item;
+  }
+  return nullptr;
+}
+
+void Staging::dispatch(const std::stop_token& stop) {
+  constexpr Millis kLook{500};
+  auto retry_lock = Monotonic::now() + kRetryLock;
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    ItemPtr item = uploading_ < options_.uploads ? next_due() : nullptr;
+    if (item) {
+      queue_.erase({item->number, item});
+      item->uploading = true;
+      uploading_++;
+      uploads_.submit([this, item] { upload(item); });
+      continue;
+    }
+    if (items_.empty()) {
+      changed_.wait_for(lock, stop, kRetryLock, [&] { return !items_.empty(); });
+    } else {
+      changed_.wait_for(lock, stop, kLook, [&] { return false; });
+    }
+    if (Monotonic::now() < retry_lock) continue;
+    lock.unlock();
+    for (size_t place = 0; place < dirs_->size(); place++) {
+      if (!locks_[place] && lock_dir(place)) recover(place);
+    }
+    retry_lock = Monotonic::now() + kRetryLock;
+    lock.lock();
+  }
+}
+
+void Staging::upload(const ItemPtr& item) {
+  Status status = try_upload(item);
+  bool removed;
+  {
+    std::lock_guard lock(mutex_);
+    uploading_--;
+    removed = item->removed;
+    changed_.notify_all();
+  }
+  if (removed) {
+    if (target_.remove) target_.remove(item->block);
+    erase(item);
+  } else if (status) {
+    finish(item);
+  } else if (status.error().code == EBADMSG) {
+    set_aside(*item, status.error());
+    erase(item);
+  } else if (!stopping_.stop_requested()) {
+    try_later(item, status.error());
+  }
+}
+
+Status Staging::try_upload(const ItemPtr& item) {
+  Result<BufferChain> data = load(*item);
+  if (!data && data.error().code == ENOENT) {
+    {
+      std::lock_guard lock(mutex_);
+      if (item->removed) return {};
+    }
+    // Another process has uploaded and removed it.
+    if (TRY(target_.exists(item->block))) return {};
+    errors_metric_.add();
+    log::error("staged block " + text(item->block) + " is gone from " +
+               (*dirs_)[item->place].staging_folder() + " and is not in the store");
+    return {};
+  }
+  if (!data) return fail(data.error());
+  return target_.upload(item->block, *data, stopping_.get_token());
+}
+
+Result<BufferChain> Staging::load(const Item& item) {
+  BlockFile file = TRY(BlockFile::open((*dirs_)[item.place].staging(item.block).c_str(), item.block.bytes));
+  TRY(budget_.wait_for_room(item.block.bytes, 1.0, stopping_.get_token()));
+  Buffer data = Buffer::allocate(item.block.bytes, &budget_);
+  TRY(file.read(0, {data.mutable_data(), data.size()}, Verify::full));
+  return BufferChain{data};
+}
+
+void Staging::set_aside(const Item& item, const Error& error) {
+  CacheDir& dir = (*dirs_)[item.place];
+  const BlockPath path = dir.staging(item.block);
+  const std::string aside = dir.path() + "damaged/" + text(item.block);
+  errors_metric_.add();
+  Result<bool> there = target_.exists(item.block);
+  Status made = dir.make_parents(aside);
+  const bool moved = made && ::rename(path.c_str(), aside.c_str()) == 0;
+  log::error("staged block " + std::string(path) + " is damaged (" + error.to_string() + ") and " +
+             (moved ? "moved to " + aside : "could not be moved away") +
+             (there && *there ? "; the store has the block" : "; its data is lost"));
+  open_.drop(item.block);
+  if (cache_) cache_->remove(item.block);
+}
+
+void Staging::finish(const ItemPtr& item) {
+  delay_metric_.add(static_cast<double>(to_nanos(clock_.now()) - to_nanos(item->added)) / 1e9);
+  // Whoever finds it staged until now reads the file, and from now on the object.
+  erase(item);
+  ::unlink((*dirs_)[item->place].staging(item->block).c_str());
+  open_.drop(item->block);
+  if (cache_) cache_->uploaded(item->block, item->place);
+}
+
+void Staging::try_later(const ItemPtr& item, const Error& error) {
+  std::lock_guard lock(mutex_);
+  if (item->pause.count() == 0)
+    log::warning("staged block " + text(item->block) +
+                 ": upload failed, will try again: " + error.to_string());
+  item->pause = std::clamp(item->pause * 2, kFirstPause, kLongestPause);
+  item->not_before = Monotonic::now() + item->pause;
+  item->uploading = false;
+  queue_.emplace(item->number, item);
+  changed_.notify_all();
+}
+
+Status Staging::drain(std::stop_token stop, const Progress& progress) {
+  constexpr Millis kTell{300};
+  std::unique_lock lock(mutex_);
+  const uint64_t until = next_number_;
+  draining_++;
+  changed_.notify_all();
+  const auto done = [&] { return numbers_.empty() || *numbers_.begin() >= until; };
+  while (!done() && !stop.stop_requested() && !stopping_.stop_requested()) {
+    const Usage left{items_.size(), bytes_};
+    if (progress) {
+      lock.unlock();
+      progress(left);
+      lock.lock();
+    }
+    changed_.wait_for(lock, stop, kTell, done);
+  }
+  draining_--;
+  if (done()) return {};
+  return fail(EINTR, std::to_string(items_.size()) + " staged blocks are not uploaded");
+}
+
+// ---- Recovery
+
+// Among our own processes one looks after what is left in a directory. JuiceFS knows no such lock.
+bool Staging::lock_dir(size_t place) {
+  const std::string path = (*dirs_)[place].path() + ".staging.lock";
+  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return false;
+  locks_[place] = std::move(file);
+  return true;
+}
+
+void Staging::recover(size_t place) {
+  CacheDir& dir = (*dirs_)[place];
+  struct Left {
+    Time modified;
+    BlockName block;
+  };
+  std::vector<Left> found;
+  Status scanned = dir.scan(dir.staging_folder(), [&](const BlockName& block, std::string_view path) {
+    struct stat about{};
+    if (::stat(std::string(path).c_str(), &about) != 0) return true;
+    found.push_back({from_nanos(about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec), block});
+    return true;
+  });
+  if (!scanned) log::warning("looking for staged blocks: " + scanned.error().to_string());
+  std::sort(found.begin(), found.end(), [](const Left& a, const Left& b) {
+    return std::pair(to_nanos(a.modified), a.block) < std::pair(to_nanos(b.modified), b.block);
+  });
+  uint64_t bytes = 0;
+  for (const Left& left : found) {
+    bytes += left.block.bytes;
+    insert(left.block, place, left.modified);
+    if (cache_) cache_->staged(left.block, place, dir.staging(left.block).c_str());
+  }
+  if (!found.empty())
+    log::info(std::to_string(found.size()) + " staged blocks (" + std::to_string(bytes) +
+              " bytes) found in " + dir.path());
+}
+
+}  // namespace cider::chunk

@@ -1,0 +1,160 @@
+// What staging asks of the kernel so that a power loss loses nothing: the order of the calls, and what
+// happens when one of them fails. The calls are replaced for this program; they do as ever but for a test's
+// own folder.
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "chunk/staging.h"
+#include "chunk/testing/temp_dir.h"
+
+namespace {
+
+struct Calls {
+  std::mutex mutex;
+  std::string folder;  // only what lies in it is noted
+  std::vector<std::string> log;
+  std::string fail;  // the call that fails with EIO
+
+  std::string below(const std::string& path) {
+    if (folder.empty() || !path.starts_with(folder)) return {};
+    return path.size() == folder.size() ? "/" : path.substr(folder.size());
+  }
+  bool note(const char* call, const std::string& path) {
+    std::lock_guard lock(mutex);
+    std::string name = below(path);
+    if (name.empty()) return true;
+    log.push_back(std::string(call) + " " + name);
+    if (fail != call) return true;
+    errno = EIO;
+    return false;
+  }
+};
+Calls calls;
+
+std::string path_of(int fd) {
+  char link[64];
+  char path[4096];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  const ssize_t n = ::readlink(link, path, sizeof path);
+  return n > 0 ? std::string(path, static_cast<size_t>(n)) : "";
+}
+
+template <class Function>
+Function real(const char* name) {
+  return reinterpret_cast<Function>(::dlsym(RTLD_NEXT, name));
+}
+
+}  // namespace
+
+extern "C" {
+int fdatasync(int fd) {
+  static const auto next = real<int (*)(int)>("fdatasync");
+  return calls.note("fdatasync", path_of(fd)) ? next(fd) : -1;
+}
+int fsync(int fd) {
+  static const auto next = real<int (*)(int)>("fsync");
+  return calls.note("fsync", path_of(fd)) ? next(fd) : -1;
+}
+int rename(const char* from, const char* to) noexcept {
+  static const auto next = real<int (*)(const char*, const char*)>("rename");
+  return calls.note("rename", to) ? next(from, to) : -1;
+}
+}
+
+namespace cider::chunk {
+namespace {
+
+struct Recorded {
+  Recorded() {
+    dirs = std::make_shared<CacheDirs>(std::vector<std::string>{dir.path()}, "uuid",
+                                       CacheDir::Options{"", 0600, 0, false});
+    StagingOptions options;
+    options.delay = std::chrono::hours(1);
+    StagingTarget target;
+    target.upload = [](const BlockName&, const BufferChain&, std::stop_token) -> Status { return {}; };
+    target.exists = [](const BlockName&) -> Result<bool> { return false; };
+    staging.emplace(dirs, nullptr, target, options, budget, metrics);
+    staging->start();
+    std::lock_guard lock(calls.mutex);
+    calls.folder = dir.path() / "uuid";
+    calls.log.clear();
+  }
+  ~Recorded() {
+    std::lock_guard lock(calls.mutex);
+    calls.folder.clear();
+    calls.fail.clear();
+  }
+  bool add(const BlockName& block) {
+    Buffer data = Buffer::allocate(block.bytes, nullptr);
+    std::memset(data.mutable_data(), 'x', data.size());
+    return staging->add(block, {data});
+  }
+  size_t count(std::string_view call) {
+    std::lock_guard lock(calls.mutex);
+    return static_cast<size_t>(std::count_if(calls.log.begin(), calls.log.end(),
+                                             [&](auto& line) { return line.starts_with(call); }));
+  }
+
+  testing::TempDir dir;
+  MetricSet metrics;
+  MemoryBudget budget{64 << 20};
+  std::shared_ptr<CacheDirs> dirs;
+  std::optional<Staging> staging;
+};
+
+TEST(StagingSync, DataThenNameThenFolders) {
+  Recorded r;
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  const std::vector<std::string> log = calls.log;
+  ASSERT_EQ(log.size(), 7u);
+  EXPECT_TRUE(log[0].starts_with("fdatasync /rawstaging/chunks/0/0/1_0_1000."));
+  EXPECT_EQ(log[1], "rename /rawstaging/chunks/0/0/1_0_1000");
+  const std::vector<std::string> folders(log.begin() + 2, log.end());
+  EXPECT_EQ(folders,
+            (std::vector<std::string>{"fsync /", "fsync /rawstaging", "fsync /rawstaging/chunks",
+                                      "fsync /rawstaging/chunks/0", "fsync /rawstaging/chunks/0/0"}));
+}
+
+TEST(StagingSync, AFailureOfAnyCallSendsTheBlockToTheStore) {
+  for (const char* call : {"fdatasync", "rename", "fsync"}) {
+    Recorded r;
+    calls.fail = call;
+    EXPECT_FALSE(r.add({1, 0, 1000})) << call;
+    EXPECT_FALSE(r.staging->holds({1, 0, 1000}));
+    EXPECT_EQ(r.staging->usage().bytes, 0u);
+    EXPECT_FALSE(std::filesystem::exists(std::string((*r.dirs)[0].staging({1, 0, 1000}))));
+    EXPECT_EQ(r.metrics.counter("staging_block_errors").value(), 1);
+    calls.fail.clear();
+    EXPECT_TRUE(r.add({2, 0, 1000})) << call;
+  }
+}
+
+// Whoever waits shares the fsyncs: there are never more than one round for each block, and all have had one
+// that began after their name was there.
+TEST(StagingSync, FoldersAreSyncedTogether) {
+  Recorded r;
+  std::vector<std::jthread> threads;
+  for (uint64_t t = 0; t < 8; t++) {
+    threads.emplace_back([&r, t] {
+      for (uint64_t i = 1; i <= 20; i++) EXPECT_TRUE(r.add({i * 8 + t, 0, 500}));
+    });
+  }
+  threads.clear();
+  EXPECT_EQ(r.count("rename"), 160u);
+  EXPECT_LT(r.count("fsync /rawstaging/chunks/0/0"), 160u);
+  std::lock_guard lock(calls.mutex);
+  EXPECT_TRUE(calls.log.back().starts_with("fsync"));
+}
+
+}  // namespace
+}  // namespace cider::chunk

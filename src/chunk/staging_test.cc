@@ -1,0 +1,397 @@
+#include "chunk/staging.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "base/testing/fixtures.h"
+#include "chunk/testing/harness.h"
+#include "chunk/testing/temp_dir.h"
+
+namespace cider::chunk {
+namespace {
+
+using cider::testing::read_file;
+using testing::eventually;
+using testing::pattern;
+using testing::TempDir;
+namespace fs = std::filesystem;
+
+const std::string kUuid = "e2150272-98fa-4947-966d-8a72ef8b41ee";
+
+BufferChain chain_of(std::string_view text) {
+  Buffer buffer = Buffer::allocate(text.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), text.data(), text.size());
+  return {buffer.slice(0, text.size() / 2), buffer.slice(text.size() / 2, text.size() - text.size() / 2)};
+}
+
+struct FakeClock : Clock {
+  Time now() const override { return from_nanos(nanos); }
+  Monotonic::time_point monotonic() const override { return Monotonic::now(); }
+  std::atomic<int64_t> nanos{to_nanos(Clock::system().now())};
+};
+
+// Where blocks are uploaded to. Closed, it fails every request.
+struct FakeStore {
+  StagingTarget target() {
+    StagingTarget t;
+    t.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token) -> Status {
+      std::unique_lock lock(mutex);
+      tries++;
+      changed.notify_all();
+      changed.wait(lock, [&] { return !held; });
+      if (!open) return fail(EIO, "closed");
+      std::string bytes;
+      for (const Buffer& piece : data) bytes += piece.text();
+      objects[block] = bytes;
+      order.push_back(block);
+      return {};
+    };
+    t.exists = [this](const BlockName& block) -> Result<bool> {
+      std::lock_guard lock(mutex);
+      return objects.contains(block);
+    };
+    t.remove = [this](const BlockName& block) {
+      std::lock_guard lock(mutex);
+      objects.erase(block);
+    };
+    return t;
+  }
+  void set_open(bool value) {
+    std::lock_guard lock(mutex);
+    open = value;
+  }
+  void hold(bool value) {
+    std::lock_guard lock(mutex);
+    held = value;
+    changed.notify_all();
+  }
+  size_t size() {
+    std::lock_guard lock(mutex);
+    return objects.size();
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool open = true;
+  bool held = false;
+  int tries = 0;
+  std::map<BlockName, std::string> objects;
+  std::vector<BlockName> order;
+};
+
+struct Stage {
+  explicit Stage(const fs::path& folder, FakeStore& s, StagingOptions options = {}, bool start = true,
+                 const std::string& uuid = kUuid)
+      : dirs(std::make_shared<CacheDirs>(std::vector<std::string>{folder}, uuid,
+                                         CacheDir::Options{"", 0600, 0, false})),
+        cache(dirs, {}, metrics),
+        staging(dirs, &cache, s.target(), options, budget, metrics, clock) {
+    if (start) staging.start();
+  }
+  bool add(const BlockName& block) { return staging.add(block, chain_of(pattern(block.bytes, block.slice))); }
+  fs::path file(const BlockName& block) { return std::string((*dirs)[0].staging(block)); }
+  double value(const char* name) { return metrics.counter(name).value(); }
+
+  FakeClock clock;
+  MetricSet metrics;
+  MemoryBudget budget{64 << 20};
+  std::shared_ptr<CacheDirs> dirs;
+  DiskCache cache;
+  Staging staging;
+};
+
+StagingOptions later() {
+  StagingOptions options;
+  options.delay = std::chrono::hours(1);
+  return options;
+}
+
+TEST(Staging, BlocksAreReadUntilTheyAreUploadedInOrder) {
+  TempDir dir;
+  FakeStore store;
+  StagingOptions options = later();
+  options.uploads = 1;
+  Stage s(dir.path(), store, options);
+  for (uint64_t id = 1; id <= 5; id++) ASSERT_TRUE(s.add({id, 0, 70'000}));
+  EXPECT_EQ(s.staging.usage().blocks, 5u);
+  EXPECT_EQ(s.value("staging_blocks"), 5);
+  EXPECT_EQ(s.value("staging_block_bytes"), 350'000);
+  std::string out(1000, '\0');
+  auto read = s.staging.read({3, 0, 70'000}, 40'000, std::as_writable_bytes(std::span(out)));
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(*read);
+  EXPECT_EQ(out, pattern(70'000, 3).substr(40'000, 1000));
+  EXPECT_EQ(fs::hard_link_count(s.file({3, 0, 70'000})), 2u);
+  ASSERT_TRUE(s.staging.drain({}));
+  EXPECT_EQ(store.objects.size(), 5u);
+  for (uint64_t id = 1; id <= 5; id++) {
+    EXPECT_EQ(store.order[id - 1].slice, id);
+    EXPECT_EQ((store.objects[{id, 0, 70'000}]), pattern(70'000, id));
+    EXPECT_FALSE(s.staging.holds({id, 0, 70'000}));
+  }
+  EXPECT_TRUE(eventually([&] { return !fs::exists(s.file({5, 0, 70'000})); }));
+  EXPECT_EQ(s.value("staging_blocks"), 0);
+  EXPECT_EQ(s.value("staging_block_bytes"), 0);
+  EXPECT_TRUE(s.cache.contains({5, 0, 70'000}));  // what was staged is cached
+}
+
+TEST(Staging, DelayAndHoursHoldUploadsBack) {
+  TempDir dir;
+  FakeStore store;
+  Stage s(dir.path(), store, later());
+  ASSERT_TRUE(s.add({1, 0, 100}));
+  std::this_thread::sleep_for(Millis(700));
+  EXPECT_EQ(store.size(), 0u);
+  s.clock.nanos += int64_t{3600} * 1'000'000'000;
+  EXPECT_TRUE(eventually([&] { return store.size() == 1; }));
+
+  const time_t seconds = s.clock.nanos / 1'000'000'000;
+  tm local{};
+  ::localtime_r(&seconds, &local);
+  const int hour = local.tm_hour;
+  EXPECT_TRUE((UploadHours{hour, (hour + 1) % 24}).contains(s.clock.now()));
+  EXPECT_FALSE((UploadHours{(hour + 1) % 24, hour}).contains(s.clock.now()));
+  EXPECT_TRUE((UploadHours{(hour + 20) % 24, (hour + 1) % 24}).contains(s.clock.now()));
+  EXPECT_TRUE((UploadHours{5, 5}).contains(s.clock.now()));
+  EXPECT_EQ(parse_upload_hours("22-6")->begin, 22);
+  EXPECT_EQ(parse_upload_hours("0,6")->end, 6);
+  for (const char* bad : {"6", "24,1", "1,24", "a,b", "1,2,3", "-1,3"})
+    EXPECT_FALSE(parse_upload_hours(bad)) << bad;
+}
+
+TEST(Staging, AnOutageIsWaitedFor) {
+  TempDir dir;
+  FakeStore store;
+  store.set_open(false);
+  Stage s(dir.path(), store);
+  for (uint64_t id = 1; id <= 20; id++) ASSERT_TRUE(s.add({id, 0, 1000}));
+  EXPECT_TRUE(eventually([&] {
+    std::lock_guard lock(store.mutex);
+    return store.tries >= 40;
+  }));
+  EXPECT_EQ(s.staging.usage().blocks, 20u);
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(code_of(s.staging.drain(stop.get_token())), EINTR);
+  store.set_open(true);
+  EXPECT_TRUE(s.staging.drain({}));
+  EXPECT_EQ(store.size(), 20u);
+}
+
+TEST(Staging, LimitsSendBlocksToTheStore) {
+  TempDir dir;
+  FakeStore store;
+  StagingOptions options = later();
+  options.threshold = 5000;
+  options.max_bytes = 10'000;
+  options.max_age = std::chrono::seconds(60);
+  Stage s(dir.path(), store, options);
+  EXPECT_FALSE(s.add({1, 0, 5000}));
+  EXPECT_TRUE(s.add({1, 0, 4999}));
+  EXPECT_TRUE(s.add({2, 0, 4999}));
+  EXPECT_FALSE(s.add({3, 0, 4999}));
+  EXPECT_TRUE(s.add({3, 0, 2}));
+  s.clock.nanos += int64_t{61} * 1'000'000'000;
+  EXPECT_FALSE(s.add({4, 0, 1}));
+  EXPECT_EQ(s.value("staging_block_errors"), 0);
+}
+
+TEST(Staging, WhatIsLeftIsUploadedByTheNextRun) {
+  TempDir dir;
+  FakeStore store;
+  {
+    Stage first(dir.path(), store, later());
+    for (uint64_t id = 1; id <= 10; id++) ASSERT_TRUE(first.add({id, 0, 1000}));
+  }
+  EXPECT_EQ(store.size(), 0u);
+  Stage second(dir.path(), store);
+  EXPECT_TRUE(second.staging.drain({}));
+  EXPECT_EQ(store.size(), 10u);
+  for (uint64_t id = 1; id <= 10; id++) EXPECT_EQ((store.objects[{id, 0, 1000}]), pattern(1000, id));
+}
+
+// One looks after a directory; what the other has staged is found when that has ended.
+TEST(Staging, TwoProcessesOnOneDirectory) {
+  TempDir dir;
+  FakeStore store;
+  FakeStore other_store;
+  auto first = std::make_unique<Stage>(dir.path(), store, later());
+  ASSERT_TRUE(first->add({1, 0, 1000}));
+  Stage second(dir.path(), other_store);
+  EXPECT_FALSE(second.staging.holds({1, 0, 1000}));
+  ASSERT_TRUE(second.add({2, 0, 1000}));
+  EXPECT_TRUE(second.staging.drain({}));
+  EXPECT_EQ(other_store.size(), 1u);
+  first.reset();
+  EXPECT_TRUE(eventually([&] { return other_store.size() == 2; }));
+}
+
+TEST(Staging, FilesThatAreGoneOrDamaged) {
+  TempDir dir;
+  FakeStore store;
+  {
+    Stage first(dir.path(), store, later());
+    for (uint64_t id = 1; id <= 5; id++) ASSERT_TRUE(first.add({id, 0, 100'000}));
+    // 2: uploaded and removed by somebody else; 3: a bit is wrong; 4: cut short.
+    store.objects[{2, 0, 100'000}] = "theirs";
+    std::fstream(first.file({3, 0, 100'000}), std::ios::in | std::ios::out).seekp(50'000) << "?";
+    fs::resize_file(first.file({4, 0, 100'000}), 1234);
+  }
+  Stage second(dir.path(), store, later());
+  EXPECT_TRUE(second.staging.holds({2, 0, 100'000}));
+  fs::remove(second.file({2, 0, 100'000}));
+  std::string out(10, '\0');
+  const auto bytes = std::as_writable_bytes(std::span(out));
+  EXPECT_FALSE(*second.staging.read({2, 0, 100'000}, 0, bytes));  // ask the store
+  EXPECT_EQ(code_of(second.staging.read({3, 0, 100'000}, 50'000, bytes)), EIO);
+  EXPECT_EQ(code_of(second.staging.read({4, 0, 100'000}, 0, bytes)), EIO);
+  EXPECT_TRUE(second.staging.drain({}));
+  EXPECT_EQ(store.size(), 3u);
+  EXPECT_EQ((store.objects[{2, 0, 100'000}]), "theirs");
+  for (const char* name : {"3_0_100000", "4_0_100000"}) {
+    EXPECT_TRUE(fs::exists(dir.path() / kUuid / "damaged" / name)) << name;
+    EXPECT_FALSE(fs::exists(dir.path() / kUuid / "rawstaging/chunks/0/0" / name)) << name;
+  }
+  EXPECT_EQ(second.value("staging_block_errors"), 2);
+  Stage third(dir.path(), store);
+  EXPECT_EQ(third.staging.usage().blocks, 0u);
+}
+
+TEST(Staging, RemovedWhileItWaits) {
+  TempDir dir;
+  FakeStore store;
+  Stage s(dir.path(), store, later());
+  ASSERT_TRUE(s.add({1, 0, 1000}));
+  EXPECT_TRUE(s.staging.remove({1, 0, 1000}));
+  EXPECT_FALSE(s.staging.holds({1, 0, 1000}));
+  EXPECT_FALSE(fs::exists(s.file({1, 0, 1000})));
+  EXPECT_FALSE(s.cache.contains({1, 0, 1000}));
+  EXPECT_FALSE(s.staging.remove({1, 0, 1000}));
+  EXPECT_TRUE(s.staging.drain({}));
+  EXPECT_EQ(store.tries, 0);
+}
+
+TEST(Staging, RemovedWhileItIsUploaded) {
+  TempDir dir;
+  FakeStore store;
+  store.hold(true);
+  Stage s(dir.path(), store);
+  ASSERT_TRUE(s.add({1, 0, 1000}));
+  EXPECT_TRUE(eventually([&] {
+    std::lock_guard lock(store.mutex);
+    return store.tries == 1;
+  }));
+  EXPECT_FALSE(s.staging.remove({1, 0, 1000}));
+  store.hold(false);
+  EXPECT_TRUE(eventually([&] { return !s.staging.holds({1, 0, 1000}); }));
+  EXPECT_EQ(store.size(), 0u);
+  EXPECT_EQ(s.staging.usage().bytes, 0u);
+}
+
+// JuiceFS's staged blocks, of a volume without compression and of one with: both are plain.
+TEST(Staging, BlocksThatJuiceFSHasStaged) {
+  for (const char* name : {"small-writeback", "small-writeback-lz4"}) {
+    CIDER_FIXTURE(fixture, name);
+    TempDir dir;
+    fs::copy(fixture / "cache-dir", dir.path(), fs::copy_options::recursive);
+    std::string uuid;
+    for (const auto& entry : fs::directory_iterator(dir.path())) uuid = entry.path().filename();
+    std::map<BlockName, std::string> expected;
+    for (const auto& entry : fs::recursive_directory_iterator(dir.path() / uuid / "rawstaging")) {
+      if (auto block = parse_block_name(entry.path().filename().string()))
+        expected[*block] = read_file(entry.path()).substr(0, block->bytes);
+    }
+    ASSERT_GE(expected.size(), 4u);
+    FakeStore store;
+    Stage s(dir.path(), store, {}, true, uuid);
+    EXPECT_TRUE(s.staging.drain({}));
+    EXPECT_EQ(store.objects, expected);
+    EXPECT_EQ(s.value("staging_block_errors"), 0);
+  }
+}
+
+// What we stage has the bytes of what JuiceFS stages.
+TEST(Staging, FilesAreThoseOfJuiceFS) {
+  CIDER_FIXTURE(fixture, "small-writeback");
+  TempDir dir;
+  FakeStore store;
+  Stage s(dir.path(), store, later());
+  const fs::path theirs = fixture / "cache-dir" / kUuid / "rawstaging/chunks/0/0";
+  for (const auto& entry : fs::directory_iterator(theirs)) {
+    const auto block = parse_block_name(entry.path().filename().string());
+    ASSERT_TRUE(block);
+    const std::string stored = read_file(entry.path());
+    ASSERT_TRUE(s.staging.add(*block, chain_of(stored.substr(0, block->bytes))));
+    EXPECT_EQ(read_file(s.file(*block)), stored);
+  }
+}
+
+// A process that is killed at any moment: whatever it said was staged is found whole.
+TEST(Staging, KillAtAnyMoment) {
+  for (int round = 0; round < 20; round++) {
+    TempDir dir;
+    FakeStore store;
+    int pipe[2];
+    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+      Stage s(dir.path(), store, later());
+      for (uint64_t id = 1;; id++) {
+        if (s.add({id, 0, 50'000})) (void)!::write(pipe[1], &id, sizeof id);
+      }
+    }
+    ::close(pipe[1]);
+    uint64_t acknowledged = 0;
+    uint64_t id;
+    while (acknowledged < static_cast<uint64_t>(round) && ::read(pipe[0], &id, sizeof id) == sizeof id)
+      acknowledged = id;
+    ::kill(child, SIGKILL);
+    while (::read(pipe[0], &id, sizeof id) == sizeof id) acknowledged = id;
+    ::close(pipe[0]);
+    ::waitpid(child, nullptr, 0);
+    Stage next(dir.path(), store);
+    ASSERT_TRUE(next.staging.drain({}));
+    for (id = 1; id <= acknowledged; id++) EXPECT_EQ((store.objects[{id, 0, 50'000}]), pattern(50'000, id));
+    EXPECT_LE(store.size(), acknowledged + 1);
+    EXPECT_EQ(next.value("staging_block_errors"), 0);
+  }
+}
+
+TEST(Staging, ManyWritersReadersAndRemovers) {
+  TempDir dir;
+  FakeStore store;
+  Stage s(dir.path(), store);
+  std::vector<std::jthread> threads;
+  for (uint64_t t = 0; t < 4; t++) {
+    threads.emplace_back([&, t] {
+      for (uint64_t i = 1; i <= 50; i++) {
+        const BlockName block{i * 4 + t, 0, 3000};
+        ASSERT_TRUE(s.add(block));
+        std::string out(100, '\0');
+        auto read = s.staging.read(block, 7, std::as_writable_bytes(std::span(out)));
+        ASSERT_TRUE(read);
+        if (*read) EXPECT_EQ(out, pattern(3000, block.slice).substr(7, 100));
+        if (i % 3 == 0 && !s.staging.remove(block)) {
+          // On its way, or in the store: whoever removes the slice removes the object.
+          store.target().remove(block);
+        }
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_TRUE(s.staging.drain({}));
+  EXPECT_TRUE(eventually([&] { return s.staging.usage().blocks == 0; }));
+  for (uint64_t t = 0; t < 4; t++) {
+    for (uint64_t i = 1; i <= 50; i++) {
+      const bool there = store.objects.contains({i * 4 + t, 0, 3000});
+      EXPECT_EQ(there, i % 3 != 0) << i << " " << t;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cider::chunk

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""The disk cache, write-back and warmup, as a user sees them.
+
+usage: cache.py BIN [CASE...]
+"""
+import os
+import pathlib
+import shutil
+import sys
+import time
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from volume import Volume, program  # noqa: E402
+
+MIB = 1 << 20
+
+
+def expect(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def objects(volume):
+    return [p for p in volume.bucket.rglob("*") if p.is_file() and "chunks" in p.parts]
+
+
+def in_cache(volume, folder):
+    return [p for p in (volume.work / "cache").rglob("*") if p.is_file() and folder in p.parts and not p.name.endswith(".tmp")]
+
+
+def write(path, content):
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_fresh(path):
+    """Past the kernel's cache."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        return os.pread(fd, 64 * MIB, 0)
+    finally:
+        os.close(fd)
+
+
+def wait_for(condition, text, limit=20):
+    end = time.time() + limit
+    while not condition():
+        expect(time.time() < end, "in vain: " + text)
+        time.sleep(0.05)
+
+
+def fill(volume):
+    """Files of a few bytes to a few blocks; their contents by name."""
+    contents = {f"f{n}": os.urandom(size) for n, size in enumerate([1, 5000, 300_000, 4 * MIB, 9 * MIB + 17])}
+    for name, content in contents.items():
+        write(volume.point / name, content)
+    return contents
+
+
+def same(volume, contents):
+    for name, content in contents.items():
+        expect(read_fresh(volume.point / name) == content, f"{name} is read differently")
+
+
+def cached_reads(volume):
+    """A second mount reads without the store."""
+    volume.mount()
+    contents = fill(volume)
+    volume.unmount()
+    volume.mount()
+    same(volume, contents)
+    wait_for(lambda: len(in_cache(volume, "raw")) >= 7, "all blocks in the cache")
+    volume.unmount()
+    shutil.move(volume.bucket / "test-vol" / "chunks", volume.work / "away")
+    volume.mount()
+    same(volume, contents)
+    volume.unmount()
+    shutil.move(volume.work / "away", volume.bucket / "test-vol" / "chunks")
+
+
+def damaged_cache(volume):
+    """What is wrong in the cache is read from the store."""
+    volume.mount()
+    contents = fill(volume)
+    same(volume, contents)
+    wait_for(lambda: len(in_cache(volume, "raw")) >= 7, "all blocks in the cache")
+    volume.unmount()
+    for path in in_cache(volume, "raw"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    volume.mount()
+    same(volume, contents)
+    volume.unmount()
+
+
+def staged_blocks(volume):
+    """Nothing is in the store; all is read; a killed mount loses nothing; the next one uploads."""
+    volume.mount("--writeback", "--upload-delay", "1h")
+    contents = fill(volume)
+    expect(not objects(volume), "something was uploaded")
+    expect(len(in_cache(volume, "rawstaging")) == 7, f"{in_cache(volume, 'rawstaging')}")
+    same(volume, contents)
+    (volume.point / "f1").unlink()  # and it is gone from rawstaging
+    del contents["f1"]
+    wait_for(lambda: len(in_cache(volume, "rawstaging")) == 6, "the deleted file's block goes")
+    volume.kill()
+    volume.mount("--writeback", "--upload-delay", "1h")
+    same(volume, contents)
+    expect(not objects(volume), "something was uploaded")
+    volume.kill()
+    shutil.rmtree(next((volume.work / "cache").iterdir()) / "raw")
+    volume.mount()  # without --writeback what is left is uploaded all the same
+    wait_for(lambda: not in_cache(volume, "rawstaging"), "all is uploaded")
+    same(volume, contents)
+    volume.unmount()
+    shutil.rmtree(volume.work / "cache")
+    volume.mount()
+    same(volume, contents)
+    volume.unmount()
+
+
+def flush(volume):
+    """umount without --flush leaves blocks for the next mount, with it none."""
+    volume.mount("--writeback", "--upload-delay", "1h")
+    contents = fill(volume)
+    volume.unmount()
+    expect(not objects(volume), "something was uploaded")
+    volume.mount("--writeback", "--upload-delay", "1h")
+    volume.run("umount", "--flush", volume.point)
+    expect(not in_cache(volume, "rawstaging"), "something is left")
+    expect(len(objects(volume)) == 7, f"{objects(volume)}")
+    shutil.rmtree(volume.work / "cache")
+    volume.mount()
+    same(volume, contents)
+    volume.unmount()
+
+
+def warmup(volume):
+    volume.mount()
+    (volume.point / "dir").mkdir()
+    contents = fill(volume)
+    write(volume.point / "dir" / "g", os.urandom(MIB))
+    volume.unmount()
+    shutil.rmtree(volume.work / "cache")
+    volume.mount()
+    total = sum(map(len, contents.values())) + MIB
+    none = volume.run("warmup", "--check", volume.point).stdout
+    expect("6 files checked" in none and "(0.0%) cached" in none, none)
+    done = volume.run("warmup", volume.point / "f4", volume.point / "dir").stdout
+    expect("2 files" in done, done)
+    expect(len(in_cache(volume, "raw")) == 4, f"{in_cache(volume, 'raw')}")
+    (volume.work / "list").write_text(f"{volume.point}/f0\n\n{volume.point}/f1\n")
+    volume.run("warmup", "-f", volume.work / "list")
+    expect(len(in_cache(volume, "raw")) == 6, f"{in_cache(volume, 'raw')}")
+    volume.run("warmup", "-b", volume.point)
+    wait_for(lambda: sum(p.stat().st_size for p in in_cache(volume, "raw")) > total, "all is cached")
+    every = volume.run("warmup", "--check", volume.point).stdout
+    expect("(100.0%) cached" in every and str(volume.work / "cache") in every, every)
+    volume.run("warmup", "--evict", volume.point / "f4")
+    expect("(0.0%) cached" in volume.run("warmup", "--check", volume.point / "f4").stdout, "f4 is still there")
+    missing = volume.run("warmup", volume.point / "none", check=False)
+    expect(missing.returncode == 1 and "none" in missing.stderr, missing.stderr)
+    volume.unmount()
+
+
+CASES = [cached_reads, damaged_cache, staged_blocks, flush, warmup]
+
+
+def main():
+    binary = program(sys.argv[1])
+    names = sys.argv[2:]
+    failed = 0
+    for case in [c for c in CASES if not names or c.__name__ in names]:
+        volume = Volume(binary, "ciderfs-cache.")
+        try:
+            volume.format()
+            case(volume)
+            print(f"ok   {case.__name__}", flush=True)
+        except Exception:
+            failed += 1
+            print(f"FAIL {case.__name__}", flush=True)
+            traceback.print_exc()
+            print(volume.log.read_text() if volume.log.exists() else "")
+        finally:
+            volume.close()
+    print(f"cache.py: {(len(names) or len(CASES)) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -117,6 +117,22 @@ TEST(MountOptions, CacheOptions) {
   EXPECT_TRUE(plan({"--cache-size", "0", "--backup-meta", "0", "--no-usage-report", "--metrics", ""}));
 }
 
+TEST(MountOptions, Storage) {
+  MountPlan p = *plan({});
+  EXPECT_EQ(p.objects.timeouts.get, 60s);
+  EXPECT_EQ(p.objects.upload_limit, 0);
+  EXPECT_FALSE(p.objects.bucket);
+  p = *plan({"--upload-limit", "100", "--get-timeout", "5", "--put-timeout", "500ms", "--bucket",
+             "https://b.example"});
+  EXPECT_EQ(p.objects.upload_limit, 100);
+  EXPECT_EQ(p.objects.timeouts.get, 5s);
+  EXPECT_EQ(p.objects.timeouts.put, 500ms);
+  EXPECT_EQ(p.objects.bucket, "https://b.example");
+  EXPECT_EQ(plan({"--bucket", "/data"})->objects.bucket, "/data/");
+  EXPECT_EQ(code_of(plan({"--get-timeout", "0"})), EINVAL);
+  EXPECT_EQ(code_of(plan({"--storage", "gs"})), EINVAL);
+}
+
 TEST(MountOptions, RefusesCacheOptionsThatAreWrong) {
   for (const auto& options :
        std::vector<std::vector<std::string>>{{"--verify-cache-checksum", "some"},

@@ -65,5 +65,50 @@ TEST(Settings, EmptyingTheTrashIsNoted) {
   EXPECT_EQ(code_of(apply({"--trash-days", "-1"}, &volume)), EINVAL);
 }
 
+TEST(Settings, KeysAreTakenOverButNotTold) {
+  meta::Volume volume = a_volume();
+  SettingChanges changes =
+      *apply({"--access-key", "AK", "--secret-key", "s3cret", "--session-token", "t0ken"}, &volume);
+  EXPECT_EQ(changes.lines, (std::vector<std::string>{"access-key: \"\" -> AK", "secret-key: updated",
+                                                     "session-token: updated"}));
+  EXPECT_TRUE(changes.storage);
+  EXPECT_EQ(volume.secret_key, "s3cret");
+  EXPECT_EQ(volume.session_token, "t0ken");
+  changes = *apply({"--bucket", "redis://:pw@host/1", "--storage", "redis"}, &volume);
+  for (const std::string& line : changes.lines) EXPECT_EQ(line.find("pw"), std::string::npos) << line;
+}
+
+TEST(Settings, SecretsAreSealedWhenAskedFor) {
+  meta::Volume volume = a_volume();
+  EXPECT_TRUE(apply({"--encrypt-secret"}, &volume)->empty());  // there is none
+  EXPECT_FALSE(volume.key_encrypted);
+  volume.secret_key = "s3cret";
+  EXPECT_FALSE(apply({"--encrypt-secret"}, &volume)->empty());
+  EXPECT_TRUE(volume.key_encrypted);
+  volume.uuid = "e94d66a8-2339-4abd-b8d8-6812df737892";
+  EXPECT_EQ(meta::encode_volume(volume)->find("s3cret"), std::string::npos);
+}
+
+TEST(Settings, ClassAndTagAreThoseOfTierZero) {
+  meta::Volume volume = a_volume();
+  ASSERT_TRUE(apply({"--storage-class", "STANDARD_IA", "--tag", "team=a"}, &volume));
+  EXPECT_EQ(volume.tiers[0].storage_class, "STANDARD_IA");
+  EXPECT_EQ(volume.tiers[0].tag, "team=a");
+  EXPECT_EQ(volume.min_client_version, "1.4.0-A");
+  for (const char* tag : {"team", "=a", "team=", "a=b=c"})
+    EXPECT_EQ(code_of(apply({"--tag", tag}, &volume)), EINVAL);
+}
+
+TEST(Settings, LimitsAreRates) {
+  meta::Volume volume = a_volume();
+  SettingChanges changes = *apply({"--upload-limit", "1.5G", "--download-limit", "200"}, &volume);
+  EXPECT_EQ(changes.lines, (std::vector<std::string>{"upload-limit: none -> 1500 Mbps",
+                                                     "download-limit: none -> 200 Mbps"}));
+  EXPECT_EQ(*parse_mbps("x", "2t"), 2'000'000);
+  EXPECT_EQ(*parse_mbps("x", ""), 0);
+  for (const char* bad : {"-1", "x", "1K", "1MB", "1e30", "nan"})
+    EXPECT_EQ(code_of(parse_mbps("x", bad)), EINVAL) << bad;
+}
+
 }  // namespace
 }  // namespace cider::cli

@@ -19,14 +19,29 @@ meta::Volume with_options(meta::Volume volume, const ObjectOptions& options) {
   return volume;
 }
 
+// Drivers with limits of their own must not be more impatient than the layer above them.
+object::StoreConfig config_of(const meta::Volume& reached, const object::Timeouts& timeouts) {
+  object::StoreConfig config = store_config(reached);
+  config.get_timeout = std::chrono::ceil<Seconds>(timeouts.get);
+  config.put_timeout = std::chrono::ceil<Seconds>(timeouts.put);
+  return config;
+}
+
+Result<std::unique_ptr<object::ObjectStore>> open_checked(const meta::Volume& reached,
+                                                          const object::StoreConfig& config) {
+  TRY(meta::check_secrets(reached));
+  return object::open_store(config);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& volume, ObjectOptions options,
                                                            MemoryBudget& budget) {
   const meta::Volume reached = with_options(volume, options);
   auto encryptor = TRY(volume_encryptor(volume));
-  std::unique_ptr<VolumeObjects> objects(new VolumeObjects(std::move(options), store_config(reached)));
-  auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_bucket(reached)));
+  object::StoreConfig config = config_of(reached, options.timeouts);
+  auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_checked(reached, config)));
+  std::unique_ptr<VolumeObjects> objects(new VolumeObjects(std::move(options), std::move(config)));
   objects->replaceable_ = bucket.get();
   auto store = object::with_prefix(std::move(bucket), volume.name + "/");
   store = object::with_metrics(std::move(store));
@@ -56,9 +71,9 @@ void VolumeObjects::set_limits(const meta::Volume& volume) {
 void VolumeObjects::follow(const meta::Volume& volume) {
   set_limits(volume);
   const meta::Volume reached = with_options(volume, options_);
-  object::StoreConfig config = store_config(reached);
+  object::StoreConfig config = config_of(reached, options_.timeouts);
   if (config == config_) return;
-  auto bucket = open_bucket(reached);
+  auto bucket = open_checked(reached, config);
   if (!bucket) {
     log::error("the changed storage can't be used, the old one stays: " + bucket.error().to_string());
     return;

@@ -51,7 +51,6 @@ class VolumeObjects {
 
  private:
   VolumeObjects(ObjectOptions options, object::StoreConfig config);
-  object::StoreConfig config_of(const meta::Volume& volume) const;
   void set_limits(const meta::Volume& volume);
 
   const ObjectOptions options_;

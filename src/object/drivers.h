@@ -18,6 +18,7 @@ Result<std::unique_ptr<ObjectStore>> open_s3(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_redis(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_sftp(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_sqlite3(const StoreConfig& config);
+Result<std::unique_ptr<ObjectStore>> open_webdav(const StoreConfig& config);
 
 // EINVAL for a key that could leave the bucket or that stores disagree about: empty, absolute, with an empty,
 // "." or ".." part, or with a NUL byte.

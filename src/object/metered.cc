@@ -107,7 +107,8 @@ class MeteredStore final : public ObjectStore {
     const auto began = std::chrono::steady_clock::now();
     auto done = request();
     durations.observe(std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count());
-    if (!done) errors_.add();
+    // Who gave up meanwhile is no error of the store's.
+    if (!done && done.error().code != EINTR) errors_.add();
     return done;
   }
 

@@ -5,7 +5,8 @@
 // Thread-safe: every method may be called from many threads at once. Calls block; each ends with EINTR soon
 // after `stop` is requested, where it can wait. Errors: ENOENT for an object that is not there,
 // EACCES/EROFS/ENOSPC as the store says, EBADMSG for an object that is there but was altered (by a checksum
-// or tag that the store keeps), EIO for the rest, with a message that names the key.
+// or tag that the store keeps), EAGAIN where it asks for fewer requests, ETIMEDOUT, ECONNREFUSED and the like
+// of the network, EIO for the rest, with a message that names the key or the store.
 #pragma once
 
 #include <cstddef>

@@ -18,6 +18,7 @@ constexpr Driver kDrivers[] = {
     {"redis", open_redis, /*hedged=*/false},
     {"sftp", open_sftp, /*hedged=*/false},
     {"sqlite3", open_sqlite3, /*hedged=*/false},
+    {"webdav", open_webdav, true},
     {"s3", open_s3, true},
     {"minio", open_s3, true},
     {"wasabi", open_s3, true},

@@ -43,9 +43,16 @@ class LimitedStore final : public ForwardingStore {
     TRY(limits_->upload.take(size, stop));
     return settle(limits_->upload, size, inner().put(key, data, std::move(stop)));
   }
+  Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                   const BufferChain& data, std::stop_token stop) override {
+    const size_t size = total_size(data);
+    TRY(limits_->upload.take(size, stop));
+    return settle(limits_->upload, size, inner().upload_part(key, id, number, data, std::move(stop)));
+  }
 
  private:
-  static Status settle(RateLimit& limit, size_t bytes, Status done) {
+  template <class T>
+  static Result<T> settle(RateLimit& limit, size_t bytes, Result<T> done) {
     if (!done) limit.give_back(bytes);
     return done;
   }

@@ -45,6 +45,31 @@ class ReplaceableStore final : public ObjectStore {
                                        size_t limit) override {
     return now()->list(prefix, after, limit);
   }
+  Status copy(std::string_view from, std::string_view to, std::stop_token stop) override {
+    return now()->copy(from, to, std::move(stop));
+  }
+  Result<std::string> create_upload(std::string_view key, std::stop_token stop) override {
+    return now()->create_upload(key, std::move(stop));
+  }
+  Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                   const BufferChain& data, std::stop_token stop) override {
+    return now()->upload_part(key, id, number, data, std::move(stop));
+  }
+  Result<UploadedPart> copy_part(std::string_view key, const std::string& id, int number,
+                                 std::string_view from, uint64_t offset, uint64_t size,
+                                 std::stop_token stop) override {
+    return now()->copy_part(key, id, number, from, offset, size, std::move(stop));
+  }
+  Status complete_upload(std::string_view key, const std::string& id, std::span<const UploadedPart> parts,
+                         std::stop_token stop) override {
+    return now()->complete_upload(key, id, parts, std::move(stop));
+  }
+  Status abort_upload(std::string_view key, const std::string& id) override {
+    return now()->abort_upload(key, id);
+  }
+  Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override {
+    return now()->list_uploads(prefix);
+  }
   Status sync(std::span<const std::string> keys) override { return now()->sync(keys); }
   Status remove_empty_folders(std::string_view folder) override {
     return now()->remove_empty_folders(folder);

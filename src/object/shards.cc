@@ -39,6 +39,38 @@ class ShardedStore final : public ObjectStore {
   }
   Status remove(std::string_view key) override { return of(key).remove(key); }
   Result<ObjectInfo> head(std::string_view key) override { return of(key).head(key); }
+  Status copy(std::string_view from, std::string_view to, std::stop_token stop) override {
+    if (&of(from) == &of(to)) return of(from).copy(from, to, std::move(stop));
+    return ObjectStore::copy(from, to, std::move(stop));
+  }
+  Result<std::string> create_upload(std::string_view key, std::stop_token stop) override {
+    return of(key).create_upload(key, std::move(stop));
+  }
+  Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                   const BufferChain& data, std::stop_token stop) override {
+    return of(key).upload_part(key, id, number, data, std::move(stop));
+  }
+  Result<UploadedPart> copy_part(std::string_view key, const std::string& id, int number,
+                                 std::string_view from, uint64_t offset, uint64_t size,
+                                 std::stop_token stop) override {
+    if (&of(from) != &of(key)) return fail(ENOTSUP, "a part can't be copied from another shard");
+    return of(key).copy_part(key, id, number, from, offset, size, std::move(stop));
+  }
+  Status complete_upload(std::string_view key, const std::string& id, std::span<const UploadedPart> parts,
+                         std::stop_token stop) override {
+    return of(key).complete_upload(key, id, parts, std::move(stop));
+  }
+  Status abort_upload(std::string_view key, const std::string& id) override {
+    return of(key).abort_upload(key, id);
+  }
+  Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override {
+    std::vector<PendingUpload> all;
+    for (const auto& store : stores_) {
+      for (PendingUpload& upload : TRY(store->list_uploads(prefix))) all.push_back(std::move(upload));
+    }
+    std::ranges::sort(all, {}, &PendingUpload::key);
+    return all;
+  }
 
   Status remove_many(std::span<const std::string> keys) override {
     return by_shard(

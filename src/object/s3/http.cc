@@ -213,6 +213,11 @@ void HttpClient::Transfer::set_options(CURLSH* share) {
   curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, kExpectTimeoutMs);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.user_agent.c_str());
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why_.data());
+  if (!options_.user.empty()) {
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, static_cast<long>(options_.digest ? CURLAUTH_DIGEST : CURLAUTH_BASIC));
+    curl_easy_setopt(easy, CURLOPT_USERNAME, options_.user.c_str());
+    curl_easy_setopt(easy, CURLOPT_PASSWORD, options_.password.c_str());
+  }
   if (!options_.use_proxy) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L);

@@ -24,6 +24,9 @@ struct HttpOptions {
   std::string ca_file;    // PEM; else the system's
   std::string cert_file;  // PEM, of the client
   std::string key_file;
+  std::string user;     // with a password, for basic authentication, or
+  std::string password;
+  bool digest = false;  // for digests
   bool use_proxy = true;  // of the environment
   std::string user_agent = "CiderFS";
   Millis connect_timeout{10'000};

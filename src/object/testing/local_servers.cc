@@ -63,7 +63,8 @@ Result<const RedisServer*> redis_server() {
                    "--requirepass", "secret", "--databases", "1000"},
                   {}, dir.path() + "/log") {}
   };
-  static Running running(TRY(find_server("bin/redis-server", "redis-server")));
+  const std::string program = TRY(find_server("bin/redis-server", "redis-server"));
+  static Running running(program);
   TRY(wait_for_port(running.process, std::stoi(running.server.port)));
   return &running.server;
 }
@@ -95,7 +96,8 @@ Result<const SshServer*> ssh_server() {
   };
   TRY(needs_root("sshd"));
   TRY(find_server("bin/ssh-keygen", "ssh-keygen"));
-  static Running running(TRY(find_server("sbin/sshd", "sshd")));
+  const std::string program = TRY(find_server("sbin/sshd", "sshd"));
+  static Running running(program);
   TRY(wait_for_port(running.process, std::stoi(running.server.port)));
   return &running.server;
 }

@@ -4,9 +4,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "object/testing/servers.h"
 #include "object/shards.h"
 #include "object/testing/local_servers.h"
+#include "object/testing/servers.h"
 
 namespace cider::object::testing {
 namespace {
@@ -39,6 +39,15 @@ Opened open_sqlite_in(const std::string& dir) {
   return open_store({"sqlite3", dir + "/objects.db"});
 }
 
+Opened open_webdav_on(WebdavLogin login) {
+  static std::atomic<int> folder{0};
+  const WebdavServer* server = TRY(webdav_server(login));
+  return open_store({.storage = "webdav",
+                     .bucket = server->url() + "deep/b%20" + std::to_string(folder.fetch_add(1)) + "/",
+                     .access_key = "tester",
+                     .secret_key = "secret"});
+}
+
 Opened open_shards_in(const std::string& dir) {
   return open_store({.storage = "file", .bucket = dir + "/bucket%d/", .shards = 3});
 }
@@ -61,6 +70,8 @@ const std::vector<StoreUnderTest>& stores_under_test() {
       {"sftp", open_sftp_in},
       {"sqlite3", open_sqlite_in},
       {"shards", open_shards_in},
+      {"webdav_basic", [](const std::string&) { return open_webdav_on(WebdavLogin::basic); }},
+      {"webdav_digest", [](const std::string&) { return open_webdav_on(WebdavLogin::digest); }},
       {"prefixed_mem", [](const std::string& dir) { return prefixed(open_memory(dir)); }},
       {"minio", [](const std::string&) { return open_on(S3Server::minio()); }},
       {"prefixed_minio", [](const std::string&) { return prefixed(open_on(S3Server::minio())); }},

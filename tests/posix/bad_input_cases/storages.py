@@ -2,12 +2,13 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
 import time
 
-from .harness import bare, case, expect, new_volume, read_fresh, refused, works, write_synced
+from .harness import bare, binary, case, expect, new_volume, read_fresh, refused, works, write_synced
 
 PASSWORD = "very-secret-word"
 AT_ONCE = 20  # seconds, far from the minutes that retries would take
@@ -107,6 +108,48 @@ def store_with_wrong_keys():
         at_once(refused, volume, "config", volume.url, "--secret-key", "not-" + PASSWORD, says=[redis.bucket])
         volume.run("config", volume.url, "--secret-key", "not-" + PASSWORD, "--force")
         at_once(refused, volume, "mount", "-d", "--log", volume.log, volume.url, volume.point, says=[redis.bucket])
+
+
+def minio_program():
+    """In build/tools, where scripts/test.sh puts it, or in PATH."""
+    for above in pathlib.Path(binary()).resolve().parents:
+        if (above / "tools/bin/minio").exists():
+            return above / "tools/bin/minio"
+    return shutil.which("minio")
+
+
+@case
+def s3_with_wrong_keys_or_bucket():
+    program = minio_program()
+    if not program:
+        print("      (there is no minio: nothing was tried)")
+        return
+    with bare() as volume:
+        port = free_port()
+        origin = f"http://127.0.0.1:{port}"
+        environment = dict(os.environ, MINIO_ROOT_USER="test-user", MINIO_ROOT_PASSWORD=PASSWORD, MINIO_BROWSER="off")
+        server = subprocess.Popen([program, "server", "--quiet", "--address", f"127.0.0.1:{port}", volume.work / "minio"], env=environment,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            good = ("--access-key", "test-user", "--secret-key", PASSWORD)
+            made = volume.run(*format_words(volume, "minio", f"{origin}/there", *good), check=False)
+            end = time.time() + 60
+            while made.returncode != 0 and time.time() < end:  # it takes a moment to start
+                time.sleep(0.2)
+                made = volume.run(*format_words(volume, "minio", f"{origin}/there", *good), check=False)
+            expect(made.returncode == 0, made.stderr)
+            volume.mount()
+            works(volume)
+            volume.unmount()
+            for wrong in (("--access-key", "nobody", "--secret-key", PASSWORD), ("--access-key", "test-user", "--secret-key", "not-" + PASSWORD)):
+                words = ["format", "--storage", "minio", "--bucket", f"{origin}/other", *wrong, f"sqlite3://{volume.work}/other.db", "other"]
+                at_once(refused, volume, *words, says=["127.0.0.1"])
+                expect(PASSWORD not in volume.run(*words, check=False).stderr, "a secret is shown")
+            expect(not (volume.work / "other.db").exists(), "a volume was made")
+            at_once(refused, volume, "mount", "-d", "--log", volume.log, "--bucket", f"{origin}/none", volume.url, volume.point, says=["none"])
+        finally:
+            server.kill()
+            server.wait()
 
 
 @case

@@ -185,10 +185,13 @@ std::optional<BlockIndex::Found> BlockIndex::random_entry(bool evictable) {
     Shard& s = shards_[(dice + i) % kShards];
     std::lock_guard lock(s.mutex);
     if (s.used == 0) continue;
-    size_t at = s.home(mix(dice));
-    for (int step = 0; step < kMostSteps; step++, at = s.next(at)) {
+    // Places are drawn anew until one is taken. To go on to the next that is taken would pick those behind a
+    // gap more often, and so make gaps grow.
+    uint64_t place = dice;
+    for (int step = 0; step < kMostSteps; step++) {
+      place = mix(place + 0x9e3779b97f4a7c15);
       steps_.fetch_add(1, std::memory_order_relaxed);
-      const Entry& entry = s.table[at];
+      const Entry& entry = s.table[s.home(place)];
       if (entry.free() || (evictable && entry.staged)) continue;
       return Found{entry.name(), static_cast<Tick>(entry.used), entry.staged != 0};
     }

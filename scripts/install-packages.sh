@@ -4,8 +4,8 @@
 set -eu
 
 build=(cmake ninja-build g++ pkg-config python3 libspdlog-dev nlohmann-json3-dev libssl-dev libsqlite3-dev libhiredis-dev
-  liblz4-dev libzstd-dev libisal-dev fuse3)
-test=(libgtest-dev libcli11-dev sqlite3 redis-server attr acl libacl1-dev procps fio)
+  libcurl4-openssl-dev libpugixml-dev libssh-dev libisal-dev liblz4-dev libzstd-dev fuse3)
+test=(libgtest-dev libcli11-dev sqlite3 redis-server openssh-server apache2-bin attr acl libacl1-dev procps fio)
 # pjdfstest needs Rust 1.85; Debian's newer Rust has the suffix -web, after what it is packaged for.
 command -v cargo >/dev/null || test+=(cargo-web rustc-web)
 lint=(clang-format-19 clang-tidy-19)

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "chunk/unclear.h"
 #include "chunk/writer.h"
 
 namespace cider::chunk {
@@ -11,29 +12,6 @@ namespace {
 constexpr size_t kMostSlices = 500;  // in one transaction: an engine may serve nobody else meanwhile
 constexpr Millis kPause{500};
 constexpr size_t kCrowded = 100;  // records of a chunk
-
-// Errors after which the commit may or may not have happened, or may yet succeed. All others mean that it has
-// not and will not.
-bool is_unclear(int code) {
-  switch (code) {
-    case EIO:
-    case ETIMEDOUT:
-    case EAGAIN:
-    case EBUSY:
-    case EINTR:
-    case ENOMEM:
-    case EPIPE:
-    case ECONNRESET:
-    case ECONNREFUSED:
-    case ECONNABORTED:
-    case EHOSTUNREACH:
-    case ENETUNREACH:
-    case ENOTCONN:
-      return true;
-    default:
-      return false;
-  }
-}
 
 }  // namespace
 
@@ -82,7 +60,7 @@ void Writer::commit(const FilePtr& file) {
       for (size_t i = 0; i < batch; i++) {
         const LogEntry& entry = file->log[i];
         for (const auto& slice : entry.slices) {
-          slices.push_back({entry.index, Slice{slice->pos, slice->id, slice->len, 0, slice->len}});
+          slices.push_back({entry.index, slice->record()});
           if (file->repeat == 0) stored.push_back({slice->id, slice->len});
         }
         mtime = std::max(mtime, entry.mtime);
@@ -115,7 +93,12 @@ void Writer::commit_succeeded(const FilePtr& file, size_t batch) {
   size_t upkeep;
   {
     std::lock_guard lock(file->mutex);
-    for (size_t i = 0; i < batch; i++) note_records(*file, file->log[i], crowded);
+    for (size_t i = 0; i < batch; i++) {
+      const LogEntry& entry = file->log[i];
+      std::vector<Slice> records;
+      for (const auto& slice : entry.slices) records.push_back(slice->record());
+      note_records(*file, entry.index, records, crowded);
+    }
     upkeep = pop_entries(*file, batch);
   }
   pressure_.sub(upkeep);
@@ -124,19 +107,20 @@ void Writer::commit_succeeded(const FilePtr& file, size_t batch) {
 }
 
 // Puts committed slices into the cached records of their chunk.
-void Writer::note_records(FileState& file, const LogEntry& entry, std::vector<uint32_t>& crowded) {
+void Writer::note_records(FileState& file, uint32_t index, std::span<const Slice> committed,
+                          std::vector<uint32_t>& crowded) {
   file.records_version++;
-  ChunkRecords& records = file.records[entry.index];
+  ChunkRecords& records = file.records[index];
   size_t before = records.overlay ? records.overlay->records() : records.appended;
-  for (const auto& slice : entry.slices) {
+  for (const Slice& slice : committed) {
     if (records.overlay) {
-      records.overlay->add({slice->pos, slice->id, slice->len, 0, slice->len});
+      records.overlay->add(slice);
     } else {
       records.appended++;
     }
   }
   size_t after = records.overlay ? records.overlay->records() : records.appended;
-  if (before / kCrowded != after / kCrowded) crowded.push_back(entry.index);
+  if (before / kCrowded != after / kCrowded) crowded.push_back(index);
 }
 
 // The catalog refused the slices for good. Their data is given up.
@@ -155,21 +139,28 @@ void Writer::commit_failed(const FilePtr& file, size_t batch, const Error& error
         for (const auto& slice : entry.slices) unwanted.push_back({slice->id, slice->len});
       }
       if (error.code == ENOENT) continue;  // the file is gone, nobody wants to know
-      bool told = false;
-      for (FlushWaiter* waiter : file->waiters) {
-        if (waiter->target < entry.seq) continue;
-        if (!waiter->error) waiter->error = error;
-        told = true;
-      }
-      if (!told && !file->untold_error) file->untold_error = error;
+      tell_lost(*file, entry, error);
     }
     upkeep = pop_entries(*file, batch);
   }
   pressure_.sub(upkeep);
-  if (error.code != ENOENT) {
-    log::error("inode " + std::to_string(file->ino) + ": written data is lost: " + error.to_string());
-  }
+  if (error.code != ENOENT) log_lost(*file, error);
   remove_objects(std::move(unwanted));
+}
+
+// With the file locked: to those who wait for the entry, or else to the next flush.
+void Writer::tell_lost(FileState& file, const LogEntry& entry, const Error& error) {
+  bool told = false;
+  for (FlushWaiter* waiter : file.waiters) {
+    if (waiter->target < entry.seq) continue;
+    if (!waiter->error) waiter->error = error;
+    told = true;
+  }
+  if (!told && !file.untold_error) file.untold_error = error;
+}
+
+void Writer::log_lost(const FileState& file, const Error& error) {
+  log::error("inode " + std::to_string(file.ino) + ": written data is lost: " + error.to_string());
 }
 
 // Answers the upkeep of the entries, to be given back without the lock.

@@ -43,6 +43,9 @@ struct DataOptions {
   uint32_t fetch_size = 4 << 20;      // bytes of one GET, at most, where blocks need not come whole
   int prefetch = 1;                   // blocks read at random that are fetched for the cache at once
   int io_retries = 10;                // tries of a GET, with growing pauses
+  // Small slices of several files share objects (pack.h), of at most so many bytes.
+  bool packing = true;
+  uint32_t pack_size = 2 << 20;
   // A flush that waits longer answers EIO (the data is kept and retried).
   std::chrono::seconds flush_timeout{300};
   // Written data is sent off by itself when its chunk has not been written to for this long, ...

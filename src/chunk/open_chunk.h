@@ -38,11 +38,14 @@ struct PendingSlice {
   Fate fate = Fate::wanted;
 
   uint32_t end() const { return pos + len; }
+  // As it is committed where its objects are its own.
+  Slice record() const { return {pos, id, len, 0, len}; }
 };
 
 struct BlockUpload {
   std::shared_ptr<PendingSlice> slice;
   uint32_t index = 0;
+  uint32_t small = 0;  // bytes of a slice that may go into a pack (pack.h); 0: it may not
 };
 
 // A piece of buffered data.

@@ -18,6 +18,20 @@ struct NewSlice {
   Slice at;
 };
 
+// One file's part of a pack: a range of a slice of one block, which other files have parts of.
+struct PackMember {
+  Ino ino = 0;
+  uint32_t index = 0;
+  Slice at;  // the same id and size for all members
+  Time mtime;
+};
+
+struct NewPack {
+  std::vector<PackMember> members;
+  // The catalog's own, about tries whose outcome is not known: goes with the pack to the next try.
+  std::vector<bool> tried;
+};
+
 class SliceCatalog {
  public:
   virtual ~SliceCatalog() = default;
@@ -36,6 +50,13 @@ class SliceCatalog {
   // ENOMEM and network errors mean that it is unclear: the same slices are committed again later, and the
   // catalog must then not append them twice.
   virtual Status commit(Ino ino, std::span<const NewSlice> slices, Time mtime) = 0;
+
+  // The same for a slice that several files share, with at most one range of each: all of them in one
+  // transaction. Answers for each member how it went: who is refused is left out, and all errors of a member
+  // are final; EOPNOTSUPP where this file must have a slice of its own. An error of the whole as in commit(),
+  // unclear or nothing was committed: EOPNOTSUPP where the volume can have no packs, EEXIST where the slice's
+  // id turns out to be somebody else's.
+  virtual Result<std::vector<Status>> commit_pack(NewPack& pack) = 0;
 
   // False if the inode is gone for good, so that nobody wants its data.
   virtual Result<bool> exists(Ino ino) = 0;

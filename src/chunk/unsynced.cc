@@ -90,6 +90,10 @@ Status UnsyncedSlices::run(std::unique_lock<std::mutex>& lock, Batch batch) {
   lock.unlock();
   Slices all;
   for (const auto& [ino, slices] : batch) all.insert(all.end(), slices.begin(), slices.end());
+  // Files share slices.
+  std::ranges::sort(all, {}, &BlockStore::SliceRef::id);
+  const auto repeated = std::ranges::unique(all, {}, &BlockStore::SliceRef::id);
+  all.erase(repeated.begin(), repeated.end());
   Status status = sync_(all);
   const bool some_may_be_well = !status && batch.size() > 1;
   if (status) batch.clear();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "chunk/put_in_lane.h"
 #include "chunk/writer.h"
 
 namespace cider::chunk {
@@ -20,7 +21,16 @@ bool refuses_data(int code) {
 }  // namespace
 
 void Writer::submit_uploads(const FilePtr& file, Uploads uploads) {
-  for (BlockUpload& block : uploads) submit_upload(file, std::move(block), Millis(0));
+  bool any_small = false;
+  for (BlockUpload& block : uploads) {
+    if (block.small > 0) {
+      wait_in_lane(file, block);
+      any_small = true;
+    } else {
+      submit_upload(file, std::move(block), Millis(0));
+    }
+  }
+  if (any_small) run_lane();
 }
 
 void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_after_failure) {
@@ -29,12 +39,13 @@ void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_
   });
 }
 
-void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure) {
+void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_after_failure, LanePut* put) {
   {
     std::lock_guard lock(file->mutex);
     if (!begin_upload(block)) return;
   }
   Status status = store_block(file, block);
+  if (put) put->end();
   PendingSlice& slice = *block.slice;
   BufferChain done;  // given back before writers are told
   uint32_t bytes;
@@ -62,10 +73,7 @@ void Writer::upload(const FilePtr& file, const BlockUpload& block, Millis pause_
     if (!stop_.stop_requested()) try_again(file, block, status.error(), pause_after_failure);
     return;
   }
-  if (status && full_store_.load() != 0) {
-    full_store_.store(0);
-    pressure_.set_open(false);
-  }
+  if (status) note_store_takes_data();
   pressure_.sub(bytes);
   if (!slice_stored) return;
   // Committing here saves a change of threads, which a small file would feel.
@@ -92,16 +100,27 @@ bool Writer::begin_upload(const BlockUpload& block) {
 // A file that nobody can open any more will not be waited for, however long the store takes nothing.
 void Writer::try_again(const FilePtr& file, const BlockUpload& block, const Error& error, Millis pause) {
   note_failed_upload(file, error);
-  pause = std::clamp(pause * 2, kFirstPause, kLongestPause);
-  bool ask;
-  {
-    std::lock_guard lock(file->mutex);
-    const auto now = Monotonic::now();
-    ask = pause >= kAskIfGone && now - file->asked_if_gone >= kAskIfGone;
-    if (ask) file->asked_if_gone = now;
-  }
-  if (ask && is_gone(file)) return discard(file);
+  pause = next_pause(pause);
+  if (is_time_to_ask(*file, pause) && is_gone(file)) return discard(file);
   timer_.after(pause, [this, file, block, pause] { submit_upload(file, block, pause); });
+}
+
+Millis Writer::next_pause(Millis pause) {
+  return std::clamp(pause * 2, kFirstPause, kLongestPause);
+}
+
+bool Writer::is_time_to_ask(FileState& file, Millis pause) {
+  std::lock_guard lock(file.mutex);
+  const auto now = Monotonic::now();
+  if (pause < kAskIfGone || now - file.asked_if_gone < kAskIfGone) return false;
+  file.asked_if_gone = now;
+  return true;
+}
+
+void Writer::note_store_takes_data() {
+  if (full_store_.load() == 0) return;
+  full_store_.store(0);
+  pressure_.set_open(false);
 }
 
 Status Writer::store_block(const FilePtr& file, const BlockUpload& block) {

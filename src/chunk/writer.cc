@@ -22,6 +22,9 @@ Writer::Writer(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, 
       pressure_(pressure),
       timer_(timer),
       options_(options),
+      pack_limits_(pack_limits(options.packing, blocks.layout().block_size, options.pack_size)),
+      packing_(pack_limits_.member > 0),
+      lane_({pack_limits_.pack, pack_limits_.members}),
       unsynced_([&blocks](std::span<const BlockStore::SliceRef> slices) { return blocks.sync(slices); }),
       uploads_("cider-upload", options.max_uploads),
       commits_("cider-commit", kMostCommits) {}
@@ -74,6 +77,7 @@ void Writer::freeze_up_to(FileState& file, uint32_t index, Uploads& uploads) {
     entry.seq = ++file.last_seq;
     entry.index = node.key();
     entry.slices = node.mapped().freeze(uploads);
+    mark_small(entry, uploads);
     entry.mtime = file.mtime;
     entry.upkeep = entry.slices.size() * kSliceUpkeep;
     pressure_.add(entry.upkeep);

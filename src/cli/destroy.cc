@@ -82,7 +82,7 @@ Result<int> run(const Arguments& arguments) {
     return fail(EINVAL, "UUID \"" + arguments[1] + "\" is not the volume's, which is " + opened.volume.uuid);
   }
   // Objects are only removed, so that compressed or encrypted ones are no hindrance.
-  auto bucket = TRY(object::open_store(store_config(opened.volume)));
+  auto bucket = TRY(open_bucket(opened.volume));
   auto objects = object::with_prefix(std::move(bucket), opened.volume.name + "/");
   if (!arguments.flag("force")) {
     TRY(check_no_sessions(*opened.store));

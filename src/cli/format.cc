@@ -1,4 +1,6 @@
 // `ciderfs format`: makes a volume, or changes the setting of the one that is there.
+#include <cstdlib>
+
 #include "base/log.h"
 #include "base/units.h"
 #include "cli/arguments.h"
@@ -22,12 +24,32 @@ constexpr Option kOptions[] = {
      .type = OptionType::text,
      .fallback = "file",
      .group = kStorageGroup,
-     .help = "kind of object storage: file (a local directory), mem (for tests)"},
+     .help = "kind of object storage; see docs/object-stores.md"},
     {.name = "bucket",
      .type = OptionType::text,
      .fallback = "~DATA",
      .group = kStorageGroup,
      .help = "where the data goes: of `file` a directory; objects stand below NAME/ in it"},
+    {.name = "access-key",
+     .type = OptionType::text,
+     .group = kStorageGroup,
+     .help = "who we are to the storage; or by the environment, ACCESS_KEY"},
+    {.name = "secret-key",
+     .type = OptionType::text,
+     .group = kStorageGroup,
+     .help = "and the secret that proves it; or SECRET_KEY"},
+    {.name = "session-token",
+     .type = OptionType::text,
+     .group = kStorageGroup,
+     .help = "of keys for a while; or SESSION_TOKEN"},
+    {.name = "storage-class",
+     .type = OptionType::text,
+     .group = kStorageGroup,
+     .help = "class of new objects, of storages that have classes"},
+    {.name = "tag",
+     .type = OptionType::text,
+     .group = kStorageGroup,
+     .help = "KEY=VALUE that new objects are tagged with"},
     {.name = "block-size",
      .type = OptionType::size,
      .unit = 'K',
@@ -49,6 +71,12 @@ constexpr Option kOptions[] = {
      .fallback = "aes256gcm-rsa",
      .group = kFormatGroup,
      .help = "how: aes256gcm-rsa or chacha20-rsa (faster without AES instructions); fixed for good"},
+    {.name = "shards",
+     .type = OptionType::integer,
+     .fallback = "0",
+     .group = kFormatGroup,
+     .help = "spread objects over so many buckets, up to 256, whose number stands for %d in --bucket; fixed "
+             "for good"},
     {.name = "hash-prefix", .group = kFormatGroup, .help = "begin object names with a hash; fixed for good"},
     {.name = "capacity",
      .type = OptionType::size,
@@ -70,16 +98,6 @@ constexpr Option kOptions[] = {
 };
 
 constexpr UnsupportedOption kUnsupported[] = {
-    {.name = "access-key", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
-    {.name = "secret-key", .harmless = "-", .advice = "storages `file` and `mem` need no key; leave it out"},
-    {.name = "session-token",
-     .harmless = "-",
-     .advice = "storages `file` and `mem` need no key; leave it out"},
-    {.name = "storage-class",
-     .harmless = "-",
-     .advice = "storages `file` and `mem` have no classes; leave it out"},
-    {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
-    {.name = "shards", .harmless = "0|1", .advice = "all objects go into one bucket; leave it out"},
     {.name = "ranger-rest-url", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
     {.name = "ranger-service", .harmless = "-", .advice = "there is no Hadoop client yet; leave it out"},
     {.name = "kerberos-config-file",
@@ -104,11 +122,23 @@ Status check_encryption(const Arguments& arguments) {
   return {};
 }
 
+std::string given_or_environment(const Arguments& arguments, std::string_view option, const char* variable) {
+  if (const std::string& given = arguments.text(option); !given.empty()) return given;
+  const char* value = std::getenv(variable);
+  return value ? value : "";
+}
+
 meta::Volume new_volume(const Arguments& arguments) {
   meta::Volume volume;
   volume.name = arguments[1];
   volume.storage = arguments.text("storage");
   volume.bucket = absolute_bucket(volume.storage, arguments.text("bucket"));
+  volume.access_key = given_or_environment(arguments, "access-key", "ACCESS_KEY");
+  volume.secret_key = given_or_environment(arguments, "secret-key", "SECRET_KEY");
+  volume.session_token = given_or_environment(arguments, "session-token", "SESSION_TOKEN");
+  volume.storage_class = arguments.text("storage-class");
+  volume.tiers[0] = {.id = 0, .storage_class = volume.storage_class, .tag = arguments.text("tag")};
+  volume.shards = static_cast<int>(arguments.integer("shards"));
   volume.block_size = static_cast<int>(arguments.size("block-size") >> 10);
   volume.hash_prefix = arguments.flag("hash-prefix");
   volume.capacity = arguments.size("capacity");
@@ -117,6 +147,7 @@ meta::Volume new_volume(const Arguments& arguments) {
   volume.enable_acl = arguments.flag("enable-acl");
   volume.compression = arguments.text("compress").empty() ? "none" : arguments.text("compress");
   volume.encrypt_algo = arguments.text("encrypt-algo");  // JuiceFS writes it without a key, too
+  seal_secrets(&volume);
   return volume;
 }
 
@@ -128,6 +159,9 @@ Status check_block_size(uint64_t bytes) {
 
 Status check(const Arguments& arguments) {
   TRY(check_meta_url(arguments[0]));
+  if (int64_t shards = arguments.integer("shards"); shards < 0 || shards > 256) {
+    return fail(EINVAL, "--shards " + std::to_string(shards) + ": must be from 0 to 256");
+  }
   TRY(check_block_size(arguments.size("block-size")));
   TRY(check_settings(arguments));
   TRY(check_compression(arguments.text("compress")));
@@ -154,7 +188,9 @@ Result<int> create(const Arguments& arguments, const std::string& url) {
   }
   auto objects = TRY(open_objects(volume));
   log::info("Data goes to " + objects->name());
-  TRY(objects->create());
+  if (Status made = objects->create(); !made) {
+    return fail(made.error().code, "storage " + objects->name() + ": " + made.error().to_string());
+  }
   TRY(test_objects(*objects));
   if (!arguments.flag("force")) TRY(check_empty(*objects));
   auto make_database = [&]() -> Status {
@@ -183,6 +219,10 @@ Status check_unchanged(const Arguments& arguments, const meta::Volume& volume) {
       arguments.size("block-size") >> 10 != static_cast<uint64_t>(volume.block_size)) {
     return differs("block size", std::to_string(volume.block_size) + " KiB",
                    std::to_string(arguments.size("block-size") >> 10) + " KiB");
+  }
+  if (arguments.is_set("shards") && arguments.integer("shards") != volume.shards) {
+    return differs("number of shards", std::to_string(volume.shards),
+                   std::to_string(arguments.integer("shards")));
   }
   if (arguments.is_set("hash-prefix") && arguments.flag("hash-prefix") != volume.hash_prefix) {
     return differs("hash prefix", volume.hash_prefix ? "true" : "false",

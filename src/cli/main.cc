@@ -10,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/help.h"
+#include "cli/hide_secrets.h"
 #include "cli/log_level.h"
 #include "cli/mount_helper.h"
 #include "cli/terminal.h"
@@ -92,6 +93,7 @@ int run_program(std::vector<std::string> words) {
 
 int run(int argc, char** argv) {
   std::vector<std::string> words(argv + 1, argv + argc);
+  hide_secrets(argc, argv);
   if (is_mount_helper(argv[0])) return run_mount_helper(words);
   return run_program(std::move(words));
 }

@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "base/version.h"
 #include "cli/cache_plan.h"
+#include "cli/settings.h"
 #include "cli/volume_access.h"
 #include "object/object_store.h"
 
@@ -120,6 +121,34 @@ constexpr Option kOptions[] = {
      .type = kText,
      .group = kStorage,
      .help = "reach the objects here instead of at the volume's bucket"},
+    {.name = "storage-class",
+     .type = kText,
+     .group = kStorage,
+     .help = "store new objects in this class instead of the volume's"},
+    {.name = "tag",
+     .type = kText,
+     .group = kStorage,
+     .help = "KEY=VALUE that new objects are tagged with instead of the volume's"},
+    {.name = "get-timeout",
+     .type = kDuration,
+     .fallback = "60s",
+     .group = kStorage,
+     .help = "how long a try to read an object may take"},
+    {.name = "put-timeout",
+     .type = kDuration,
+     .fallback = "60s",
+     .group = kStorage,
+     .help = "how long a try to write an object may take"},
+    {.name = "upload-limit",
+     .type = kText,
+     .fallback = "0",
+     .group = kStorage,
+     .help = "Mbps that this mount uploads with, at most (1.5G is 1500); 0: the volume's limit"},
+    {.name = "download-limit",
+     .type = kText,
+     .fallback = "0",
+     .group = kStorage,
+     .help = "Mbps that it downloads with, at most; 0: the volume's limit"},
     {.name = "check-storage", .group = kStorage, .help = "write, read and delete an object before mounting"},
     {.name = "io-retries",
      .type = kInteger,
@@ -131,6 +160,11 @@ constexpr Option kOptions[] = {
      .fallback = "20",
      .group = kStorage,
      .help = "objects in upload at once"},
+    {.name = "pack",
+     .type = kText,
+     .fallback = "on",
+     .group = kStorage,
+     .help = "small files written at the same time share objects: on or off; see docs/packing.md"},
     {.name = "max-downloads",
      .type = kInteger,
      .fallback = "200",
@@ -154,6 +188,11 @@ constexpr Option kOptions[] = {
      .fallback = "32M",
      .group = kData,
      .help = "how far to read ahead per stream, in MiB"},
+    {.name = "prefetch",
+     .type = kInteger,
+     .fallback = "1",
+     .group = kData,
+     .help = "blocks that are read at random and fetched whole for the cache at once; 0: none"},
 
     {.name = "cache-dir",
      .type = kText,
@@ -244,18 +283,7 @@ constexpr Option kOptions[] = {
      .help = "blocks being written to the cache's disk at once; more are uploaded; 0: no limit"},
 };
 
-constexpr std::string_view kNoLimits = "transfer limits are not there yet; leave it out";
-
 constexpr UnsupportedOption kUnsupported[] = {
-    {.name = "prefetch", .harmless = "0", .advice = "there is no cache to prefetch into yet; leave it out"},
-    {.name = "upload-limit", .harmless = "0|-", .advice = kNoLimits},
-    {.name = "download-limit", .harmless = "0|-", .advice = kNoLimits},
-    {.name = "get-timeout", .advice = "local storages answer at once or fail; leave it out"},
-    {.name = "put-timeout", .advice = "local storages answer at once or fail; leave it out"},
-    {.name = "storage-class",
-     .harmless = "-",
-     .advice = "storages `file` and `mem` have no classes; leave it out"},
-    {.name = "tag", .harmless = "-", .advice = "storages `file` and `mem` have no tags; leave it out"},
     {.name = "open-cache",
      .harmless = "0|0s|0.0s",
      .advice = "open() always asks the metadata engine; leave it out"},
@@ -402,13 +430,54 @@ Status plan_metadata(const Arguments& arguments, MountPlan* plan) {
   return {};
 }
 
+Result<bool> on_or_off(const Arguments& arguments, std::string_view option) {
+  const std::string value = arguments.text(option);
+  if (value != "on" && value != "off") return bad(option, value, "on or off");
+  return value == "on";
+}
+
 Status plan_data(const Arguments& arguments, MountPlan* plan) {
   plan->buffer_size = TRY(bytes(arguments, "buffer-size", 32 << 20, uint64_t{1} << 40));
   plan->data.max_uploads = TRY(count(arguments, "max-uploads", 1, 10'000));
+  plan->data.packing = TRY(on_or_off(arguments, "pack"));
   plan->data.max_downloads = TRY(count(arguments, "max-downloads", 1, 10'000));
   plan->data.max_readahead = TRY(bytes(arguments, "max-readahead", 0, uint64_t{1} << 40));
   plan->data.io_retries = TRY(count(arguments, "io-retries", 1, 1000));
+  plan->data.prefetch = TRY(count(arguments, "prefetch", 0, 1000));
   return {};
+}
+
+Result<Millis> timeout(const Arguments& arguments, std::string_view option) {
+  const auto limit = duration_cast<Millis>(arguments.duration(option));
+  if (limit >= Millis(1)) return limit;
+  return fail(EINVAL, "option --" + std::string(option) + ": must be more than 0");
+}
+
+Result<ObjectOptions> plan_objects(const Arguments& arguments) {
+  ObjectOptions options;
+  const auto given = [&](std::string_view option) -> std::optional<std::string> {
+    if (!arguments.is_set(option)) return std::nullopt;
+    return arguments.text(option);
+  };
+  options.storage = given("storage");
+  options.bucket = given("bucket");
+  options.storage_class = given("storage-class");
+  options.tag = given("tag");
+  if (options.storage) TRY(object::check_storage(*options.storage));
+  // Relative to here: the daemon leaves this directory. The volume's own storage is not known yet.
+  if (options.bucket && (!options.storage || *options.storage == "file")) {
+    if (options.bucket->find(':') == std::string::npos) {
+      options.bucket = absolute_bucket("file", *options.bucket);
+    }
+  } else if (options.bucket) {
+    options.bucket = absolute_bucket(*options.storage, *options.bucket);
+  }
+  if (options.tag) TRY(check_tag(*options.tag));
+  options.upload_limit = TRY(parse_mbps("upload-limit", arguments.text("upload-limit")));
+  options.download_limit = TRY(parse_mbps("download-limit", arguments.text("download-limit")));
+  options.timeouts.get = TRY(timeout(arguments, "get-timeout"));
+  options.timeouts.put = TRY(timeout(arguments, "put-timeout"));
+  return options;
 }
 
 }  // namespace
@@ -428,14 +497,7 @@ Result<MountPlan> plan_mount(const Arguments& arguments) {
   for (const auto& part : std::filesystem::path(plan.subdir)) {
     if (part == "..") return bad("subdir", plan.subdir, "a path without \"..\"");
   }
-  if (arguments.is_set("storage")) {
-    plan.storage = arguments.text("storage");
-    TRY(object::check_storage(*plan.storage));
-  }
-  if (arguments.is_set("bucket")) {
-    plan.bucket = arguments.text("bucket");
-    if (!plan.storage || *plan.storage == "file") plan.bucket = absolute_bucket("file", *plan.bucket);
-  }
+  plan.objects = TRY(plan_objects(arguments));
   plan.check_storage = arguments.flag("check-storage");
   TRY(plan_metadata(arguments, &plan));
   TRY(plan_data(arguments, &plan));

@@ -46,6 +46,13 @@ TEST(MountOptions, Accounts) {
     EXPECT_EQ(code_of(plan({"--root-squash", text})), EINVAL) << text;
 }
 
+TEST(MountOptions, PackingIsOnUnlessSwitchedOff) {
+  EXPECT_TRUE(plan({})->data.packing);
+  EXPECT_TRUE(plan({"--pack", "on"})->data.packing);
+  EXPECT_FALSE(plan({"--pack=off"})->data.packing);
+  EXPECT_FALSE(plan({"-o", "pack=off"})->data.packing);
+}
+
 TEST(MountOptions, Umask) {
   EXPECT_EQ(*plan({"--umask", "022"})->vfs.umask, 022);
   for (const char* text : {"8", "1000", "-1", "22x"})
@@ -64,6 +71,7 @@ TEST(MountOptions, RefusesValuesOutOfRange) {
                                                         {"--heartbeat", "10ms"},
                                                         {"--buffer-size", "1M"},
                                                         {"--max-uploads", "0"},
+                                                        {"--pack", "maybe"},
                                                         {"--max-deletes", "-1"},
                                                         {"--max-fuse-io", "2M"},
                                                         {"--max-fuse-io", "100"},

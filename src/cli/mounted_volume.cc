@@ -12,25 +12,24 @@
 namespace cider::cli {
 namespace {
 
-Result<std::unique_ptr<object::ObjectStore>> open_plan_objects(const MountPlan& plan,
-                                                               const meta::Volume& volume,
-                                                               MemoryBudget& budget) {
-  meta::Volume where = volume;
-  if (plan.storage) where.storage = *plan.storage;
-  if (plan.bucket) where.bucket = absolute_bucket(where.storage, *plan.bucket);
-  auto objects = TRY(open_objects(where, &budget));
-  if (Status there = objects->check_bucket(); !there) {
-    return fail(there.error().code, "storage " + objects->name() + ": " + there.error().to_string() +
-                                        "; is its disk mounted? (--bucket tells where the data is now)");
+Result<std::unique_ptr<VolumeObjects>> open_plan_objects(const MountPlan& plan, const meta::Volume& volume,
+                                                         MemoryBudget& budget) {
+  auto objects = TRY(VolumeObjects::open(volume, plan.objects, budget));
+  object::ObjectStore& store = objects->store();
+  if (Status there = store.check_bucket(); !there) {
+    const bool local = plan.objects.storage.value_or(volume.storage) == "file";
+    return fail(there.error().code,
+                "storage " + store.name() + ": " + there.error().to_string() +
+                    (local ? "; is its disk mounted? (--bucket tells where the data is now)" : ""));
   }
-  if (plan.check_storage) TRY(test_objects(*objects));
+  if (plan.check_storage) TRY(test_objects(store));
   // A key that doesn't fit is told now, and not by the first read.
-  if (!where.encrypt_key.empty() && code_of(check_mark(*objects, where)) == EBADMSG) {
-    return fail(EINVAL, "storage " + objects->name() +
+  if (!volume.encrypt_key.empty() && code_of(check_mark(store, volume)) == EBADMSG) {
+    return fail(EINVAL, "storage " + store.name() +
                             ": the data was encrypted with another RSA key than that of volume " +
-                            where.name);
+                            volume.name);
   }
-  return object::with_metrics(std::move(objects));
+  return objects;
 }
 
 // The directory of --subdir; made where it isn't there, as JuiceFS does.
@@ -58,27 +57,34 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
   return dir;
 }
 
+// The lines of a change log have no place for a part of a slice.
+chunk::DataOptions data_options(const MountPlan& plan, const meta::Volume& volume) {
+  chunk::DataOptions options = plan.data;
+  options.packing = options.packing && !volume.change_log;
+  return options;
+}
+
 }  // namespace
 
 // In the order of construction; destroyed from the last to the first.
 struct MountedVolume::Parts {
   Parts(MountPlan p, OpenedVolume opened, std::unique_ptr<MemoryBudget> memory,
-        std::unique_ptr<object::ObjectStore> store, const chunk::Layout& layout,
+        std::unique_ptr<VolumeObjects> stored, const chunk::Layout& layout,
         std::unique_ptr<MountedCache> block_cache)
       : plan(std::move(p)),
         name(opened.volume.name),
         budget(std::move(memory)),
-        objects(std::move(store)),
+        objects(std::move(stored)),
         cache(std::move(block_cache)),
-        blocks(*objects, layout, budget.get(), cache->cache()),
+        blocks(objects->store(), layout, budget.get(), cache->cache()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, *budget, plan.data) {}
+        data(blocks, catalog, *budget, data_options(plan, *meta.volume())) {}
 
   MountPlan plan;
   const std::string name;
   std::unique_ptr<MemoryBudget> budget;
-  std::unique_ptr<object::ObjectStore> objects;
+  std::unique_ptr<VolumeObjects> objects;
   std::unique_ptr<MountedCache> cache;
   chunk::BlockStore blocks;
   meta::Meta meta;
@@ -101,6 +107,7 @@ struct MountedVolume::Parts {
   ~Parts() { cache->stop(); }
 
   Status begin() {
+    meta.on_volume_change([this](const meta::Volume& volume) { objects->follow(volume); });
     cache->use(blocks, *budget, plan.meta.read_only);
     plan.vfs.upload_staged = cache->drain();
     plan.vfs.cache_fill = cache->fill();

@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "chunk/data_path.h"
 #include "cli/cache_plan.h"
+#include "cli/volume_objects.h"
 #include "fuse/session.h"
 #include "meta/meta.h"
 #include "vfs/options.h"
@@ -21,11 +22,10 @@ namespace cider::cli {
 // What `mount` was asked for, checked.
 struct MountPlan {
   std::string meta_url;
-  std::string mount_point;             // absolute
-  std::string subdir;                  // the directory of the volume that becomes the root, without "..";
-                                       // empty: all
-  std::optional<std::string> storage;  // instead of what the volume's setting says
-  std::optional<std::string> bucket;
+  std::string mount_point;  // absolute
+  std::string subdir;       // the directory of the volume that becomes the root, without "..";
+                            // empty: all
+  ObjectOptions objects;
   bool check_storage = false;
   uint64_t buffer_size = 300 << 20;
   meta::MetaOptions meta;

@@ -1,6 +1,10 @@
 #include "cli/settings.h"
 
+#include <charconv>
+#include <cmath>
+
 #include "base/units.h"
+#include "base/url.h"
 #include "cli/volume_access.h"
 #include "meta/model/client_version.h"
 #include "object/object_store.h"
@@ -14,6 +18,14 @@ class Setter {
   Setter(const Arguments& arguments, SettingChanges* changes) : arguments_(arguments), changes_(changes) {}
 
   bool given(std::string_view option) const { return arguments_.is_set(option); }
+
+  // Says that it was given, not what it is or was; whoever renews a token means to, though it be the same.
+  bool set_secret(std::string_view option, std::string* field) {
+    if (!given(option)) return false;
+    changes_->lines.push_back(std::string(option) + ": updated");
+    *field = arguments_.text(option);
+    return true;
+  }
 
   template <class T, class Show>
   bool set(std::string_view option, T* field, T value, Show&& show) {
@@ -35,10 +47,81 @@ class Setter {
   SettingChanges* changes_;
 };
 
+std::string show_mbps(int64_t mbps) {
+  return mbps == 0 ? "none" : std::to_string(mbps) + " Mbps";
+}
+
+// Who may use the storage, and what new objects are like.
+bool apply_storage(const Arguments& arguments, Setter& setter, meta::Volume* volume) {
+  bool changed = false;
+  if (setter.given("storage")) changed |= setter.set("storage", &volume->storage, arguments.text("storage"));
+  if (setter.given("bucket")) {
+    std::string bucket = absolute_bucket(volume->storage, arguments.text("bucket"));
+    changed |= setter.set("bucket", &volume->bucket, bucket, without_password);
+  }
+  if (setter.given("access-key")) {
+    changed |= setter.set("access-key", &volume->access_key, arguments.text("access-key"));
+  }
+  changed |= setter.set_secret("secret-key", &volume->secret_key);
+  changed |= setter.set_secret("session-token", &volume->session_token);
+  meta::Tier& tier = volume->tiers[0];
+  if (setter.given("storage-class")) {
+    changed |= setter.set("storage-class", &tier.storage_class, arguments.text("storage-class"));
+  }
+  if (setter.given("tag")) changed |= setter.set("tag", &tier.tag, arguments.text("tag"));
+  return changed;
+}
+
+Status apply_limits(const Arguments& arguments, Setter& setter, meta::Volume* volume) {
+  if (setter.given("upload-limit")) {
+    int64_t limit = TRY(parse_mbps("upload-limit", arguments.text("upload-limit")));
+    setter.set("upload-limit", &volume->upload_limit, limit, show_mbps);
+  }
+  if (setter.given("download-limit")) {
+    int64_t limit = TRY(parse_mbps("download-limit", arguments.text("download-limit")));
+    setter.set("download-limit", &volume->download_limit, limit, show_mbps);
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<int64_t> parse_mbps(std::string_view option, const std::string& text) {
+  if (text.empty()) return 0;
+  double value = 0;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  double unit = 1;
+  if (error == std::errc() && end + 1 == text.data() + text.size()) {
+    const size_t place = std::string_view("MGTP").find(static_cast<char>(std::toupper(*end++)));
+    unit = place == std::string_view::npos ? 0 : std::pow(1000, place);
+  }
+  value *= unit;
+  const bool valid =
+      error == std::errc() && end == text.data() + text.size() && unit > 0 && value >= 0 && value < 1e15;
+  if (valid) return static_cast<int64_t>(value);
+  return fail(EINVAL,
+              "--" + std::string(option) + ": \"" + text + "\" is not a rate; write Mbps, like 100 or 1.5G");
+}
+
+Status check_tag(const std::string& tag) {
+  const size_t equals = tag.find('=');
+  const bool valid = equals != tag.npos && equals > 0 && equals + 1 < tag.size() && tag.rfind('=') == equals;
+  if (tag.empty() || valid) return {};
+  return fail(EINVAL, "--tag: \"" + tag + "\" is not a tag; write it like KEY=VALUE");
+}
+
+void seal_secrets(meta::Volume* volume) {
+  const bool has_secret =
+      !volume->secret_key.empty() || !volume->session_token.empty() || !volume->encrypt_key.empty();
+  volume->key_encrypted = volume->key_encrypted || has_secret;
+}
 
 Status check_settings(const Arguments& arguments) {
   if (arguments.is_set("storage")) TRY(object::check_storage(arguments.text("storage")));
+  if (arguments.is_set("tag")) TRY(check_tag(arguments.text("tag")));
+  for (const char* limit : {"upload-limit", "download-limit"}) {
+    if (arguments.is_set(limit)) TRY(parse_mbps(limit, arguments.text(limit)));
+  }
   if (arguments.is_set("inodes") && arguments.integer("inodes") < 0) {
     return fail(EINVAL, "--inodes can't be negative; 0 means no limit");
   }
@@ -59,11 +142,13 @@ Result<SettingChanges> apply_settings(const Arguments& arguments, meta::Volume* 
   SettingChanges changes;
   Setter setter(arguments, &changes);
 
-  if (setter.given("storage"))
-    changes.storage |= setter.set("storage", &volume->storage, arguments.text("storage"));
-  if (setter.given("bucket")) {
-    std::string bucket = absolute_bucket(volume->storage, arguments.text("bucket"));
-    changes.storage |= setter.set("bucket", &volume->bucket, bucket);
+  changes.storage = apply_storage(arguments, setter, volume);
+  TRY(apply_limits(arguments, setter, volume));
+  if (setter.given("encrypt-secret") && arguments.flag("encrypt-secret")) {
+    const bool before = volume->key_encrypted;
+    seal_secrets(volume);
+    if (!before && volume->key_encrypted)
+      changes.lines.push_back("encrypt-secret: the secrets are sealed now");
   }
   if (setter.given("capacity")) {
     changes.limits |= setter.set("capacity", &volume->capacity, arguments.size("capacity"), short_size);

@@ -19,6 +19,15 @@ struct SettingChanges {
   bool empty() const { return lines.empty(); }
 };
 
+// Mbps of "100", "1.5G" (also M, T, P), as JuiceFS takes them; 0 of the empty text. EINVAL names `option`.
+Result<int64_t> parse_mbps(std::string_view option, const std::string& text);
+
+// EINVAL unless it is empty or KEY=VALUE.
+Status check_tag(const std::string& tag);
+
+// Seals the volume's secrets from now on, if it has any.
+void seal_secrets(meta::Volume* volume);
+
 // Whether the values given make sense, for whatever volume.
 Status check_settings(const Arguments& arguments);
 

@@ -8,10 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/url.h"
 #include "base/version.h"
 #include "cli/host.h"
 #include "cli/volume_encryption.h"
 #include "object/encrypted.h"
+#include "object/retry.h"
 
 namespace cider::cli {
 namespace {
@@ -19,15 +21,6 @@ namespace {
 constexpr std::string_view kSqlite = "sqlite3://";
 constexpr std::string_view kTestFolder = "testing";
 constexpr std::string_view kMark = "juicefs_uuid";
-
-Status check_supported(const meta::Volume& volume) {
-  auto unsupported = [&](const std::string& what) {
-    return fail(ENOTSUP,
-                "volume " + volume.name + " uses " + what + ", which this version does not support yet");
-  };
-  if (volume.shards > 1) return unsupported("sharded buckets");
-  return {};
-}
 
 Buffer buffer_of(std::string_view bytes) {
   Buffer buffer = Buffer::allocate(bytes.size(), nullptr);
@@ -57,12 +50,7 @@ Status check_meta_url(const std::string& url) {
 }
 
 std::string printable_meta_url(const std::string& url) {
-  size_t begin = url.find("://");
-  size_t at = url.rfind('@');
-  if (begin == std::string::npos || at == std::string::npos) return url;
-  size_t colon = url.find(':', begin + 3);
-  if (colon == std::string::npos || colon > at) return url;
-  return url.substr(0, colon + 1) + "****" + url.substr(at);
+  return without_password(url);
 }
 
 Result<OpenedVolume> open_volume(const std::string& meta_url, Access access) {
@@ -90,13 +78,24 @@ meta::SessionInfo this_session(const std::string& mount_point) {
 }
 
 object::StoreConfig store_config(const meta::Volume& volume) {
-  return {volume.storage,
-          volume.bucket,
-          volume.access_key,
-          volume.secret_key,
-          volume.session_token,
-          volume.storage_class,
-          volume.tiers.contains(0) ? volume.tiers.at(0).tag : ""};
+  object::StoreConfig config;
+  config.storage = volume.storage;
+  config.bucket = volume.bucket;
+  config.access_key = volume.access_key;
+  config.secret_key = volume.secret_key;
+  config.session_token = volume.session_token;
+  config.storage_class = volume.storage_class;
+  if (auto tier = volume.tiers.find(0); tier != volume.tiers.end()) {
+    config.storage_class = tier->second.storage_class;
+    config.tag = tier->second.tag;
+  }
+  config.shards = volume.shards;
+  return config;
+}
+
+Result<std::unique_ptr<object::ObjectStore>> open_bucket(const meta::Volume& volume) {
+  TRY(meta::check_secrets(volume));
+  return object::open_store(store_config(volume));
 }
 
 Result<chunk::Layout> block_layout(const meta::Volume& volume) {
@@ -108,15 +107,17 @@ Result<chunk::Layout> block_layout(const meta::Volume& volume) {
   return layout;
 }
 
+size_t largest_object(const chunk::Layout& layout) {
+  return layout.codec ? layout.codec->bound(layout.block_size) : layout.block_size;
+}
+
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume, MemoryBudget* budget) {
-  TRY(check_supported(volume));
   auto encryptor = TRY(volume_encryptor(volume));
-  std::unique_ptr<object::ObjectStore> bucket = TRY(object::open_store(store_config(volume)));
-  auto objects = object::with_prefix(std::move(bucket), volume.name + "/");
+  auto objects = object::with_prefix(TRY(open_bucket(volume)), volume.name + "/");
+  objects = object::with_retries(std::move(objects), {});
   if (!encryptor) return objects;
-  const chunk::Layout layout = TRY(block_layout(volume));
-  const size_t largest = layout.codec ? layout.codec->bound(layout.block_size) : layout.block_size;
-  return object::with_encryption(std::move(objects), std::move(encryptor), budget, largest);
+  return object::with_encryption(std::move(objects), std::move(encryptor), budget,
+                                 largest_object(TRY(block_layout(volume))));
 }
 
 Status test_objects(object::ObjectStore& objects) {
@@ -164,12 +165,17 @@ std::string printable_setting(const meta::Volume& volume) {
     if (!secret->empty()) *secret = "removed";
   }
   shown.key_encrypted = false;
+  shown.bucket = without_password(shown.bucket);
   Result<std::string> document = meta::encode_volume(shown);
   if (!document) return "{}";
   return nlohmann::ordered_json::parse(*document, nullptr, /*allow_exceptions=*/false).dump(2);
 }
 
 std::string absolute_bucket(const std::string& storage, const std::string& bucket) {
+  constexpr std::string_view kScheme = "sqlite3://";
+  if (storage == "sqlite3" && !bucket.empty()) {
+    return absolute_path(bucket.starts_with(kScheme) ? bucket.substr(kScheme.size()) : bucket);
+  }
   if (storage != "file") return bucket;
   std::string path = absolute_path(bucket);
   return path.ends_with('/') ? path : path + "/";

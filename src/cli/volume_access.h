@@ -40,10 +40,16 @@ object::StoreConfig store_config(const meta::Volume& volume);
 
 // How the volume's blocks are stored. EINVAL for a compression that is not known.
 Result<chunk::Layout> block_layout(const meta::Volume& volume);
+// The most bytes that a block takes, before encryption.
+size_t largest_object(const chunk::Layout& layout);
 
-// The volume's object store: the bucket, the volume's name as prefix, encryption where the volume has a key.
-// What encryption holds is counted in `budget`, which outlives the store (null: nowhere). ENOTSUP for
-// features that this version can't read or write (shards); errors of volume_encryptor().
+// The bucket itself, or buckets, where objects of other volumes may be too. EINVAL where a dump has removed
+// the secret key.
+Result<std::unique_ptr<object::ObjectStore>> open_bucket(const meta::Volume& volume);
+
+// The volume's object store as commands use it: the volume's name as prefix, retries, encryption where the
+// volume has a key (a mount uses VolumeObjects). What encryption holds is counted in `budget`, which outlives
+// the store (null: nowhere). Errors of volume_encryptor().
 Result<std::unique_ptr<object::ObjectStore>> open_objects(const meta::Volume& volume,
                                                           MemoryBudget* budget = nullptr);
 
@@ -55,10 +61,12 @@ Status put_mark(object::ObjectStore& objects, const meta::Volume& volume);
 // ENOENT: there is no such object; EINVAL: it is another volume's; EBADMSG: it can't be decrypted.
 Status check_mark(object::ObjectStore& objects, const meta::Volume& volume);
 
-// The setting for people: JSON with two spaces a level, secrets replaced by "removed".
+// The setting for people: JSON with two spaces a level, secrets replaced by "removed", a password in the
+// bucket's URL by stars.
 std::string printable_setting(const meta::Volume& volume);
 
-// A bucket as the setting keeps it: of the `file` storage an absolute path that ends in "/".
+// A bucket as the setting keeps it: of the `file` storage an absolute path that ends in "/", of `sqlite3` one
+// that does not.
 std::string absolute_bucket(const std::string& storage, const std::string& bucket);
 
 }  // namespace cider::cli

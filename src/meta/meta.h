@@ -142,6 +142,20 @@ struct Written {
   uint32_t longest_chunk = 0;
 };
 
+// One file's part of a pack: of a slice that several files share, each a range of it.
+struct PackMember {
+  Ino ino = 0;
+  uint32_t index = 0;
+  Slice slice;  // all members name the same id and size
+  Time mtime;
+};
+
+struct Pack {
+  std::vector<PackMember> members;
+  // Kept by commit_pack(): the members that were in each of the tries so far whose outcome was not known.
+  std::vector<bool> tried;
+};
+
 enum class XattrMode { set, create, replace };
 enum class AclKind { access, default_ };
 
@@ -236,6 +250,14 @@ class Meta {
   // EINTR if `stop` is requested while the engine is away.
   Result<std::vector<Slice>> chunk(Ino ino, uint32_t index, const std::stop_token& stop = {});
   Result<Written> write(Ino ino, std::span<const ChunkSlice> slices, Time mtime);
+  // Makes all members part of their files, and the slice's count their number, in one commit, or none of
+  // them. Each member's own result: one that is refused (ENOENT, ENOSPC ...) is left out, and the others are
+  // committed without it; EOPNOTSUPP where the file may share no slice. After an error that leaves it open
+  // whether this commit was made, the same pack is committed again, and made part of its files once; what
+  // cannot be told any more is EIO. EOPNOTSUPP for the whole where the volume can have no packs. EEXIST where
+  // the slice's number is in use.
+  static constexpr size_t kMostPackMembers = 256;
+  Result<std::vector<Result<Written>>> commit_pack(Pack* pack);
   // by_handle: through an open file, so that permission is not asked again.
   Result<Attr> truncate(const Caller& caller, Ino ino, uint64_t length, bool by_handle, bool kill_suidgid);
   Result<Attr> fallocate(const Caller& caller, Ino ino, int mode, uint64_t off, uint64_t len);
@@ -303,6 +325,7 @@ class Meta {
   // dead (asked again in the same commit). The file goes unless it has a name or another keeper.
   enum class Keeper { closed, leaving, dead };
   Status delete_sustained(uint64_t sid, Ino ino, Keeper keeper);
+  Result<std::vector<Result<Written>>> results_of_earlier_try(const Pack& pack, bool* any);
   Status delete_files_data(std::span<const DeletedFile> files);
   void delete_unreferenced(const std::set<std::pair<uint64_t, uint32_t>>& slices);
   Status delete_if_unreferenced(const std::vector<std::pair<uint64_t, uint32_t>>& slices);

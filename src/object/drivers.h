@@ -13,6 +13,11 @@ namespace cider::object {
 
 Result<std::unique_ptr<ObjectStore>> open_file(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_mem(const StoreConfig& config);
+// `s3` and the names of stores that speak its interface (s3/compatible.cc).
+Result<std::unique_ptr<ObjectStore>> open_s3(const StoreConfig& config);
+Result<std::unique_ptr<ObjectStore>> open_redis(const StoreConfig& config);
+Result<std::unique_ptr<ObjectStore>> open_sftp(const StoreConfig& config);
+Result<std::unique_ptr<ObjectStore>> open_sqlite3(const StoreConfig& config);
 
 // EINVAL for a key that could leave the bucket or that stores disagree about: empty, absolute, with an empty,
 // "." or ".." part, or with a NUL byte.

@@ -60,6 +60,37 @@ class MeteredStore final : public ObjectStore {
     return timed(delete_, [&] { return inner_->remove_many(keys); });
   }
 
+  Status copy(std::string_view from, std::string_view to, std::stop_token stop) override {
+    return timed(put_, [&] { return inner_->copy(from, to, std::move(stop)); });
+  }
+  Result<std::string> create_upload(std::string_view key, std::stop_token stop) override {
+    return inner_->create_upload(key, std::move(stop));
+  }
+  Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                   const BufferChain& data, std::stop_token stop) override {
+    uploading_.add(1);
+    auto done = timed(put_, [&] { return inner_->upload_part(key, id, number, data, std::move(stop)); });
+    uploading_.add(-1);
+    if (done) stored_.add(static_cast<double>(total_size(data)));
+    return done;
+  }
+  Result<UploadedPart> copy_part(std::string_view key, const std::string& id, int number,
+                                 std::string_view from, uint64_t offset, uint64_t size,
+                                 std::stop_token stop) override {
+    return timed(put_,
+                 [&] { return inner_->copy_part(key, id, number, from, offset, size, std::move(stop)); });
+  }
+  Status complete_upload(std::string_view key, const std::string& id, std::span<const UploadedPart> parts,
+                         std::stop_token stop) override {
+    return inner_->complete_upload(key, id, parts, std::move(stop));
+  }
+  Status abort_upload(std::string_view key, const std::string& id) override {
+    return inner_->abort_upload(key, id);
+  }
+  Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override {
+    return inner_->list_uploads(prefix);
+  }
+
   Result<ObjectInfo> head(std::string_view key) override { return inner_->head(key); }
   Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
                                        size_t limit) override {

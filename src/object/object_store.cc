@@ -26,4 +26,39 @@ Status ObjectStore::remove_many(std::span<const std::string> keys) {
   return first;
 }
 
+Status ObjectStore::copy(std::string_view from, std::string_view to, std::stop_token stop) {
+  const std::string whole = TRY(get_all(from, kCopyLimit, stop));
+  Buffer buffer = Buffer::allocate(whole.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), whole.data(), whole.size());
+  return put(to, {buffer}, std::move(stop));
+}
+
+namespace {
+std::unexpected<Error> no_parts(const ObjectStore& store) {
+  return fail(ENOTSUP, store.name() + " does not upload in parts");
+}
+}  // namespace
+
+Result<std::string> ObjectStore::create_upload(std::string_view, std::stop_token) {
+  return no_parts(*this);
+}
+Result<UploadedPart> ObjectStore::upload_part(std::string_view, const std::string&, int, const BufferChain&,
+                                              std::stop_token) {
+  return no_parts(*this);
+}
+Result<UploadedPart> ObjectStore::copy_part(std::string_view, const std::string&, int, std::string_view,
+                                            uint64_t, uint64_t, std::stop_token) {
+  return no_parts(*this);
+}
+Status ObjectStore::complete_upload(std::string_view, const std::string&, std::span<const UploadedPart>,
+                                    std::stop_token) {
+  return no_parts(*this);
+}
+Status ObjectStore::abort_upload(std::string_view, const std::string&) {
+  return no_parts(*this);
+}
+Result<std::vector<PendingUpload>> ObjectStore::list_uploads(std::string_view) {
+  return no_parts(*this);
+}
+
 }  // namespace cider::object

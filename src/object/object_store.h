@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/function_ref.h"
 #include "base/metrics.h"
 #include "base/result.h"
@@ -30,6 +31,19 @@ struct ObjectInfo {
   std::string key;
   uint64_t size = 0;
   Time mtime;
+};
+
+// One part of an object that is being uploaded in parts.
+struct UploadedPart {
+  int number = 0;    // from 1
+  std::string etag;  // as the store gave it
+};
+
+// An upload in parts that was neither completed nor aborted.
+struct PendingUpload {
+  std::string key;
+  std::string id;
+  Time created;
 };
 
 class ObjectStore {
@@ -78,6 +92,28 @@ class ObjectStore {
   virtual Result<std::vector<ObjectInfo>> list(std::string_view prefix, std::string_view after,
                                                size_t limit) = 0;
 
+  // Makes `to` an equal object, replacing an older one. Stores that can't by themselves read and write it, up
+  // to kCopyLimit bytes (EFBIG above).
+  static constexpr size_t kCopyLimit = size_t{64} << 20;
+  virtual Status copy(std::string_view from, std::string_view to, std::stop_token stop);
+
+  // Upload of one object in parts, which may go up in any order and at once; nothing is there for readers
+  // before complete_upload(). ENOTSUP where the store has no such thing. Parts but the last are at least 5
+  // MiB on most stores.
+  virtual Result<std::string> create_upload(std::string_view key, std::stop_token stop);
+  virtual Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                           const BufferChain& data, std::stop_token stop);
+  // The bytes [offset, offset + size) of the object `from` as a part.
+  virtual Result<UploadedPart> copy_part(std::string_view key, const std::string& id, int number,
+                                         std::string_view from, uint64_t offset, uint64_t size,
+                                         std::stop_token stop);
+  // `parts` in the order of their numbers.
+  virtual Status complete_upload(std::string_view key, const std::string& id,
+                                 std::span<const UploadedPart> parts, std::stop_token stop);
+  // No error if there is no such upload.
+  virtual Status abort_upload(std::string_view key, const std::string& id);
+  virtual Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix);
+
   // Makes these objects, which put() has stored, survive a power loss. Those that are not there are passed
   // over. An error (the first one; the other objects are synced all the same) stays: while an object is there
   // that the disk has failed to keep, syncing it again fails, until it is put again. Remote stores
@@ -98,12 +134,23 @@ struct StoreConfig {
   std::string session_token;
   std::string storage_class;
   std::string tag;
+  int shards = 0;  // above 1: so many buckets, whose number stands for the %d in `bucket`
+  // Limits to a whole request of a remote store. Whoever uploads or downloads more than some MiB at a time
+  // should raise them.
+  Seconds get_timeout{60};
+  Seconds put_timeout{60};
+  std::string user_agent = "CiderFS";
+
+  bool operator==(const StoreConfig&) const = default;
 };
 
 // Opens a store. EINVAL names what is wrong with `config`, never a secret.
 Result<std::unique_ptr<ObjectStore>> open_store(const StoreConfig& config);
 // EINVAL for the name of a storage that isn't supported, naming those that are.
 Status check_storage(std::string_view storage);
+// Whether a slow request for data is worth a second one (hedge.h): many servers stand behind the storage, and
+// its requests can be interrupted.
+bool is_worth_hedging(std::string_view storage);
 
 // `inner` with `prefix` put in front of every key (and cut off listings).
 std::unique_ptr<ObjectStore> with_prefix(std::unique_ptr<ObjectStore> inner, std::string prefix);

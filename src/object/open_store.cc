@@ -1,4 +1,7 @@
+#include <algorithm>
+
 #include "object/drivers.h"
+#include "object/shards.h"
 
 namespace cider::object {
 namespace {
@@ -6,32 +9,81 @@ namespace {
 struct Driver {
   std::string_view storage;
   Result<std::unique_ptr<ObjectStore>> (*open)(const StoreConfig& config);
+  bool hedged = true;
 };
 
 constexpr Driver kDrivers[] = {
-    {"file", open_file},
-    {"mem", open_mem},
+    {"file", open_file, /*hedged=*/false},
+    {"mem", open_mem, /*hedged=*/false},
+    {"redis", open_redis, /*hedged=*/false},
+    {"sftp", open_sftp, /*hedged=*/false},
+    {"sqlite3", open_sqlite3, /*hedged=*/false},
+    {"s3", open_s3, true},
+    {"minio", open_s3, true},
+    {"wasabi", open_s3, true},
+    {"scw", open_s3, true},
+    {"space", open_s3, true},
+    {"oos", open_s3, true},
+    {"eos", open_s3, true},
+    {"ks3", open_s3, true},
+    {"qiniu", open_s3, true},
+    {"r2", open_s3, true},
+    {"b2", open_s3, true},
+    {"oss", open_s3, true},
+    {"cos", open_s3, true},
+    {"obs", open_s3, true},
+    {"bos", open_s3, true},
+    {"tos", open_s3, true},
 };
 
-Result<const Driver*> find_driver(std::string_view storage) {
+// What JuiceFS has and this version has not.
+constexpr std::string_view kLater[] = {
+    "gs",    "wasb",   "ceph",  "hdfs",  "nfs",  "cifs", "smb",   "gluster",  "swift",     "qingstor",
+    "ufile", "ibmcos", "storj", "bunny", "tikv", "etcd", "mysql", "postgres", "dragonfly",
+};
+
+Result<const Driver*> find_driver(std::string_view name) {
+  std::string storage(name);
+  std::ranges::transform(storage, storage.begin(), [](unsigned char c) { return std::tolower(c); });
   std::string known;
   for (const Driver& driver : kDrivers) {
     if (driver.storage == storage) return &driver;
     if (!known.empty()) known += ", ";
     known += driver.storage;
   }
-  return fail(EINVAL, "storage \"" + std::string(storage) + "\" is not supported; use one of: " + known);
+  const bool later = std::ranges::find(kLater, storage) != std::end(kLater);
+  return fail(EINVAL, "storage \"" + std::string(name) +
+                          (later ? "\" is not supported yet; there are: " : "\" is not known; there are: ") +
+                          known);
+}
+
+Result<std::unique_ptr<ObjectStore>> open_shards(const Driver& driver, const StoreConfig& config) {
+  std::vector<std::unique_ptr<ObjectStore>> stores;
+  for (int shard = 0; shard < config.shards; shard++) {
+    StoreConfig one = config;
+    one.shards = 0;
+    one.bucket = TRY(bucket_of_shard(config.bucket, shard));
+    stores.push_back(TRY(driver.open(one)));
+  }
+  return with_shards(std::move(stores));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_store(const StoreConfig& config) {
-  return TRY(find_driver(config.storage))->open(config);
+  const Driver& driver = *TRY(find_driver(config.storage));
+  if (config.shards > 1) return open_shards(driver, config);
+  return driver.open(config);
 }
 
 Status check_storage(std::string_view storage) {
   TRY(find_driver(storage));
   return {};
+}
+
+bool is_worth_hedging(std::string_view storage) {
+  auto driver = find_driver(storage);
+  return driver && (*driver)->hedged;
 }
 
 }  // namespace cider::object

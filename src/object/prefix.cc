@@ -49,6 +49,34 @@ class PrefixStore final : public ObjectStore {
     return found;
   }
 
+  Status copy(std::string_view from, std::string_view to, std::stop_token stop) override {
+    return inner_->copy(full(from), full(to), std::move(stop));
+  }
+  Result<std::string> create_upload(std::string_view key, std::stop_token stop) override {
+    return inner_->create_upload(full(key), std::move(stop));
+  }
+  Result<UploadedPart> upload_part(std::string_view key, const std::string& id, int number,
+                                   const BufferChain& data, std::stop_token stop) override {
+    return inner_->upload_part(full(key), id, number, data, std::move(stop));
+  }
+  Result<UploadedPart> copy_part(std::string_view key, const std::string& id, int number,
+                                 std::string_view from, uint64_t offset, uint64_t size,
+                                 std::stop_token stop) override {
+    return inner_->copy_part(full(key), id, number, full(from), offset, size, std::move(stop));
+  }
+  Status complete_upload(std::string_view key, const std::string& id, std::span<const UploadedPart> parts,
+                         std::stop_token stop) override {
+    return inner_->complete_upload(full(key), id, parts, std::move(stop));
+  }
+  Status abort_upload(std::string_view key, const std::string& id) override {
+    return inner_->abort_upload(full(key), id);
+  }
+  Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override {
+    auto found = TRY(inner_->list_uploads(full(prefix)));
+    for (PendingUpload& upload : found) upload.key.erase(0, prefix_.size());
+    return found;
+  }
+
   Status sync(std::span<const std::string> keys) override { return inner_->sync(full_keys(keys)); }
 
   Status remove_empty_folders(std::string_view folder) override {

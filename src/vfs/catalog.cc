@@ -40,6 +40,29 @@ Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Tim
   return {};
 }
 
+Result<std::vector<Status>> MetaCatalog::commit_pack(chunk::NewPack& pack) {
+  meta::Pack asked;
+  for (const chunk::PackMember& member : pack.members)
+    asked.members.push_back({member.ino, member.index, member.at, member.mtime});
+  asked.tried = std::move(pack.tried);
+  const auto results = meta_.commit_pack(&asked);
+  pack.tried = std::move(asked.tried);
+  if (!results && listener_) {
+    const Result<meta::Written> failed = fail(results.error());
+    for (const chunk::PackMember& member : pack.members) listener_({member.ino, failed});
+  }
+  if (!results) return fail(results.error());
+  std::vector<Status> out;
+  for (size_t i = 0; i < results->size(); ++i) {
+    const Result<meta::Written>& written = (*results)[i];
+    const Ino ino = pack.members[i].ino;
+    if (listener_) listener_({ino, written});
+    if (written && written->records >= kManyRecords) suggest_compaction(ino, written->longest_chunk);
+    out.push_back(written ? Status() : Status(fail(written.error())));
+  }
+  return out;
+}
+
 Result<bool> MetaCatalog::exists(Ino ino) {
   const Result<meta::Attr> attr = meta_.getattr(ino);
   if (attr) return true;

@@ -33,6 +33,7 @@ class MetaCatalog : public chunk::SliceCatalog {
   Result<uint64_t> next_slice_id() override;
   Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh, std::stop_token stop) override;
   Status commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) override;
+  Result<std::vector<Status>> commit_pack(chunk::NewPack& pack) override;
   Result<bool> exists(Ino ino) override;
   void suggest_compaction(Ino ino, uint32_t index) override;
 

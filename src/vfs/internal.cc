@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/metrics.h"
+#include "base/url.h"
 #include "vfs/volume_file_system.h"
 
 namespace cider::vfs {
@@ -47,6 +48,7 @@ Json format_json(meta::Volume volume) {
     if (!secret->empty()) *secret = "removed";
   }
   volume.key_encrypted = false;
+  volume.bucket = without_password(volume.bucket);
   const auto text = meta::encode_volume(volume);
   if (!text) return Json::object();
   Json json = Json::parse(*text, nullptr, false);

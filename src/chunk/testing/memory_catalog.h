@@ -11,6 +11,7 @@
 
 #include "base/overlay.h"
 #include "chunk/slice_catalog.h"
+#include "chunk/unclear.h"
 
 namespace cider::chunk::testing {
 
@@ -96,6 +97,59 @@ class MemoryCatalog final : public SliceCatalog {
     return {};
   }
 
+  // The rule is asked for each member: an unclear error is the whole pack's, any other the member's own.
+  Result<std::vector<Status>> commit_pack(NewPack& pack) override {
+    std::unique_lock lock(mutex_);
+    std::vector<Status> results(pack.members.size());
+    Verdict whole;
+    if (auto rule = rule_) {
+      lock.unlock();
+      for (size_t i = 0; i < results.size(); ++i) {
+        const PackMember& member = pack.members[i];
+        const NewSlice slice{member.index, member.at};
+        const Verdict verdict = rule(member.ino, std::span(&slice, 1));
+        if (is_unclear(verdict.code)) whole = verdict;
+        if (verdict.code != 0 && !is_unclear(verdict.code)) results[i] = fail(verdict.code, "refused");
+      }
+      lock.lock();
+    }
+    packs_++;
+    if (pack_code_ != 0) return fail(pack_code_, "no packs");
+    if (const auto before = pack_results_.find(pack.members[0].at.id); before != pack_results_.end()) {
+      if (whole.code != 0) return fail(whole.code, "commit was told to fail");
+      return before->second;
+    }
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (gone_.contains(pack.members[i].ino)) results[i] = fail(ENOENT);
+    }
+    if (whole.code != 0 && !whole.applied) return fail(whole.code, "commit was told to fail");
+    apply(pack, results);
+    if (whole.code != 0) return fail(whole.code, "the answer was told to be lost");
+    return results;
+  }
+
+  // Every pack is refused as a whole.
+  void refuse_packs(int code) {
+    std::lock_guard lock(mutex_);
+    pack_code_ = code;
+  }
+  // Of commits of packs, also those that failed.
+  int packs() {
+    std::lock_guard lock(mutex_);
+    return packs_;
+  }
+  // References that a pack has by its commit; 0: no commit of it was made.
+  int64_t refs(uint64_t id) {
+    std::lock_guard lock(mutex_);
+    return refs_.contains(id) ? refs_[id] : 0;
+  }
+  std::set<uint64_t> committed_packs() {
+    std::lock_guard lock(mutex_);
+    std::set<uint64_t> ids;
+    for (const auto& [id, refs] : refs_) ids.insert(id);
+    return ids;
+  }
+
   Result<bool> exists(Ino ino) override {
     std::lock_guard lock(mutex_);
     return !gone_.contains(ino);
@@ -126,8 +180,27 @@ class MemoryCatalog final : public SliceCatalog {
     }
   }
 
+  void apply(const NewPack& pack, const std::vector<Status>& results) {
+    int64_t refs = 0;
+    for (size_t i = 0; i < results.size(); ++i) {
+      if (!results[i]) continue;
+      const PackMember& member = pack.members[i];
+      File& file = files_[member.ino];
+      file.chunks[member.index].push_back(member.at);
+      file.length = std::max(file.length, member.index * kChunkSize + member.at.pos + member.at.len);
+      ++refs;
+    }
+    const uint64_t id = pack.members[0].at.id;
+    pack_results_.emplace(id, results);
+    if (refs > 0) refs_[id] = refs;
+  }
+
   std::mutex mutex_;
   uint64_t next_id_ = 1;
+  int packs_ = 0;
+  int pack_code_ = 0;
+  std::map<uint64_t, std::vector<Status>> pack_results_;
+  std::map<uint64_t, int64_t> refs_;
   int commits_ = 0;
   int loads_ = 0;
   Rule rule_;

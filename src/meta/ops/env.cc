@@ -96,22 +96,37 @@ void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, 
   add_dir_stat(tx, env, dir, sign * length, sign * static_cast<int64_t>(space_of(attr)), sign);
 }
 
-Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length) {
+Status gather_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length,
+                     Growth* growth) {
   int64_t length = static_cast<int64_t>(new_length - before.length);
   int64_t space = static_cast<int64_t>(align4k(new_length)) - static_cast<int64_t>(align4k(before.length));
   if (length == 0) return {};
-  if (space != 0) tx.write(AddUsage{space, 0});
+  growth->space += space;
   if (!env.volume.dir_stats) return {};
   if (before.nlink == 0) return {};  // no directory holds it any more
+  const auto add = [&](Ino dir, int64_t count) {
+    growth->dirs[dir].length += length * count;
+    growth->dirs[dir].space += space * count;
+  };
   if (before.parent != 0) {
-    add_dir_stat(tx, env, before.parent, length, space, 0);
+    add(before.parent, 1);
     return {};
   }
   auto& holders = tx.ask(ParentsRead{ino, {}});
   TRY(tx.fetch());
-  for (const auto& [dir, count] : holders.parents) {
-    add_dir_stat(tx, env, dir, length * static_cast<int64_t>(count), space * static_cast<int64_t>(count), 0);
-  }
+  for (const auto& [dir, count] : holders.parents) add(dir, count);
+  return {};
+}
+
+void add_growth(Transaction& tx, const OpEnv& env, const Growth& growth) {
+  if (growth.space != 0) tx.write(AddUsage{growth.space, 0});
+  for (const auto& [dir, stat] : growth.dirs) add_dir_stat(tx, env, dir, stat.length, stat.space, 0);
+}
+
+Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length) {
+  Growth growth;
+  TRY(gather_growth(tx, env, ino, before, new_length, &growth));
+  add_growth(tx, env, growth);
   return {};
 }
 

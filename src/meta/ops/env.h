@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string_view>
 
@@ -86,6 +87,14 @@ void add_dir_stat(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, 
 // The statistics of every directory that holds the file: it grew or shrank. Fetches the parent map of files
 // with several links.
 Status add_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length);
+// The same for several files of one commit: gathered, then written as one.
+struct Growth {
+  int64_t space = 0;
+  std::map<Ino, DirStat> dirs;
+};
+Status gather_growth(Transaction& tx, const OpEnv& env, Ino ino, const Attr& before, uint64_t new_length,
+                     Growth* growth);
+void add_growth(Transaction& tx, const OpEnv& env, const Growth& growth);
 
 // Moves the times of a directory whose entries changed, and its nlink.
 void touch_dir(Transaction& tx, const OpEnv& env, Ino dir, const Attr& attr, int nlink_delta);

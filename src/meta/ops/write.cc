@@ -9,28 +9,11 @@
 #include <algorithm>
 
 #include "meta/ops/env.h"
-#include "meta/ops/holes.h"
 #include "meta/ops/op_timer.h"
+#include "meta/ops/slice_commit.h"
 
 namespace cider::meta {
 namespace {
-
-// The times only so that Written::before is what the commit found.
-constexpr Fields kWrittenFields =
-    field::type | field::length | field::parent | field::nlink | field::mtime | field::ctime;
-
-uint64_t end_of(const ChunkSlice& s) {
-  return s.index * kChunkSize + s.slice.pos + s.slice.len;
-}
-
-Status check_slice(const ChunkSlice& s) {
-  uint64_t end = uint64_t{s.slice.pos} + s.slice.len;
-  if (s.index >= kMaxFileLength / kChunkSize) return fail(EFBIG);
-  if (s.slice.len == 0 || end > kChunkSize || uint64_t{s.slice.off} + s.slice.len > s.slice.size) {
-    return fail(EINVAL, "slice " + std::to_string(s.slice.id) + " does not fit its chunk");
-  }
-  return {};
-}
 
 Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice> slices, Time mtime,
                 Written* written, std::vector<uint32_t>* counts) {
@@ -50,7 +33,7 @@ Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice
     TRY(check_own_session(session));
   }
   uint64_t length = after.length;
-  for (const ChunkSlice& s : slices) length = std::max(length, end_of(s));
+  for (const ChunkSlice& s : slices) length = std::max(length, end_of(s.index, s.slice));
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(after.length));
   TRY(check_room(tx, env, growth, 0));
   TRY(add_growth(tx, env, ino, after, length));
@@ -64,11 +47,7 @@ Status write_op(Transaction& tx, OpEnv& env, Ino ino, std::span<const ChunkSlice
   after.length = length;
   after.mtime = mtime;
   after.ctime = env.now;
-  PatchNode patch{ino};
-  patch.set = field::length | field::mtime;
-  patch.touch_ctime = env.now;
-  patch.values = after;
-  tx.write(std::move(patch));
+  tx.write(written_patch(ino, after));
   written->attr = after;
   return {};
 }
@@ -97,7 +76,7 @@ Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index, const std::stop_
 Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mtime) {
   const OpTimer<"Write"> timer;
   TRY(check_writable());
-  for (const ChunkSlice& s : slices) TRY(check_slice(s));
+  for (const ChunkSlice& s : slices) TRY(check_slice(s.index, s.slice));
   Written written;
   std::vector<uint32_t> counts(slices.size());
   Status done = run(Caller{}, [&](Transaction& tx, OpEnv& env) {

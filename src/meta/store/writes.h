@@ -129,6 +129,8 @@ struct InsertSliceRef {  // EEXIST where the slice has a count already
   uint64_t id = 0;
   uint32_t size = 0;
   int64_t refs = 1;  // counted as SQL does
+  // Stored even where one reference needs no count, so that the slice shows as in use. Redis, KV.
+  bool always_stored = false;
 };
 
 struct AddSliceRef {  // commutes

@@ -43,6 +43,37 @@ Result<Written> FakeData::write(Meta& meta, Ino ino, uint64_t off, uint64_t len,
   return written;
 }
 
+Result<Pack> FakeData::make_pack(Meta& meta, std::span<const PackedRange> ranges, uint64_t first_tag,
+                                 Time mtime) {
+  uint64_t id = TRY(meta.next_slice_id());
+  Pack pack;
+  uint32_t size = 0;
+  for (const PackedRange& range : ranges) {
+    pack.members.push_back({range.ino,
+                            static_cast<uint32_t>(range.off / kChunkSize),
+                            {static_cast<uint32_t>(range.off % kChunkSize), id, 0, size, range.len},
+                            mtime});
+    size += range.len;
+  }
+  for (PackMember& member : pack.members) member.slice.size = size;
+  std::vector<uint64_t> tags;
+  for (uint32_t unit = 0; unit < size / kUnit; ++unit) tags.push_back(first_tag + unit);
+  std::lock_guard lock(mutex_);
+  slices_.emplace(id, std::move(tags));
+  return pack;
+}
+
+Result<std::vector<Result<Written>>> FakeData::write_pack(Meta& meta, std::span<const PackedRange> ranges,
+                                                          uint64_t first_tag, Time mtime) {
+  Pack pack = TRY(make_pack(meta, ranges, first_tag, mtime));
+  auto results = TRY(meta.commit_pack(&pack));
+  if (std::ranges::none_of(results, [](const auto& result) { return result.has_value(); })) {
+    std::lock_guard lock(mutex_);
+    slices_.erase(pack.members[0].slice.id);
+  }
+  return results;
+}
+
 Status FakeData::add_units(std::span<const Slice> parts, uint64_t base, Units* out) const {
   std::lock_guard lock(mutex_);
   for (const Slice& part : parts) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "meta/meta.h"
@@ -24,6 +25,16 @@ class FakeData {
 
   // Writes [off, off + len) of a file through `meta`, as slices of their own; unit i gets tag first_tag + i.
   Result<Written> write(Meta& meta, Ino ino, uint64_t off, uint64_t len, uint64_t first_tag, Time mtime);
+  // A pack whose bytes are there, to be committed: these ranges in this order, with tags that count up.
+  struct PackedRange {
+    Ino ino = 0;
+    uint64_t off = 0;  // in one chunk
+    uint32_t len = 0;
+  };
+  Result<Pack> make_pack(Meta& meta, std::span<const PackedRange> ranges, uint64_t first_tag, Time mtime);
+  // Commits such a pack: each member's result.
+  Result<std::vector<Result<Written>>> write_pack(Meta& meta, std::span<const PackedRange> ranges,
+                                                  uint64_t first_tag, Time mtime);
   // What a reader would see of the file's first `length` bytes. EIO where a slice is missing.
   Result<Units> read(Meta& meta, Ino ino, uint64_t length);
 

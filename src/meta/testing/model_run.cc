@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <set>
 
 #include "meta/testing/posix_model.h"
 #include "meta/testing/random_ops.h"
@@ -126,7 +127,8 @@ class ModelRun {
     if (dice < 68) return xattrs();
     if (dice < 72) return open_file();
     if (dice < 77) return close_file();
-    if (dice < 87) return write();
+    if (dice < 84) return write();
+    if (dice < 87) return write_pack();
     if (dice < 91) return truncate();
     if (dice < 94) return fallocate();
     if (dice < 97) return copy();
@@ -331,6 +333,33 @@ class ModelRun {
     expect(code_of(done), model_.write(ino, off, len, tag, mtime));
     if (done && !failure_) compare_attr(ino, done->attr);
     compare_data(ino);
+  }
+
+  // Ranges of up to three files, each within a chunk, as one slice.
+  void write_pack() {
+    std::set<Ino> inodes;
+    for (int i = 0; i < 3; ++i) inodes.insert(any_file());
+    std::vector<FakeData::PackedRange> ranges;
+    std::string names;
+    for (Ino ino : inodes) {
+      const uint64_t off = any_offset();
+      const uint64_t len = std::min(any_length(), kChunkSize - off % kChunkSize);
+      ranges.push_back({ino, off, static_cast<uint32_t>(len)});
+      names += " " + std::to_string(ino) + " at " + std::to_string(off) + "+" + std::to_string(len);
+    }
+    uint64_t tag = (number_ + 1) << 16;
+    Time mtime = volume_.clock().now();
+    describe("write a pack of" + names);
+    const auto results = volume_.data().write_pack(meta(), ranges, tag, mtime);
+    expect(code_of(results), 0);
+    if (!results) return;
+    for (size_t i = 0; i < ranges.size(); ++i) {
+      const auto& [ino, off, len] = ranges[i];
+      expect(code_of((*results)[i]), model_.write(ino, off, len, tag, mtime));
+      if ((*results)[i] && !failure_) compare_attr(ino, (*results)[i]->attr);
+      compare_data(ino);
+      tag += len / kUnit;
+    }
   }
 
   void truncate() {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <set>
 #include <thread>
 
 #include "meta/testing/random_ops.h"
@@ -43,7 +44,7 @@ class Walk {
       case 8:
         return check(meta_.link(root_, any(), dir, name));
       case 9:
-        return write(any());
+        return below(2) == 0 ? write(any()) : write_pack();
       case 10:
         return check(meta_.truncate(root_, any(), below(8) * 1024, true, false));
       case 11:
@@ -125,6 +126,17 @@ class Walk {
   }
   void write(Ino ino) {
     check(data_.write(meta_, ino, below(8) * kUnit, (1 + below(8)) * kUnit, random_() | 1, clock_.now()));
+  }
+  void write_pack() {
+    std::set<Ino> inodes;
+    for (int i = 0; i < 4; ++i) inodes.insert(any());
+    std::vector<FakeData::PackedRange> ranges;
+    for (Ino ino : inodes)
+      ranges.push_back({ino, below(8) * kUnit, static_cast<uint32_t>((1 + below(4)) * kUnit)});
+    const auto results = data_.write_pack(meta_, ranges, random_() | 1, clock_.now());
+    check(results);
+    if (!results) return;
+    for (const auto& result : *results) check(result);
   }
   void look(Ino dir, const std::string& name) {
     auto found = meta_.lookup(root_, dir, name);

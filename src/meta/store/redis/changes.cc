@@ -1,5 +1,7 @@
 #include "meta/store/redis/changes.h"
 
+#include <unordered_set>
+
 #include "base/bytes.h"
 #include "meta/model/slices.h"
 #include "meta/store/redis/keys.h"
@@ -93,6 +95,12 @@ void add(const AddParent& w, Steps* s) {
   s->write('p', parents_key(w.ino), std::to_string(w.parent), w.delta);
 }
 
+// The slice that the first of these records names; 0 for a hole.
+uint64_t first_slice(std::string_view records) {
+  constexpr size_t kIdAt = 4;
+  return records.size() < kSliceRecordSize ? 0 : ByteReader(records.substr(kIdAt)).u64();
+}
+
 void add_items(std::string_view records, Steps* s) {
   for (size_t at = 0; at < records.size(); at += kSliceRecordSize) {
     s->args.emplace_back(records.substr(at, kSliceRecordSize));
@@ -121,7 +129,7 @@ void add(const DeleteChunk& w, Steps* s) {
 
 // No count at all stands for one reference.
 void add(const InsertSliceRef& w, Steps* s) {
-  if (w.refs == 1) return;
+  if (w.refs == 1 && !w.always_stored) return;
   s->command("HSET", std::string(kSliceRefs), slice_field(w.id, w.size), w.refs - 1);
 }
 void add(const AddSliceRef& w, Steps* s) {
@@ -206,19 +214,23 @@ void add(const DeleteDirStat& w, Steps* s) {
 }  // namespace
 
 void add_guards(const std::vector<WriteItem>& writes, Steps* steps) {
-  for (size_t i = 0; i < writes.size(); ++i) {
-    if (const auto* node = std::get_if<InsertNode>(&writes[i])) steps->check('u', inode_key(node->ino));
-    if (const auto* patched = std::get_if<PatchNode>(&writes[i])) steps->check('x', inode_key(patched->ino));
-    if (const auto* ref = std::get_if<InsertSliceRef>(&writes[i])) {
+  std::unordered_set<uint64_t> fresh;  // slices
+  for (const WriteItem& write : writes) {
+    if (const auto* ref = std::get_if<InsertSliceRef>(&write)) fresh.insert(ref->id);
+  }
+  for (const WriteItem& write : writes) {
+    if (const auto* node = std::get_if<InsertNode>(&write)) steps->check('u', inode_key(node->ino));
+    if (const auto* patched = std::get_if<PatchNode>(&write)) steps->check('x', inode_key(patched->ino));
+    if (const auto* ref = std::get_if<InsertSliceRef>(&write)) {
       steps->check('n', std::string(kSliceRefs), slice_field(ref->id, ref->size), ref->id);
       steps->key(counter_key(Counter::next_chunk));
     }
-    const auto* append = std::get_if<AppendSlices>(&writes[i]);
+    const auto* append = std::get_if<AppendSlices>(&write);
     if (append == nullptr) continue;
-    const auto* ref = i + 1 < writes.size() ? std::get_if<InsertSliceRef>(&writes[i + 1]) : nullptr;
     // One reference leaves no count, so that a commit that is made again shows in the chunk alone.
-    if (ref) {
-      steps->check('t', chunk_key(append->ino, append->index), ByteWriter().u64(ref->id).take());
+    const uint64_t id = first_slice(append->records);
+    if (fresh.contains(id)) {
+      steps->check('t', chunk_key(append->ino, append->index), ByteWriter().u64(id).take());
     } else {
       steps->check('y', chunk_key(append->ino, append->index));
     }

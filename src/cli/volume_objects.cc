@@ -1,0 +1,71 @@
+#include "cli/volume_objects.h"
+
+#include "base/log.h"
+#include "cli/volume_access.h"
+#include "cli/volume_encryption.h"
+#include "object/encrypted.h"
+#include "object/hedge.h"
+#include "object/retry.h"
+
+namespace cider::cli {
+namespace {
+
+// The volume as this mount reaches it.
+meta::Volume with_options(meta::Volume volume, const ObjectOptions& options) {
+  if (options.storage) volume.storage = *options.storage;
+  if (options.bucket) volume.bucket = absolute_bucket(volume.storage, *options.bucket);
+  if (options.storage_class) volume.storage_class = volume.tiers[0].storage_class = *options.storage_class;
+  if (options.tag) volume.tiers[0].tag = *options.tag;
+  return volume;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& volume, ObjectOptions options,
+                                                           MemoryBudget& budget) {
+  const meta::Volume reached = with_options(volume, options);
+  auto encryptor = TRY(volume_encryptor(volume));
+  std::unique_ptr<VolumeObjects> objects(new VolumeObjects(std::move(options), store_config(reached)));
+  auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_bucket(reached)));
+  objects->replaceable_ = bucket.get();
+  auto store = object::with_prefix(std::move(bucket), volume.name + "/");
+  store = object::with_metrics(std::move(store));
+  store = object::with_timeouts(std::move(store), objects->options_.timeouts);
+  store = object::with_retries(std::move(store), {});
+  if (object::is_worth_hedging(reached.storage)) store = object::with_hedging(std::move(store), budget);
+  store = object::with_limits(std::move(store), objects->limits_);
+  if (encryptor) {
+    store = object::with_encryption(std::move(store), std::move(encryptor), &budget,
+                                    largest_object(TRY(block_layout(volume))));
+  }
+  objects->store_ = std::move(store);
+  objects->set_limits(volume);
+  return objects;
+}
+
+VolumeObjects::VolumeObjects(ObjectOptions options, object::StoreConfig config)
+    : options_(std::move(options)),
+      config_(std::move(config)),
+      limits_(std::make_shared<object::RateLimits>()) {}
+
+void VolumeObjects::set_limits(const meta::Volume& volume) {
+  limits_->upload.set(options_.upload_limit > 0 ? options_.upload_limit : volume.upload_limit);
+  limits_->download.set(options_.download_limit > 0 ? options_.download_limit : volume.download_limit);
+}
+
+void VolumeObjects::follow(const meta::Volume& volume) {
+  set_limits(volume);
+  const meta::Volume reached = with_options(volume, options_);
+  object::StoreConfig config = store_config(reached);
+  if (config == config_) return;
+  auto bucket = open_bucket(reached);
+  if (!bucket) {
+    log::error("the changed storage can't be used, the old one stays: " + bucket.error().to_string());
+    return;
+  }
+  log::info("The setting of the storage has changed; it is now " + (*bucket)->name());
+  replaceable_->replace(*std::move(bucket));
+  config_ = std::move(config);
+}
+
+}  // namespace cider::cli

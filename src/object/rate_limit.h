@@ -1,0 +1,58 @@
+// Limits of a client's transfer to and from its store: --upload-limit and --download-limit.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "object/object_store.h"
+
+namespace cider::object {
+
+// A token bucket that holds a tenth of a second's bytes. Thread-safe; the rate may change at any time, and
+// those that wait go by the new one.
+class RateLimit {
+ public:
+  explicit RateLimit(int64_t mbps = 0, const Clock& clock = Clock::system()) : clock_(clock) { set(mbps); }
+
+  // In Mbps (millions of bits a second) of object data; 0: no limit.
+  void set(int64_t mbps);
+  int64_t mbps() const { return mbps_.load(std::memory_order_relaxed); }
+
+  // Waits until `bytes` may be transferred, piece by piece, so that a small object does not wait for the
+  // whole of a large one. EINTR on `stop`; nothing counts as taken then.
+  Status take(size_t bytes, const std::stop_token& stop);
+  // Counts bytes whose number was not known before: whoever comes next waits for them.
+  void count(size_t bytes);
+  // Takes back what was taken for a transfer that did not happen.
+  void give_back(size_t bytes);
+
+ private:
+  Status take_piece(size_t bytes, const std::stop_token& stop);
+  void refill();
+
+  const Clock& clock_;
+  std::atomic<int64_t> mbps_{0};
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  double rate_ = 0;    // bytes a second
+  double tokens_ = 0;  // below 0: owed
+  Monotonic::time_point filled_;
+};
+
+struct RateLimits {
+  RateLimit upload;
+  RateLimit download;
+};
+
+// `inner`, whose object data is transferred no faster than `limits` say. What a request needs is waited for
+// before it starts; it then goes as fast as the link lets it.
+std::unique_ptr<ObjectStore> with_limits(std::unique_ptr<ObjectStore> inner,
+                                         std::shared_ptr<RateLimits> limits);
+
+}  // namespace cider::object

@@ -1,0 +1,64 @@
+// Where the keys of a store come from: the volume's setting; else environment variables, AWS's profile files,
+// the container's and the instance's metadata service, in this order
+// (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html); else requests go unsigned.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "object/s3/compatible.h"
+#include "object/s3/endpoint.h"
+#include "object/s3/http.h"
+
+namespace cider::object::s3 {
+
+struct Credentials {
+  std::string access_key;
+  std::string secret_key;
+  std::string session_token;
+  std::optional<int64_t> expires;  // seconds since 1970
+
+  bool anonymous() const { return access_key.empty(); }
+};
+
+// The profile `name` of AWS's two files (what they hold, not their paths); the one of `credentials` counts
+// first. nullopt where neither has it or it has no keys; ENOTSUP where it gets its keys in a way that isn't
+// supported.
+Result<std::optional<Credentials>> profile_credentials(std::string_view credentials, std::string_view config,
+                                                       const std::string& name);
+// What the metadata services answer.
+Result<Credentials> parse_metadata_credentials(std::string_view json);
+
+// Thread-safe. Keys that expire are fetched again some minutes before; while that fails, those that hold are
+// used.
+class CredentialSource {
+ public:
+  // `given` counts if it has a key; the key "anonymous" asks for unsigned requests.
+  CredentialSource(const Provider& provider, Credentials given, Environment env,
+                   const Clock& clock = Clock::system());
+
+  // EACCES, EINVAL or what the network says, with the source's name.
+  Result<Credentials> get(std::stop_token stop);
+
+ private:
+  Result<Credentials> look(const std::stop_token& stop);
+  Result<std::optional<Credentials>> from_profile();
+  Result<std::optional<Credentials>> from_container(const std::stop_token& stop);
+  Result<std::optional<Credentials>> from_instance(const std::stop_token& stop);
+  Result<std::string> ask(HttpRequest request, const std::stop_token& stop);
+
+  const Provider& provider_;
+  const Credentials given_;
+  const Environment env_;
+  const Clock& clock_;
+  HttpClient http_;
+  std::mutex mutex_;
+  std::optional<Credentials> known_;
+};
+
+}  // namespace cider::object::s3

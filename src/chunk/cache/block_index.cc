@@ -37,6 +37,7 @@ struct BlockIndex::Entry {
 
 // Linear probing from a home place; removal moves later entries back, so that there are no tombstones.
 struct BlockIndex::Shard {
+  static constexpr size_t kFewest = 8;  // places
   mutable std::mutex mutex;
   std::vector<Entry> table;
   size_t used = 0;
@@ -69,7 +70,7 @@ struct BlockIndex::Shard {
   }
 
   Entry& insert(const BlockName& name) {
-    if (table.empty()) resize(8);
+    if (table.empty()) resize(kFewest);
     if ((used + 1) * 8 > table.size() * 7) resize(table.size() * 5 / 4 + 4);
     used++;
     size_t at = home(hash_of(name));
@@ -93,7 +94,7 @@ struct BlockIndex::Shard {
       hole = at;
     }
     table[hole] = Entry{};
-    if (table.size() > 64 && used * 4 < table.size()) resize(used * 4 / 3 + 8);
+    if (table.size() > kFewest && used * 4 < table.size()) resize(std::max(kFewest, used * 4 / 3 + 1));
   }
 };
 

@@ -45,8 +45,8 @@ class BlockCache {
 
   virtual void remove(const BlockName& block) = 0;
 
-  // Where a block is, for people: a folder or "memory"; empty if it isn't cached.
-  virtual std::string where(const BlockName& block) const = 0;
+  // Where a block is, for people: a folder, say, or "memory"; empty if it isn't cached.
+  virtual std::string where(const BlockName& block) const { return contains(block) ? "cache" : ""; }
 };
 
 }  // namespace cider::chunk

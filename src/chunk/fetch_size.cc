@@ -65,7 +65,7 @@ void Fetcher::fill(const SliceRange& part) {
       Status got = blocks_.read_block(
           block, 0, {buffer.mutable_data(), whole.len}, [](size_t) {}, cached, stop_.get_token());
       if (!got) log::debug("block not cached: " + got.error().to_string());
-      if (got && !cached) blocks_.cache()->offer(block, {std::move(buffer)}, BlockCache::Origin::ahead);
+      if (got && !cached) blocks_.cache()->offer(block, {std::move(buffer)}, BlockCache::Origin::asked);
     }
     std::lock_guard lock(mutex_);
     filling_.erase(block);

@@ -37,6 +37,7 @@ struct BlockIndex::Entry {
 
 // Linear probing from a home place; removal moves later entries back, so that there are no tombstones.
 struct BlockIndex::Shard {
+  static constexpr size_t kFewest = 8;  // places
   mutable std::mutex mutex;
   std::vector<Entry> table;
   size_t used = 0;
@@ -69,7 +70,7 @@ struct BlockIndex::Shard {
   }
 
   Entry& insert(const BlockName& name) {
-    if (table.empty()) resize(8);
+    if (table.empty()) resize(kFewest);
     if ((used + 1) * 8 > table.size() * 7) resize(table.size() * 5 / 4 + 4);
     used++;
     size_t at = home(hash_of(name));
@@ -93,7 +94,7 @@ struct BlockIndex::Shard {
       hole = at;
     }
     table[hole] = Entry{};
-    if (table.size() > 64 && used * 4 < table.size()) resize(used * 4 / 3 + 8);
+    if (table.size() > kFewest && used * 4 < table.size()) resize(std::max(kFewest, used * 4 / 3 + 1));
   }
 };
 
@@ -185,10 +186,13 @@ std::optional<BlockIndex::Found> BlockIndex::random_entry(bool evictable) {
     Shard& s = shards_[(dice + i) % kShards];
     std::lock_guard lock(s.mutex);
     if (s.used == 0) continue;
-    size_t at = s.home(mix(dice));
-    for (int step = 0; step < kMostSteps; step++, at = s.next(at)) {
+    // Places are drawn anew until one is taken. To go on to the next that is taken would pick those behind a
+    // gap more often, and so make gaps grow.
+    uint64_t place = dice;
+    for (int step = 0; step < kMostSteps; step++) {
+      place = mix(place + 0x9e3779b97f4a7c15);
       steps_.fetch_add(1, std::memory_order_relaxed);
-      const Entry& entry = s.table[at];
+      const Entry& entry = s.table[s.home(place)];
       if (entry.free() || (evictable && entry.staged)) continue;
       return Found{entry.name(), static_cast<Tick>(entry.used), entry.staged != 0};
     }

@@ -15,10 +15,10 @@ from .harness import (
 
 @contextlib.contextmanager
 def on_small_disk():
-    """A mounted volume whose store is a file system of its own; /kept is stored."""
+    """A mounted volume whose store is a file system of its own, without a cache; /kept is stored."""
     with bare() as volume, small_disk(volume.bucket, "64m"):
         volume.format()
-        volume.mount("--io-retries", "2")
+        volume.mount("--io-retries", "2", "--cache-size", "0")
         write_synced(volume.point / "kept", b"k" * MIB)
         yield volume
 

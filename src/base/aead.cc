@@ -1,8 +1,11 @@
 #include "base/aead.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -109,6 +112,33 @@ Status random_bytes(std::span<std::byte> bytes) {
     return library_failed("make random bytes");
   }
   return {};
+}
+
+Result<AeadKey> derive_key(std::span<const std::byte> secret, std::span<const std::byte> salt,
+                           std::string_view info) {
+  struct Free {
+    void operator()(EVP_KDF* kdf) const { EVP_KDF_free(kdf); }
+    void operator()(EVP_KDF_CTX* context) const { EVP_KDF_CTX_free(context); }
+  };
+  static const std::unique_ptr<EVP_KDF, Free> kdf(EVP_KDF_fetch(nullptr, "HKDF", nullptr));
+  const std::unique_ptr<EVP_KDF_CTX, Free> context(EVP_KDF_CTX_new(kdf.get()));
+  // The parameters are only read, whatever their types say.
+  const auto octets = [](const char* name, const void* data, size_t size) {
+    return OSSL_PARAM_construct_octet_string(name, const_cast<void*>(data), size);
+  };
+  char sha256[] = "SHA256";
+  const OSSL_PARAM parameters[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, 0),
+      octets(OSSL_KDF_PARAM_KEY, secret.data(), secret.size()),
+      octets(OSSL_KDF_PARAM_SALT, salt.data(), salt.size()),
+      octets(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
+      OSSL_PARAM_construct_end(),
+  };
+  AeadKey key;
+  if (!context || EVP_KDF_derive(context.get(), out(key.bytes()), kAeadKey, parameters) != 1) {
+    return library_failed("derive a key");
+  }
+  return key;
 }
 
 Status aead_seal(AeadCipher cipher, const AeadKey& key, std::span<const std::byte, kAeadNonce> nonce,

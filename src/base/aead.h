@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <span>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -41,6 +42,10 @@ void wipe(std::span<std::byte> secret);
 
 // Fills `out` with random bytes good for keys. EIO where the system has none.
 Status random_bytes(std::span<std::byte> out);
+
+// HKDF with SHA-256 (RFC 5869): a key of `secret` for the one purpose that `salt` and `info` name.
+Result<AeadKey> derive_key(std::span<const std::byte> secret, std::span<const std::byte> salt,
+                           std::string_view info);
 
 // Encrypts the pieces of `plain`, in order, to `out`, which is as long as all of them and the tag, which
 // comes last. `extra` is authenticated too, but not stored. EINVAL for an `out` of another length.

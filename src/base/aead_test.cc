@@ -129,6 +129,16 @@ TEST_P(AeadOf, EveryBitCounts) {
   }
 }
 
+// RFC 5869, A.1 (its output is longer; the beginning is the same).
+TEST(AeadKey, IsDerivedAsSpecified) {
+  const Bytes info = hex("f0f1f2f3f4f5f6f7f8f9");
+  const AeadKey key = derive_key(Bytes(22, std::byte{0x0b}), hex("000102030405060708090a0b0c"),
+                                 {reinterpret_cast<const char*>(info.data()), info.size()})
+                          .value();
+  EXPECT_TRUE(std::ranges::equal(key.bytes(),
+                                 hex("3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf")));
+}
+
 TEST(AeadKey, IsRandomAndWipedWhenMoved) {
   AeadKey first = AeadKey::random().value();
   const AeadKey second = AeadKey::random().value();

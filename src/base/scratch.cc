@@ -1,6 +1,6 @@
 #include "base/scratch.h"
 
-#include <algorithm>
+#include <cstring>
 
 namespace cider {
 
@@ -21,6 +21,13 @@ Result<Buffer> Scratch::take(size_t bytes, std::stop_token stop) {
     }
     TRY(budget_->wait_until([&] { return may_take(bytes); }, stop));
   }
+}
+
+Buffer Scratch::shrink(Buffer taken, size_t bytes) {
+  if (bytes > taken.footprint() / 4 * 3) return taken.slice(0, bytes);
+  Buffer rest = Buffer::allocate(bytes, budget_ ? &held_ : nullptr);
+  std::memcpy(rest.mutable_data(), taken.data(), bytes);
+  return rest;
 }
 
 }  // namespace cider

@@ -24,6 +24,9 @@ class Scratch {
   // room, unless what is held stays within the floor or nothing is. EINTR when `stop` is requested first.
   Result<Buffer> take(size_t bytes, std::stop_token stop);
 
+  // The first `bytes` of what was taken here; of less memory where most of it is needed no more. Never waits.
+  Buffer shrink(Buffer taken, size_t bytes);
+
   size_t used() const { return held_.used(); }
 
  private:

@@ -22,6 +22,21 @@ TEST(Scratch, CountsInTheBudget) {
   EXPECT_EQ(budget.used(), 0u);
 }
 
+TEST(Scratch, ShrinksToWhatIsNeeded) {
+  MemoryBudget budget(10 * kMiB);
+  Scratch scratch(&budget, kMiB);
+  Buffer taken = *scratch.take(2 * kMiB, {});
+  taken.mutable_data()[4999] = std::byte{7};
+  Buffer small = scratch.shrink(std::move(taken), 5000);
+  taken = {};
+  EXPECT_EQ(small.size(), 5000u);
+  EXPECT_EQ(small.data()[4999], std::byte{7});
+  EXPECT_EQ(budget.used(), 8192u);
+  Buffer large = *scratch.take(kMiB, {});
+  const std::byte* memory = large.data();
+  EXPECT_EQ(scratch.shrink(large, kMiB - 1).data(), memory);  // not worth a copy
+}
+
 // With the budget full, the floor is still there, and one piece of any size.
 TEST(Scratch, FloorCantBeTakenAway) {
   MemoryBudget budget(10 * kMiB);

@@ -171,7 +171,9 @@ Result<Buffer> BlockStore::compress(const BufferChain& data, std::stop_token sto
   } else {
     gather(data, memory.subspan(bound));
   }
-  return scratch.slice(0, TRY(layout_.codec->compress(plain, memory.first(bound))));
+  // Storing it may take long.
+  const size_t size = TRY(layout_.codec->compress(plain, memory.first(bound)));
+  return compressing_.shrink(std::move(scratch), size);
 }
 
 bool BlockStore::is_damaged(uint64_t slice_id, uint32_t size, uint32_t off, std::stop_token stop) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <mutex>
 #include <random>
@@ -132,7 +133,8 @@ void run(unsigned seed) {
   SCOPED_TRACE("CIDER_SEED=" + std::to_string(seed));
   std::mt19937 random(seed);
   Harness h(HarnessOptions{.budget = size_t{4} << (20 + random() % 4),
-                           .block_size = random() % 2 ? 64u << 10 : 256u << 10});
+                           .block_size = random() % 2 ? 64u << 10 : 256u << 10,
+                           .compression = std::array{"none", "lz4", "zstd"}[seed % 3]});
   std::mutex mutex;
   auto dice = [&] {
     std::lock_guard lock(mutex);

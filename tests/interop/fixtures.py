@@ -6,6 +6,7 @@ Every entry's attributes (times to the nanosecond), content, symlink target, xat
 Volumes that need what this version lacks must be refused with a reason.
 """
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -21,9 +22,11 @@ sys.path.insert(0, str(ROOT / "tests"))
 from volume import start_redis  # noqa: E402
 
 FIXTURES = Path(os.environ.get("CIDER_FIXTURES", ROOT.parent / "shared" / "fixtures"))
-READABLE = ["main-sqlite", "small-bs64k", "main-redis", "small-hashprefix"]
-REFUSED = {"small-zstd": "compress", "small-aes": "encrypt", "small-changelog-sqlite": "change log", "small-lz4": "compress",
-           "small-chacha": "encrypt", "small-changelog": "change log", "small-shards": "shard"}
+READABLE = ["main-sqlite", "small-bs64k", "main-redis", "small-hashprefix", "small-zstd", "small-lz4", "small-aes",
+            "small-chacha", "small-lz4-aes"]
+REFUSED = {"small-changelog-sqlite": "change log", "small-changelog": "change log", "small-shards": "shard"}
+ENCRYPTED = ["small-aes", "small-chacha", "small-lz4-aes"]
+PASSPHRASE = "ciderfs-test-only"  # of test-keys
 # JuiceFS computed these times through 64-bit nanoseconds and stored the overflow; what its client shows of the negative rest is an
 # artefact of its decoder (fraction clamped by the kernel). We show the stored instant.
 OVERFLOWN = {b"times/y9999": ("atime_ns", "mtime_ns")}
@@ -116,11 +119,13 @@ class Volume:
             raise RuntimeError(f"redis-cli --pipe: {loaded.stdout} {loaded.stderr}")
         return f"unix://{path}"
 
-    def mount(self):
-        return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog",
-                               "--cache-dir", self.work / "cache", "--log",
+    def mount(self, passphrase=PASSPHRASE):
+        env = {key: value for key, value in os.environ.items() if key != "JFS_RSA_PASSPHRASE"}
+        if passphrase is not None:
+            env["JFS_RSA_PASSPHRASE"] = passphrase
+        return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog", "--cache-dir", self.work / "cache", "--log",
                                self.work / "log", "--bucket", f"{self.work}/data/", self.url, self.work / "mnt"],
-                              capture_output=True, text=True, timeout=60)
+                              capture_output=True, text=True, timeout=60, env=env)
 
     def remove(self):
         subprocess.run(["umount", "-l", self.work / "mnt"], capture_output=True)
@@ -151,6 +156,68 @@ def compare(binary, name):
         volume.remove()
 
 
+def locked(binary, name):
+    """Without its passphrase, or with a wrong one, an encrypted volume is refused when it is mounted."""
+    volume = Volume(binary, name)
+    try:
+        wrong = []
+        for passphrase in (None, "", "wrong"):
+            mounted = volume.mount(passphrase)
+            if mounted.returncode == 0:
+                return [f"mounted with the passphrase {passphrase!r}"]
+            if "JFS_RSA_PASSPHRASE" not in mounted.stderr:
+                wrong.append(f"with the passphrase {passphrase!r} the refusal doesn't name JFS_RSA_PASSPHRASE: {mounted.stderr}")
+        return wrong
+    finally:
+        volume.remove()
+
+
+def altered(binary, name):
+    """Each object has one bit flipped, or its end cut off: reads fail with EIO, and the log names the object."""
+    volume = Volume(binary, name)
+    try:
+        objects = sorted(path for path in (volume.work / "data").rglob("*_*_*") if path.is_file())
+        for number, path in enumerate(objects):
+            content = bytearray(path.read_bytes())
+            if number % 2:
+                content[len(content) // 2] ^= 1 << number % 8
+            else:
+                content = content[:-1]
+            os.chmod(path, 0o644)
+            path.write_bytes(content)
+        mounted = volume.mount()
+        if mounted.returncode != 0:
+            return [f"mount: {mounted.stderr}"]
+        wrong = []
+        for file in ("hello.txt", "dir/text100k.txt", "dir/sub/text7001.txt"):
+            try:
+                (volume.work / "mnt" / file).read_bytes()
+                wrong.append(f"{file} is read, although its object was altered")
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    wrong.append(f"{file}: {error}, expected EIO")
+        if "is damaged" not in (volume.work / "log").read_text() or "chunks/0/0/" not in (volume.work / "log").read_text():
+            wrong.append("the log does not name the objects that are damaged")
+        return wrong
+    finally:
+        volume.remove()
+
+
+def foreign_mark(binary, name):
+    """Data that another key has encrypted is refused at once."""
+    volume = Volume(binary, name)
+    try:
+        mark = next((volume.work / "data").rglob("juicefs_uuid"))
+        os.chmod(mark, 0o644)
+        mark.write_bytes(mark.read_bytes()[:3] + bytes(256) + mark.read_bytes()[259:])
+        mounted = volume.mount()
+        if mounted.returncode == 0:
+            return ["mounted, although its key does not open the mark"]
+        return [] if "another RSA key" in mounted.stderr else [f"the refusal doesn't tell why: {mounted.stderr}"]
+    finally:
+        volume.remove()
+
+
 def refused(binary, name, reason):
     volume = Volume(binary, name)
     try:
@@ -169,6 +236,9 @@ def main():
         print("fixtures.py: 0 passed, 0 failed")
         return 0
     cases = [(name, lambda n=name: compare(binary, n)) for name in READABLE]
+    cases += [(name + " is locked without its passphrase", lambda n=name: locked(binary, n)) for name in ENCRYPTED]
+    cases += [(name + ", altered, answers EIO", lambda n=name: altered(binary, n)) for name in ENCRYPTED]
+    cases += [(name + " with a mark of another key is refused", lambda n=name: foreign_mark(binary, n)) for name in ENCRYPTED[:1]]
     cases += [(name + " is refused", lambda n=name, r=reason: refused(binary, n, r)) for name, reason in REFUSED.items()]
     failed = 0
     for name, case in cases:

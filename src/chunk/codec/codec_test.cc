@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/testing/fixtures.h"
@@ -69,6 +70,18 @@ TEST_P(CodecTest, GivesBackWhatWasCompressed) {
     if (size >= 65536) {
       EXPECT_LT(small.size(), size / 2);
     }
+  }
+}
+
+TEST_P(CodecTest, ManyThreadsAtOnce) {
+  std::vector<std::jthread> threads;
+  for (unsigned t = 0; t < 12; t++) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 10; i++) {
+        const std::string block = testing::pattern(20000 + t, t);
+        EXPECT_TRUE(unpacked(codec_, packed(codec_, block), block.size()) == block);
+      }
+    });
   }
 }
 

@@ -37,6 +37,7 @@ struct HarnessOptions {
   size_t budget = 64 << 20;
   uint32_t block_size = 64 << 10;
   DataOptions data = patient();
+  std::string compression = "none";
   std::unique_ptr<object::ObjectStore> store;  // null: in memory
 };
 
@@ -45,7 +46,11 @@ class Harness {
   explicit Harness(HarnessOptions options = {})
       : store(options.store ? std::move(options.store) : std::move(*object::open_store({"mem", ""}))),
         budget(options.budget),
-        blocks(store, Layout{.block_size = options.block_size}),
+        blocks(store,
+               Layout{.block_size = options.block_size,
+                      .codec = *find_codec(options.compression),
+                      .whole_objects = options.compression != "none"},
+               &budget),
         data(blocks, catalog, budget, options.data) {}
   ~Harness() {
     store.release();

@@ -51,6 +51,8 @@ class Encryptor {
   // key.
   Status decrypt(const Envelope& envelope, std::span<std::byte> out) const;
 
+  const RsaKey& key() const { return key_; }
+
  private:
   const RsaKey key_;
   const AeadCipher cipher_;

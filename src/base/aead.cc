@@ -127,6 +127,9 @@ Result<AeadKey> derive_key(std::span<const std::byte> secret, std::span<const st
     return OSSL_PARAM_construct_octet_string(name, const_cast<void*>(data), size);
   };
   char sha256[] = "SHA256";
+  // OpenSSL refuses a salt that is nowhere; none is the same as one of zeros (RFC 5869, 2.2).
+  static constexpr std::array<std::byte, 32> kNoSalt{};
+  if (salt.empty()) salt = kNoSalt;
   const OSSL_PARAM parameters[] = {
       OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, sha256, 0),
       octets(OSSL_KDF_PARAM_KEY, secret.data(), secret.size()),

@@ -62,6 +62,9 @@ class BlockStore {
   // Stores one block. The data's length must be the block's length.
   Status write_block(uint64_t slice_id, uint32_t block_index, const BufferChain& data, std::stop_token stop);
 
+  // As write_block(), but never to staging: what replaces data that others have must be where they find it.
+  Status write_through(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
+                       std::stop_token stop);
   // For staging: past it, and so that the object survives a power loss.
   Status upload_block(const BlockName& block, const BufferChain& data, std::stop_token stop);
   Result<bool> has_object(const BlockName& block);

@@ -17,7 +17,8 @@ using testing::pattern;
 
 struct Staged {
   explicit Staged(bool accept = true, const std::string& uuid = "uuid",
-                  const std::filesystem::path& from = {}, uint32_t block_size = 64 << 10) {
+                  const std::filesystem::path& from = {}, uint32_t block_size = 64 << 10,
+                  bool spill = false) {
     if (!from.empty()) std::filesystem::copy(from, dir.path(), std::filesystem::copy_options::recursive);
     dirs = std::make_shared<CacheDirs>(std::vector<std::string>{dir.path()}, uuid,
                                        CacheDir::Options{"", 0600, 0, false});
@@ -25,6 +26,7 @@ struct Staged {
     blocks.emplace(*store, Layout{.block_size = block_size}, &budget, &*cache);
     StagingOptions options;
     options.accept = accept;
+    options.spill = spill;
     options.delay = std::chrono::hours(1);
     StagingTarget target;
     target.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token stop) {
@@ -53,7 +55,8 @@ struct Staged {
   testing::TempDir dir;
   MetricSet metrics;
   MemoryBudget budget{64 << 20};
-  std::unique_ptr<object::ObjectStore> store = *object::open_store({"mem", ""});
+  std::unique_ptr<object::testing::FaultyStore> store =
+      std::make_unique<object::testing::FaultyStore>(*object::open_store({"mem", ""}));
   std::shared_ptr<CacheDirs> dirs;
   std::optional<DiskCache> cache;
   std::optional<BlockStore> blocks;
@@ -91,6 +94,25 @@ TEST(BlockStoreStaging, WithoutWritebackBlocksGoToTheStore) {
   Staged s(/*accept=*/false);
   ASSERT_TRUE(s.write(7, 0, pattern(1000)));
   EXPECT_EQ(s.objects(), 1u);
+}
+
+TEST(BlockStoreStaging, WhatTheStoreDoesNotTakeWaitsOnTheDiskWhereThatIsAllowed) {
+  using object::testing::FaultyStore;
+  for (const bool spill : {false, true}) {
+    Staged s(/*accept=*/false, "uuid", {}, 64 << 10, spill);
+    s.store->set_rule([](const FaultyStore::Call& call) {
+      return FaultyStore::Verdict{.code = call.op == FaultyStore::Op::put ? ECONNREFUSED : 0};
+    });
+    EXPECT_EQ(code_of(s.write(7, 0, pattern(1000))), spill ? 0 : ECONNREFUSED);
+    EXPECT_EQ(s.staging->usage().blocks, spill ? 1u : 0u);
+    s.store->release();
+    ASSERT_TRUE(s.write(8, 0, pattern(1000, 2)));
+    EXPECT_EQ(s.objects(), 1u) << "the store is asked first";
+    if (!spill) continue;
+    EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000));
+    ASSERT_TRUE(s.staging->drain({}));
+    EXPECT_EQ(s.objects(), 2u);
+  }
 }
 
 // A number that is given out again, by an engine that lost its last commits: what is written now is read.

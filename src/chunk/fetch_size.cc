@@ -36,14 +36,13 @@ SliceRange Fetcher::whole_block(const SliceRange& range) const {
   return {range.id, range.size, begin, block_of(range).bytes};
 }
 
-// Whether the block is fetched whole for a read of `part` of it. With the mutex held.
+// Whether the block, which is not in the cache, is fetched whole for a read of `part` of it. With the mutex
+// held.
 bool Fetcher::wants_whole(const SliceRange& part, bool sequential) {
   const BlockName block = block_of(part);
-  BlockCache* const cache = blocks_.cache();
-  if (cache && cache->contains(block)) return false;
   if (blocks_.layout().whole_objects || block.bytes <= speed_.worthwhile()) return true;
   if (block.bytes <= kSmallBlock && touched_.meet(block)) return true;
-  if (!cache) return false;
+  if (!blocks_.cache()) return false;
   const bool at_random = part.off % blocks_.layout().block_size > 0 && part.len <= block.bytes / kPart;
   return sequential || !at_random;
 }

@@ -87,7 +87,7 @@ TEST_F(FetchTest, WhoGoesThroughAFileFetchesEachBlockOnceForTheCache) {
     EXPECT_EQ(read(off, 128 << 10, true), expected(off, 128 << 10));
   }
   EXPECT_EQ(store_.asked(), (std::vector{block(0), block(1), block(2), block(3)}));
-  EXPECT_EQ(cache_.size(), 4u);
+  EXPECT_TRUE(eventually([&] { return cache_.size() == 4; }));
 }
 
 TEST_F(FetchTest, WhatIsCachedIsNotAskedFor) {
@@ -149,6 +149,35 @@ TEST_F(FetchTest, AnAnswerThatBreaksOffIsGoneOnWith) {
   const auto asked = store_.asked();
   ASSERT_EQ(asked.size(), 2u);
   EXPECT_EQ(asked[1], block(0, 400 << 10, kBlock - (400 << 10)));
+}
+
+TEST_F(FetchTest, ADamagedBlockIsReadOnceMoreAndThenRefused) {
+  begin(/*cached=*/true);
+  store_.hold_at(0, EBADMSG);
+  EXPECT_EQ(read(0, kBlock, true), "error " + std::to_string(ENODATA));
+  EXPECT_EQ(store_.asked(), (std::vector{block(0), block(0)}));
+  EXPECT_EQ(cache_.size(), 0u);
+  store_.release();
+  EXPECT_EQ(read(0, kBlock, true), expected(0, kBlock));
+}
+
+// What gives way for a read may be a part of what it wants.
+TEST_F(FetchTest, MemoryIsTakenFromWhatIsWantedToo) {
+  begin(/*cached=*/false);
+  MemoryBudget small(3 * kBlock);
+  Fetcher tight(*blocks_, small, {.threads = 2, .tries = 1});
+  const auto read_at = [&](uint32_t off, uint32_t len) {
+    const SliceRange range{kSlice, size_, off, len};
+    BufferChain chain;
+    bool late = false;
+    EXPECT_TRUE(tight.read({&range, 1}, false, chain, late, {}));
+    std::string bytes;
+    for (const Buffer& piece : chain) bytes += piece.text();
+    return bytes;
+  };
+  EXPECT_EQ(read_at(0, kBlock), expected(0, kBlock));
+  Buffer held = Buffer::allocate(2 * kBlock - 4096, &small);
+  EXPECT_EQ(read_at(kBlock - 4096, kBlock), expected(kBlock - 4096, kBlock));
 }
 
 TEST_F(FetchTest, WithoutMemoryForABlockTheRangeAloneIsRead) {

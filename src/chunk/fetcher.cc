@@ -20,6 +20,7 @@ constexpr size_t kMostCached = 8 << 20;
 constexpr uint32_t kArrivalStep = 128 << 10;
 // Who needs only the front of a fetch that is longer by this much lets another thread run it.
 constexpr uint32_t kWorthHandingOver = 256 << 10;
+constexpr int kTriesOfDamaged = 2;
 
 // A range that is being or has been fetched. All but `range` and the bytes beyond `arrived` is guarded by the
 // mutex.
@@ -136,12 +137,15 @@ bool Fetcher::read_cached(std::span<const SliceRange> wanted, BufferChain& out) 
 // for more memory while holding some.
 Status Fetcher::plan(std::span<const SliceRange> wanted, bool sequential, std::vector<Use>& uses,
                      std::vector<FetchPtr>& mine, bool& late, std::stop_token stop) {
+  std::vector<SliceRange> parts;
+  for (const SliceRange& range : wanted) {
+    each_part(range, [&](const SliceRange& part) { parts.push_back(part); });
+  }
+  const std::vector<bool> cached = in_cache(parts);
   std::unique_lock lock(mutex_);
   std::vector<SliceRange> covers;  // with whole blocks where that is the better way
-  for (const SliceRange& range : wanted) {
-    each_part(range, [&](const SliceRange& part) {
-      covers.push_back(wants_whole(part, sequential) ? whole_block(part) : part);
-    });
+  for (size_t i = 0; i < parts.size(); i++) {
+    covers.push_back(!cached[i] && wants_whole(parts[i], sequential) ? whole_block(parts[i]) : parts[i]);
   }
   std::span<const SliceRange> ask(covers);
   while (true) {
@@ -153,13 +157,15 @@ Status Fetcher::plan(std::span<const SliceRange> wanted, bool sequential, std::v
         bytes += gap.len;
       }
     }
-    while (bytes > 0 && !may_take(bytes) && evict_one()) {
-    }
-    if (bytes > 0 && !may_take(bytes) && ask.data() == covers.data()) {
+    const bool whole = ask.data() == covers.data();
+    const bool fits = bytes == 0 || (whole ? has_room(bytes) : may_take(bytes));
+    // What gives way may be a part of what is wanted, so the gaps are looked for again.
+    if (!fits && evict_one()) continue;
+    if (!fits && whole) {
       ask = wanted;  // memory is short: no more than what must be
       continue;
     }
-    if (bytes == 0 || may_take(bytes)) {
+    if (fits) {
       // Asked again, as one read may want the same bytes of a slice twice (copies within a file share
       // slices).
       for (const SliceRange& gap : gaps) {
@@ -178,10 +184,22 @@ Status Fetcher::plan(std::span<const SliceRange> wanted, bool sequential, std::v
   }
 }
 
+bool Fetcher::has_room(size_t bytes) const {
+  return budget_.has_room(bytes) ||
+         static_cast<double>(memory_.used() + bytes) <= kFloor * static_cast<double>(budget_.limit());
+}
+
+// A read that alone is more than there is goes on all the same.
 bool Fetcher::may_take(size_t bytes) const {
-  size_t held = memory_.used();
-  return held == 0 || budget_.has_room(bytes) ||
-         static_cast<double>(held + bytes) <= kFloor * static_cast<double>(budget_.limit());
+  return memory_.used() == 0 || has_room(bytes);
+}
+
+// Which blocks of `parts`, each in one block, the cache has. Without the mutex: it may ask a disk.
+std::vector<bool> Fetcher::in_cache(std::span<const SliceRange> parts) const {
+  std::vector<bool> cached(parts.size(), false);
+  BlockCache* const cache = blocks_.cache();
+  for (size_t i = 0; cache && i < parts.size(); i++) cached[i] = cache->contains(block_of(parts[i]));
+  return cached;
 }
 
 // What of `range` is in nobody's fetch, cut at the borders of blocks, and of steps where blocks need not be
@@ -249,17 +267,19 @@ void Fetcher::submit_fetch(const FetchPtr& fetch) {
 }
 
 void Fetcher::prefetch(std::span<const SliceRange> ranges) {
-  std::lock_guard lock(mutex_);
-  BlockCache* const cache = blocks_.cache();
-  const bool whole = cache || blocks_.layout().whole_objects;
+  std::vector<SliceRange> parts;
   for (const SliceRange& range : ranges) {
-    each_part(range, [&](const SliceRange& part) {
-      if (cache && cache->contains(block_of(part))) return;  // read when asked for: it is near
-      for (const SliceRange& gap : missing(whole ? whole_block(part) : part)) {
-        if (starving_ > 0 || !budget_.has_room(gap.len, kAheadShare)) return;
-        submit_fetch(create(gap, true));
-      }
-    });
+    each_part(range, [&](const SliceRange& part) { parts.push_back(part); });
+  }
+  const std::vector<bool> cached = in_cache(parts);
+  const bool whole = blocks_.cache() || blocks_.layout().whole_objects;
+  std::lock_guard lock(mutex_);
+  for (size_t i = 0; i < parts.size(); i++) {
+    if (cached[i]) continue;  // read when asked for: it is near
+    for (const SliceRange& gap : missing(whole ? whole_block(parts[i]) : parts[i])) {
+      if (starving_ > 0 || !budget_.has_room(gap.len, kAheadShare)) return;
+      submit_fetch(create(gap, true));
+    }
   }
 }
 
@@ -358,8 +378,15 @@ Status Fetcher::get(const FetchPtr& fetch, std::stop_token stop) {
       if (!fetch->from_cache) speed_.note(rest.size(), first.value_or(ended) - began, ended - began);
       return status;
     }
-    if (status.error().code == ENOENT || status.error().code == EINTR) return status;
-    if (blocks_.is_damaged(range.id, range.size, range.off)) return fail(ENODATA, status.error().message);
+    const int code = status.error().code;
+    if (code == ENOENT || code == EINTR) return status;
+    // Altered on the way it may come right the next time.
+    const bool damaged = code == EBADMSG ? attempt >= kTriesOfDamaged
+                                         : blocks_.is_damaged(range.id, range.size, range.off, stop);
+    if (damaged) {
+      log::error("data can't be read: " + status.error().to_string());
+      return fail(ENODATA, status.error().message);
+    }
     if (attempt >= tries) return status;
     log::warning("read failed, will try again: " + status.error().to_string());
     TRY(backoff.pause(stop));

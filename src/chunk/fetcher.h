@@ -85,10 +85,12 @@ class Fetcher {
   // fetcher.cc
   BlockName block_of(const SliceRange& range) const;
   SliceRange whole_block(const SliceRange& range) const;
+  std::vector<bool> in_cache(std::span<const SliceRange> parts) const;
   bool read_cached(std::span<const SliceRange> wanted, BufferChain& out);
   std::vector<SliceRange> missing(const SliceRange& range) const;
   void add_uses(const SliceRange& range, std::vector<Use>& uses) const;
   FetchPtr create(const SliceRange& range, bool ahead);
+  bool has_room(size_t bytes) const;
   bool may_take(size_t bytes) const;
   Status plan(std::span<const SliceRange> wanted, bool sequential, std::vector<Use>& uses,
               std::vector<FetchPtr>& mine, bool& late, std::stop_token stop);

@@ -48,7 +48,7 @@ Status write_slice(BlockStore& blocks, MemoryBudget& budget, uint64_t id, uint32
     if (stop.stop_requested()) return fail(EINTR);
     Buffer block = Buffer::allocate(length, &budget);
     TRY(reader.read({block.mutable_data(), length}));
-    TRY(blocks.write_block(id, index, {std::move(block)}, stop));
+    TRY(blocks.write_through(id, index, {std::move(block)}, stop));
   }
   BlockStore::SliceRef slice{id, size};
   return blocks.sync({&slice, 1});

@@ -72,9 +72,9 @@ void Staging::stop() {
 
 // ---- Staging
 
-bool Staging::accepts(const BlockName& block) const {
-  if (!options_.accept) return false;
-  if (options_.threshold != 0 && block.bytes >= options_.threshold) return false;
+bool Staging::accepts(const BlockName& block, bool refused) const {
+  if (!options_.accept && !(refused && options_.spill)) return false;
+  if (!refused && options_.threshold != 0 && block.bytes >= options_.threshold) return false;
   if (options_.max_writers != 0 && writing_.load() >= options_.max_writers) return false;
   std::lock_guard lock(mutex_);
   if (stopping_.stop_requested()) return false;
@@ -84,9 +84,9 @@ bool Staging::accepts(const BlockName& block) const {
          std::chrono::nanoseconds(options_.max_age).count();
 }
 
-bool Staging::add(const BlockName& block, const BufferChain& data) {
+bool Staging::add(const BlockName& block, const BufferChain& data, bool refused) {
   const size_t place = dirs_->place(block);
-  if (place == dirs_->size() || total_size(data) != block.bytes || !accepts(block)) return false;
+  if (place == dirs_->size() || total_size(data) != block.bytes || !accepts(block, refused)) return false;
   if ((*dirs_)[place].is_full_for_staging()) return false;
   writing_++;
   Status written = write(place, block, data);
@@ -96,7 +96,8 @@ bool Staging::add(const BlockName& block, const BufferChain& data) {
     errors_metric_.add();
     log::warning("staging " + std::string(path) + ": " + written.error().to_string() +
                  "; the block is uploaded directly");
-    ::unlink(path.c_str());
+    // An earlier copy of the same bytes stays.
+    if (!find(block)) ::unlink(path.c_str());
     return false;
   }
   open_.drop(block);

@@ -35,7 +35,8 @@
 namespace cider::chunk {
 
 struct StagingOptions {
-  bool accept = true;               // false: only what earlier runs have left is looked after
+  bool accept = true;               // false: only what earlier runs have left is looked after, and
+  bool spill = false;               // blocks that the store did not take
   uint64_t threshold = 0;           // blocks of this length and longer are not staged; 0: all are
   int max_writers = 1000;           // blocks being written at once
   uint64_t max_bytes = 0;           // in all directories; 0: until half of the free-space ratio is reached
@@ -74,8 +75,8 @@ class Staging {
   void stop();
 
   // Stages a block; false if it has to go to the store instead, as a limit is reached, no disk is usable, or
-  // the disk failed.
-  bool add(const BlockName& block, const BufferChain& data);
+  // the disk failed. `refused`: the store has not taken it.
+  bool add(const BlockName& block, const BufferChain& data, bool refused = false);
   bool holds(const BlockName& block) const;
   // Reads from a staged block. False: it is not staged (any more), ask the store. An error: it is, and cannot
   // be read.
@@ -91,7 +92,7 @@ class Staging {
   struct Item;
   using ItemPtr = std::shared_ptr<Item>;
 
-  bool accepts(const BlockName& block) const;
+  bool accepts(const BlockName& block, bool refused) const;
   Status write(size_t place, const BlockName& block, const BufferChain& data);
   ItemPtr insert(const BlockName& block, size_t place, Time added);
   ItemPtr find(const BlockName& block) const;

@@ -63,6 +63,9 @@ Result<std::string> absolute_dirs(const std::string& dirs, const std::string& mo
 
 Status plan_writeback(const Arguments& arguments, CachePlan* plan) {
   plan->writeback = arguments.flag("writeback");
+  plan->staging.spill = arguments.flag("spill");
+  if (plan->staging.spill && (plan->options.size == 0 || plan->options.in_memory()))
+    return fail(EINVAL, "option --spill needs a cache on a disk: --cache-size, --cache-dir");
   if (!plan->writeback) {
     for (std::string_view option : {"writeback-threshold-size", "writeback-max-size", "writeback-max-age",
                                     "upload-delay", "upload-hours"}) {

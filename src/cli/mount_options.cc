@@ -155,6 +155,12 @@ constexpr Option kOptions[] = {
      .fallback = "10",
      .group = kStorage,
      .help = "tries to read an object; writing one is tried until it works"},
+    {.name = "flush-timeout",
+     .type = kDuration,
+     .fallback = "5m",
+     .group = kStorage,
+     .help = "close() and fsync() fail with EIO when data could not be stored for this long; it is kept and "
+             "tried further"},
     {.name = "max-uploads",
      .type = kInteger,
      .fallback = "20",
@@ -249,6 +255,10 @@ constexpr Option kOptions[] = {
     {.name = "writeback",
      .group = kWriteback,
      .help = "blocks are safe once they are on the cache's disk, and uploaded later"},
+    {.name = "spill",
+     .group = kWriteback,
+     .help = "blocks that the store does not take are safe once they are on the cache's disk, as with "
+             "--writeback, and uploaded when it is back"},
     {.name = "writeback-threshold-size",
      .type = kSize,
      .unit = 'B',
@@ -438,6 +448,9 @@ Result<bool> on_or_off(const Arguments& arguments, std::string_view option) {
 
 Status plan_data(const Arguments& arguments, MountPlan* plan) {
   plan->buffer_size = TRY(bytes(arguments, "buffer-size", 32 << 20, uint64_t{1} << 40));
+  plan->data.flush_timeout = duration_cast<std::chrono::seconds>(arguments.duration("flush-timeout"));
+  if (plan->data.flush_timeout < std::chrono::seconds(1))
+    return fail(EINVAL, "option --flush-timeout: must be 1s or more");
   plan->data.max_uploads = TRY(count(arguments, "max-uploads", 1, 10'000));
   plan->data.packing = TRY(on_or_off(arguments, "pack"));
   plan->data.max_downloads = TRY(count(arguments, "max-downloads", 1, 10'000));

@@ -50,7 +50,6 @@ TEST(MountOptions, PackingIsOnUnlessSwitchedOff) {
   EXPECT_TRUE(plan({})->data.packing);
   EXPECT_TRUE(plan({"--pack", "on"})->data.packing);
   EXPECT_FALSE(plan({"--pack=off"})->data.packing);
-  EXPECT_FALSE(plan({"-o", "pack=off"})->data.packing);
 }
 
 TEST(MountOptions, Umask) {

@@ -162,6 +162,8 @@ TEST_P(StoreTest, ListsTheNamesOfAVolumeInOrder) {
 }
 
 TEST_P(StoreTest, ListsRandomKeysLikeASet) {
+  // Nor does SeaweedFS list "a/x" after "a".
+  if (!GetParam().lists_any_names_in_order) GTEST_SKIP() << "it lists the names of volumes, but not any";
   std::mt19937 random(1);
   auto part = [&] {
     std::string s;
@@ -183,14 +185,13 @@ TEST_P(StoreTest, ListsRandomKeysLikeASet) {
     ASSERT_TRUE(store_->put(key, chain({"v"}), {})) << key;
     keys.insert(key);
   }
-  for (std::string prefix : {"", "a", "0/", ".", "-/a"}) {
+  for (std::string prefix : {"", "a", "0/", ".0", "-/a"}) {
     for (std::string after : {"", "a", "-./", "0/a", "~"}) {
       std::vector<std::string> expected;
       for (const std::string& key : keys) {
         if (key.starts_with(prefix) && key > after) expected.push_back(key);
       }
       const auto found = store_->list(prefix, after, 1000);
-      if (code_of(found) == EIO && !GetParam().lists_any_names_in_order) continue;  // never a wrong answer
       ASSERT_TRUE(found) << found.error().message;
       EXPECT_EQ(keys_of(*found), expected) << prefix << " after " << after;
     }
@@ -287,9 +288,11 @@ TEST_P(StoreTest, ReadersSeeWholeObjectsOnly) {
     }
   });
   for (int i = 0; i < 300; i++) {
-    std::string bytes = *store_->get_all("k", 1 << 20, {});
-    ASSERT_EQ(bytes.size(), 100'000u);
-    ASSERT_EQ(bytes.find_first_not_of(bytes[0]), std::string::npos);
+    const auto bytes = store_->get_all("k", 1 << 20, {});
+    if (code_of(bytes) == ENOENT && !GetParam().replaces_at_once) continue;
+    ASSERT_TRUE(bytes) << bytes.error().to_string();
+    ASSERT_EQ(bytes->size(), 100'000u);
+    ASSERT_EQ(bytes->find_first_not_of(bytes->front()), std::string::npos);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/url.h"
+
 namespace cider::object {
 namespace {
 
@@ -180,12 +182,12 @@ Result<std::string> bucket_of_shard(std::string_view bucket, int shard) {
       out += std::to_string(shard);
       numbered = true;
     } else {
-      return fail(EINVAL, "bucket \"" + std::string(bucket) +
+      return fail(EINVAL, "bucket \"" + without_password(std::string(bucket)) +
                               "\" of a sharded volume must have one %d, and %% for a percent sign");
     }
   }
   if (numbered) return out;
-  return fail(EINVAL, "bucket \"" + std::string(bucket) +
+  return fail(EINVAL, "bucket \"" + without_password(std::string(bucket)) +
                           "\" has no %d for the shard's number, so all shards would be one bucket");
 }
 

@@ -123,8 +123,9 @@ class Volume:
         env = {key: value for key, value in os.environ.items() if key != "JFS_RSA_PASSPHRASE"}
         if passphrase is not None:
             env["JFS_RSA_PASSPHRASE"] = passphrase
-        return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog", "--cache-dir", self.work / "cache", "--log",
-                               self.work / "log", "--bucket", f"{self.work}/data/", self.url, self.work / "mnt"],
+        return subprocess.run([self.binary, "mount", "-d", "--read-only", "--no-bgjob", "--enable-xattr", "--no-syslog",
+                               "--cache-dir", self.work / "cache", "--log", self.work / "log", "--bucket",
+                               f"{self.work}/data/", self.url, self.work / "mnt"],
                               capture_output=True, text=True, timeout=60, env=env)
 
     def remove(self):

@@ -27,8 +27,8 @@ std::optional<uint64_t> range_begin(std::string_view range) {
 
 Status check_sum(std::string_view key, uint32_t crc, std::optional<uint32_t> expected) {
   if (!expected || crc == *expected) return {};
-  return fail(EIO, "object " + std::string(key) + " is damaged: its CRC-32C is " + std::to_string(crc) +
-                       ", its metadata says " + std::to_string(*expected));
+  return fail(EBADMSG, "object " + std::string(key) + " is damaged: its CRC-32C is " + std::to_string(crc) +
+                           ", its metadata says " + std::to_string(*expected));
 }
 
 }  // namespace
@@ -74,8 +74,8 @@ Status RangeReceiver::take(const HttpResponse& head, std::span<const std::byte> 
     std::memcpy(out_.data() + filled_, bytes.data(), n);
     if (expected_) crc_ = crc32c(crc_, bytes.first(n));
     filled_ += n;
-    // The last bytes count once their checksum is known to be right.
-    if (!expected_ || filled_ < out_.size()) arrived_(filled_);
+    // Bytes that can be verified count once they are.
+    if (!expected_) arrived_(filled_);
   }
   if (n < bytes.size()) return fail(EOVERFLOW);  // enough; see full()
   return {};

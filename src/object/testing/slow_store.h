@@ -64,6 +64,13 @@ class SlowStore final : public ObjectStore {
     arrived(out.size());
     return {};
   }
+  Result<size_t> get_whole(std::string_view key, std::span<std::byte> out, std::stop_token stop) override {
+    {
+      std::lock_guard lock(mutex_);
+      asked_.push_back({std::string(key), 0, out.size()});
+    }
+    return inner_->get_whole(key, out, std::move(stop));
+  }
   Result<std::string> get_all(std::string_view key, size_t limit, std::stop_token stop) override {
     return inner_->get_all(key, limit, std::move(stop));
   }

@@ -19,6 +19,8 @@ struct StoreUnderTest {
   std::function<Result<std::unique_ptr<ObjectStore>>(const std::string& dir)> open;
   // SeaweedFS lists a folder "a" with all below it before the object "a-b": such listings are EIO.
   bool lists_any_names_in_order = true;
+  // Apache removes what is there before it moves an object into its place.
+  bool replaces_at_once = true;
 };
 
 inline void PrintTo(const StoreUnderTest& store, std::ostream* out) {

@@ -51,10 +51,10 @@ TEST(Multistatus, PathsAreEscaped) {
 }
 
 TEST(WebdavBucket, RefusesWhatIsNoFolderOfAServer) {
-  for (const char* bad : {"ftp://h/x/", "http://", "http://user:secret@h/", "http://h/x?y", "h/a b/"}) {
+  for (const char* bad : {"ftp://h/x/", "http://", "http://user:hunter2@h/", "http://h/x?y", "h/a b/"}) {
     auto store = open_store({"webdav", bad});
     ASSERT_EQ(code_of(store), EINVAL) << bad;
-    EXPECT_EQ(store.error().message.find("secret"), std::string::npos);
+    EXPECT_EQ(store.error().message.find("hunter2"), std::string::npos);
   }
   EXPECT_EQ((*open_store({"webdav", "host:80/x"}))->name(), "http://host:80/x/");
 }

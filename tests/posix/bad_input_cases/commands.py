@@ -97,7 +97,7 @@ def urls():
             refused(volume, "mount", "-d", "--log", volume.log, url, volume.point, says=[])
         refused(volume, "status", "redis://127.0.0.1:1/1", says=["127.0.0.1:1", "refused"])
         refused(volume, "status", "http://127.0.0.1/", says=["redis", "sqlite3"])
-        refused(volume, "format", "--storage", "s3", "--bucket", "http://b.invalid", volume.url, "vol", says=["s3", "file"])
+        refused(volume, "format", "--storage", "gs", "--bucket", "gs://b", volume.url, "vol", says=["gs", "file"])
         expect(not volume.database.exists(), "a database was made")
 
 

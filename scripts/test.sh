@@ -143,7 +143,7 @@ step_redis() {
   suite failover-redis tests/crash/redis_failover.py build/release/ciderfs
 }
 
-release() { [ -n "${release_built:-}" ] || { build release && release_built=1; }; }
+release() { [ -n "${release_built:-}" ] || { build release ciderfs && release_built=1; }; }
 
 say "packages"
 scripts/install-packages.sh build test || exit 1

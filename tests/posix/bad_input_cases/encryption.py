@@ -103,7 +103,7 @@ def altered(*format_options):
             else:
                 continue
             volume.unmount()
-            volume.mount("--io-retries", "2")
+            volume.mount("--io-retries", "2", "--cache-size", "0")
             with fails_with(errno.EIO):
                 read_fresh(volume.point / f"file{number}")
             expect(path.name in volume.log.read_text(), f"the log does not name {path.name}")

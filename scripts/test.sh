@@ -18,7 +18,7 @@ SEAWEEDFS_VERSION=4.48
 FSX_OPS=${FSX_OPS:-10000}
 CRASH_ROUNDS=${CRASH_ROUNDS:-5}
 # What runs threads against each other.
-TSAN_TARGETS=${TSAN_TARGETS:-"base_test object_test chunk_test meta_test vfs_test fuse_test"}
+TSAN_TARGETS=${TSAN_TARGETS:-"base_test chunk_test meta_test vfs_test fuse_test"}
 mkdir -p "$OUT"
 
 passed=0

@@ -43,8 +43,8 @@ check "suid counts" sh -c "! grep ' $MNT ' /proc/self/mounts | grep -q nosuid"
 check "unmount what was read-only" unmount_volume
 line "no_such_word"
 check "an unknown word is named" fails_saying no_such_word by_fstab
-line "cache-size=100"
-check "an option that isn't supported is named" fails_saying cache-size by_fstab
+line "fast-statfs"
+check "an option that isn't supported is named" fails_saying fast-statfs by_fstab
 echo "sqlite3://$W/none.db $MNT ciderfs defaults 0 0" >"$FSTAB"
 check "a missing volume is named" fails_saying none.db by_fstab
 line "defaults,log=$W/mount.log"

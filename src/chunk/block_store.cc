@@ -131,13 +131,10 @@ Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const Bu
                                std::stop_token stop) {
   const BlockName block{slice_id, block_index, static_cast<uint32_t>(total_size(data))};
   if (staging_ && staging_->add(block, data)) return {};
-  if (Status stored = put_block(block, data, std::move(stop)); !stored) {
-    const bool interrupted = stored.error().code == EINTR;
-    if (!interrupted && staging_ && staging_->add(block, data, /*refused=*/true)) return {};
-    return stored;
-  }
-  if (cache_) cache_->offer(block, data, BlockCache::Origin::written);
-  return {};
+  Status stored = write_through(slice_id, block_index, data, std::move(stop));
+  const bool refused = !stored && stored.error().code != EINTR;
+  if (refused && staging_ && staging_->add(block, data, /*refused=*/true)) return {};
+  return stored;
 }
 
 Status BlockStore::write_through(uint64_t slice_id, uint32_t block_index, const BufferChain& data,

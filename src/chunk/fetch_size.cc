@@ -27,6 +27,14 @@ void Fetcher::each_part(const SliceRange& range, FunctionRef<void(const SliceRan
   }
 }
 
+std::vector<SliceRange> Fetcher::parts_of(std::span<const SliceRange> ranges) const {
+  std::vector<SliceRange> parts;
+  for (const SliceRange& range : ranges) {
+    each_part(range, [&](const SliceRange& part) { parts.push_back(part); });
+  }
+  return parts;
+}
+
 BlockName Fetcher::block_of(const SliceRange& range) const {
   return blocks_.block_at(range.id, range.size, range.off);
 }

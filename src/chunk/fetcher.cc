@@ -137,10 +137,7 @@ bool Fetcher::read_cached(std::span<const SliceRange> wanted, BufferChain& out) 
 // for more memory while holding some.
 Status Fetcher::plan(std::span<const SliceRange> wanted, bool sequential, std::vector<Use>& uses,
                      std::vector<FetchPtr>& mine, bool& late, std::stop_token stop) {
-  std::vector<SliceRange> parts;
-  for (const SliceRange& range : wanted) {
-    each_part(range, [&](const SliceRange& part) { parts.push_back(part); });
-  }
+  const std::vector<SliceRange> parts = parts_of(wanted);
   const std::vector<bool> cached = in_cache(parts);
   std::unique_lock lock(mutex_);
   std::vector<SliceRange> covers;  // with whole blocks where that is the better way
@@ -267,10 +264,7 @@ void Fetcher::submit_fetch(const FetchPtr& fetch) {
 }
 
 void Fetcher::prefetch(std::span<const SliceRange> ranges) {
-  std::vector<SliceRange> parts;
-  for (const SliceRange& range : ranges) {
-    each_part(range, [&](const SliceRange& part) { parts.push_back(part); });
-  }
+  const std::vector<SliceRange> parts = parts_of(ranges);
   const std::vector<bool> cached = in_cache(parts);
   const bool whole = blocks_.cache() || blocks_.layout().whole_objects;
   std::lock_guard lock(mutex_);

@@ -105,6 +105,7 @@ class Fetcher {
 
   // fetch_size.cc
   void each_part(const SliceRange& range, FunctionRef<void(const SliceRange&)> visit) const;
+  std::vector<SliceRange> parts_of(std::span<const SliceRange> ranges) const;
   bool wants_whole(const SliceRange& part, bool sequential);
   void fill(const SliceRange& part);
 

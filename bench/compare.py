@@ -87,7 +87,8 @@ class Client:
         found = []
         for entry in pathlib.Path("/proc").iterdir():
             try:
-                line = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+                # A client that renames its process leaves one string with blanks.
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").split() if entry.name.isdigit() else []
             except OSError:
                 continue
             if len(line) > 2 and line[0].decode() == self.program and str(self.mount_point).encode() in line:
@@ -221,6 +222,9 @@ def main():
     parser.add_argument("--work", default=None, help="where volumes and mount points go")
     parser.add_argument("--results", required=True)
     arguments = parser.parse_args()
+    phases = arguments.phases.split(",")
+    if "writeback" in phases[:-1]:
+        parser.error("--phases: writeback comes last, since it leaves data that only the cache folder has")
     options = dict(o.split("=", 1) for o in arguments.options)
     for turn in range(arguments.turns):
         for name, program in (c.split("=", 1) for c in arguments.client):
@@ -232,7 +236,7 @@ def main():
                 watch.start()
                 try:
                     bench = Bench(arguments, client, turn)
-                    for phase in arguments.phases.split(","):
+                    for phase in phases:
                         getattr(bench, phase)()
                     watch.ended.set()
                     bench.note("resident memory", watch.samples, "MiB")

@@ -129,7 +129,7 @@ int main(int argc, char** argv) {
   int threads = argc > 3 ? std::stoi(argv[3]) : 1;
   std::string directory = parent + "/data_path_bench." + std::to_string(::getpid());
   for (const char* storage : {"mem", "file"}) {
-    auto store = object::open_store(storage, directory + "/");
+    auto store = object::open_store({.storage = storage, .bucket = directory + "/"});
     if (!store) {
       std::fprintf(stderr, "%s\n", store.error().to_string().c_str());
       return 1;

@@ -56,7 +56,7 @@ suite() {
   if [ $status != 0 ] && [ "$2" = 0 ]; then add 0 1; fi
 }
 
-build() { run "configure-$1" cmake --preset "$1" && run "build-$1" cmake --build --preset "$1" ${2:+--target $2} || { add 0 1; return 1; }; }
+build() { run "configure-$1" cmake --preset "$1" && run "build-$1" cmake --build --preset "$1" ${2:+--target ${@:2}} || { add 0 1; return 1; }; }
 
 # ctest [PRESET] [REGEX]: one count per test.
 unit_tests() {
@@ -143,7 +143,7 @@ step_redis() {
   suite failover-redis tests/crash/redis_failover.py build/release/ciderfs
 }
 
-release() { [ -n "${release_built:-}" ] || { build release ciderfs && release_built=1; }; }
+release() { [ -n "${release_built:-}" ] || { build release ciderfs benches && release_built=1; }; }
 
 say "packages"
 scripts/install-packages.sh build test || exit 1

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/direct_io.h"
 
 namespace cider::chunk {
 namespace {
@@ -47,18 +49,10 @@ Status preadv_all(int fd, std::span<iovec> vector, uint64_t off) {
   return {};
 }
 
-Status write_all(int fd, std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write");
-    data = data.subspan(static_cast<size_t>(n));
-  }
-  return {};
-}
-
-std::span<const std::byte> bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+BufferChain chain_of(std::string_view text) {
+  Buffer buffer = Buffer::allocate(text.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), text.data(), text.size());
+  return {std::move(buffer)};
 }
 
 }  // namespace
@@ -88,8 +82,8 @@ Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, boo
   UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
   if (!fd) return fail_errno("open");
   if (::fchmod(fd.get(), mode) != 0) return fail_errno("chmod");
-  for (const Buffer& piece : data) TRY(write_all(fd.get(), piece.bytes()));
-  if (trailer) TRY(write_all(fd.get(), bytes_of(checksum_trailer(data))));
+  TRY(write_large(fd, data, "block file"));
+  if (trailer) TRY(write_all(fd, chain_of(checksum_trailer(data)), "block file"));
   if (durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
   return fd;
 }

@@ -32,8 +32,9 @@ constexpr uint32_t checksum_units(uint32_t bytes) {
 
 std::string checksum_trailer(const BufferChain& data);
 
-// Writes data and trailer to a new file, made with `mode` whatever the umask; EEXIST if it is there. With
-// `durable` they are on the disk when it returns. Answers the open file.
+// Writes data and trailer to a new file, made with `mode` whatever the umask; EEXIST if it is there. Large
+// data goes past the page cache, where that is possible: few of the blocks that a cache takes in are read
+// soon. With `durable` they are on the disk when it returns. Answers the open file.
 Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, bool trailer, unsigned mode,
                                   bool durable);
 

@@ -87,8 +87,8 @@ TEST(SealedUnits, Golden) {
   AeadKey folder;
   for (size_t i = 0; i < kAeadKey; i++) folder.bytes()[i] = static_cast<std::byte>(i);
   std::string header = "CiderSU1abcdefghijklmnopqrstuvwx";
-  const auto units = SealedUnits::open(folder, "chunks/0/0/7_0_5",
-                                       std::as_bytes(std::span(header)).first<kSealedHeader>());
+  const auto units =
+      SealedUnits::open(folder, "chunks/0/0/7_0_5", std::as_bytes(std::span(header)).first<kSealedHeader>());
   ASSERT_TRUE(units);
   const std::string plain = "hello";
   const std::span<const std::byte> pieces[] = {std::as_bytes(std::span(plain))};

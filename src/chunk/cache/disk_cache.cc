@@ -156,7 +156,8 @@ bool DiskCache::read_file(size_t place, const BlockName& block, uint32_t off, st
 Result<OpenFiles::Lease> DiskCache::open(size_t place, const BlockName& block) {
   OpenFiles::Lease lease = open_.find(block);
   if (lease) return lease;
-  Result<BlockFile> file = BlockFile::open((*files_)[place].raw(block).c_str(), block.bytes);
+  const CacheDir& dir = (*files_)[place];
+  Result<BlockFile> file = dir.open_file(dir.raw(block).c_str(), block, dir.form());
   if (!file) return fail(file.error());
   return open_.add(block, std::move(*file));
 }
@@ -285,7 +286,8 @@ void DiskCache::write(const BlockName& block, const BufferChain& data) {
 Status DiskCache::write_file(size_t place, const BlockName& block, const BufferChain& data) {
   constexpr uint32_t kLarge = 1 << 20;
   CacheDir& dir = (*files_)[place];
-  UniqueFd file = TRY(dir.store(dir.raw(block).c_str(), data, options_.cache.verify != Verify::none, false));
+  const bool trailer = options_.cache.verify != Verify::none;
+  UniqueFd file = TRY(dir.store(dir.raw(block).c_str(), block, data, trailer, false));
   if (block.bytes >= kLarge) tail_->add(std::move(file));
   return {};
 }

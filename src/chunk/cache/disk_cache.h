@@ -1,4 +1,4 @@
-// Blocks in files of the cache directories, in JuiceFS's layout.
+// Blocks in files of the cache directories, in JuiceFS's layout, or encrypted beside it.
 #pragma once
 
 #include <atomic>
@@ -49,8 +49,8 @@ class DiskCache : public BlockCache {
   void remove(const BlockName& block) override;
   std::string where(const BlockName& block) const override;
 
-  // A block that was staged at `path` in directory `dir` gets a name in raw/ too, and isn't evicted until
-  // uploaded().
+  // A block that was staged at `path` in directory `dir`, in the form of what is cached there, gets a name in
+  // raw/ (or sealed/) too, and isn't evicted until uploaded().
   void staged(const BlockName& block, size_t dir, const char* path);
   void uploaded(const BlockName& block, size_t dir);
 

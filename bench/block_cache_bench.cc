@@ -46,9 +46,10 @@ CacheOptions roomy() {
   return options;
 }
 
-std::shared_ptr<CacheDirs> dirs_at(const std::string& folder) {
-  return std::make_shared<CacheDirs>(std::vector<std::string>{folder}, "bench",
-                                     CacheDir::Options{"", 0600, 0, false});
+std::shared_ptr<CacheDirs> dirs_at(const std::string& folder, bool seal = false) {
+  return std::make_shared<CacheDirs>(
+      std::vector<std::string>{folder}, "bench",
+      CacheDir::Options{"", 0600, 0, false, std::make_shared<AeadKey>(*AeadKey::random()), seal});
 }
 
 void bench_start(const std::string& folder, uint64_t files) {
@@ -67,11 +68,11 @@ void bench_start(const std::string& folder, uint64_t files) {
               seconds_since(begin));
 }
 
-void bench_reads(const std::string& folder) {
+void bench_reads(const std::string& folder, bool seal) {
   constexpr uint64_t kBlocks = 64;
   constexpr uint32_t kBlock = 4 << 20;
   MetricSet metrics;
-  DiskCache cache(dirs_at(folder), {roomy(), kBlock, 600 << 20}, metrics);
+  DiskCache cache(dirs_at(folder, seal), {roomy(), kBlock, 600 << 20}, metrics);
   Buffer data = Buffer::allocate(kBlock, nullptr);
   std::memset(data.mutable_data(), 'x', kBlock);
   auto begin = Clock::now();
@@ -103,7 +104,10 @@ int main(int argc, char** argv) {
   const uint64_t files = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 100'000;
   bench_index();
   bench_start(folder, files);
-  bench_reads(folder);
+  for (bool seal : {false, true}) {
+    std::puts(seal ? "encrypted:" : "plain:");
+    bench_reads(folder, seal);
+  }
   std::filesystem::remove_all(folder);
   return 0;
 }

@@ -130,6 +130,7 @@ step_crash() {
   release || return
   suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"
   suite crash-writeback tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback
+  suite crash-encrypted tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback --encrypt-cache
 }
 # The black-box tests once more, on the other engines.
 step_redis() {

@@ -14,6 +14,17 @@ def program(name):
     return shutil.which(name) or sys.exit(f"there is no program {name}; build it first")
 
 
+def make_key(path, *words):
+    subprocess.run(["openssl", "genpkey", "-out", path, *words], check=True, capture_output=True)
+    return path
+
+
+def rsa_key(path, secret=None):
+    """Makes a key for --encrypt-rsa-key of `format`."""
+    locked = ["-aes-256-cbc", "-pass", f"pass:{secret}"] if secret else []
+    return make_key(path, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", *locked)
+
+
 def start_redis(folder):
     """A redis-server of its own that keeps its files in `folder`: the process and its unix socket."""
     socket = folder / "redis.sock"

@@ -168,13 +168,20 @@ Status aead_seal(AeadCipher cipher, const AeadKey& key, std::span<const std::byt
 Status aead_open(AeadCipher cipher, const AeadKey& key, std::span<const std::byte, kAeadNonce> nonce,
                  std::span<const std::byte> extra, std::span<const std::byte> sealed,
                  std::span<std::byte> plain) {
-  if (sealed.size() < kAeadTag || plain.size() != sealed.size() - kAeadTag) {
-    return fail(EBADMSG, "encrypted data of a wrong length");
-  }
+  if (sealed.size() < kAeadTag) return fail(EBADMSG, "encrypted data of a wrong length");
+  return aead_open(cipher, key, nonce, extra, sealed.first(sealed.size() - kAeadTag), sealed.last<kAeadTag>(),
+                   plain);
+}
+
+Status aead_open(AeadCipher cipher, const AeadKey& key, std::span<const std::byte, kAeadNonce> nonce,
+                 std::span<const std::byte> extra, std::span<const std::byte> ciphertext,
+                 std::span<const std::byte, kAeadTag> stored_tag, std::span<std::byte> plain) {
+  if (plain.size() != ciphertext.size()) return fail(EBADMSG, "encrypted data of a wrong length");
   Context context = TRY(begin(false, cipher, key, nonce, extra));
+  // Copied first: the caller may decrypt over it.
   std::array<std::byte, kAeadTag> tag;
-  std::ranges::copy(sealed.last(kAeadTag), tag.begin());
-  TRY(update(context.get(), sealed.first(plain.size()), plain));
+  std::ranges::copy(stored_tag, tag.begin());
+  TRY(update(context.get(), ciphertext, plain));
   if (EVP_CIPHER_CTX_ctrl(context.get(), EVP_CTRL_AEAD_SET_TAG, kAeadTag, tag.data()) != 1) {
     return library_failed("check a tag");
   }

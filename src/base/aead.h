@@ -58,5 +58,9 @@ Status aead_seal(AeadCipher cipher, const AeadKey& key, std::span<const std::byt
 Status aead_open(AeadCipher cipher, const AeadKey& key, std::span<const std::byte, kAeadNonce> nonce,
                  std::span<const std::byte> extra, std::span<const std::byte> sealed,
                  std::span<std::byte> out);
+// Likewise, with the tag apart from the `ciphertext`, which is as long as `out`.
+Status aead_open(AeadCipher cipher, const AeadKey& key, std::span<const std::byte, kAeadNonce> nonce,
+                 std::span<const std::byte> extra, std::span<const std::byte> ciphertext,
+                 std::span<const std::byte, kAeadTag> tag, std::span<std::byte> out);
 
 }  // namespace cider

@@ -48,4 +48,9 @@ Status SealedUnits::open_unit(uint32_t n, std::span<const std::byte> sealed, std
   return aead_open(AeadCipher::aes256_gcm, key_, nonce_of(n), {}, sealed, out);
 }
 
+Status SealedUnits::open_unit(uint32_t n, std::span<const std::byte> ciphertext,
+                              std::span<const std::byte, kAeadTag> tag, std::span<std::byte> out) const {
+  return aead_open(AeadCipher::aes256_gcm, key_, nonce_of(n), {}, ciphertext, tag, out);
+}
+
 }  // namespace cider

@@ -54,6 +54,9 @@ class SealedUnits {
   // Opens it to `out`, which is shorter by the tag and may begin where `sealed` does. EBADMSG if a bit
   // differs, or it is another unit or of another file.
   Status open_unit(uint32_t n, std::span<const std::byte> sealed, std::span<std::byte> out) const;
+  // Likewise, with the tag apart from the ciphertext.
+  Status open_unit(uint32_t n, std::span<const std::byte> ciphertext,
+                   std::span<const std::byte, kAeadTag> tag, std::span<std::byte> out) const;
 
  private:
   explicit SealedUnits(AeadKey key) : key_(std::move(key)) {}

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.h"
+
 namespace cider {
 namespace {
 
@@ -62,6 +64,39 @@ TEST(SealedUnits, EachUnitIsReadAlone) {
           << size << " " << n;
     }
   }
+}
+
+// As a reader does that scatters a file into its caller's memory.
+TEST(SealedUnits, TheTagMayLieApart) {
+  const AeadKey folder = *AeadKey::random();
+  const Bytes plain = pattern(1000);
+  const Bytes file = seal_file(folder, "a", plain);
+  auto units = SealedUnits::open(folder, "a", std::span(file).first<kSealedHeader>());
+  ASSERT_TRUE(units);
+  Bytes memory(file.begin() + kSealedHeader, file.end() - kAeadTag);
+  Bytes tag(file.end() - kAeadTag, file.end());
+  ASSERT_TRUE(units->open_unit(0, memory, std::span(tag).first<kAeadTag>(), memory));
+  EXPECT_TRUE(memory == plain);
+  std::copy(file.begin() + kSealedHeader, file.end() - kAeadTag, memory.begin());
+  tag[0] ^= std::byte{1};
+  EXPECT_EQ(code_of(units->open_unit(0, memory, std::span(tag).first<kAeadTag>(), memory)), EBADMSG);
+}
+
+// Made with another implementation: HKDF by hand of HMAC, AES-GCM of a Python library.
+TEST(SealedUnits, Golden) {
+  AeadKey folder;
+  for (size_t i = 0; i < kAeadKey; i++) folder.bytes()[i] = static_cast<std::byte>(i);
+  std::string header = "CiderSU1abcdefghijklmnopqrstuvwx";
+  const auto units =
+      SealedUnits::open(folder, "chunks/0/0/7_0_5", std::as_bytes(std::span(header)).first<kSealedHeader>());
+  ASSERT_TRUE(units);
+  const std::string plain = "hello";
+  const std::span<const std::byte> pieces[] = {std::as_bytes(std::span(plain))};
+  std::string sealed(plain.size() + kAeadTag, '\0');
+  ASSERT_TRUE(units->seal(0, pieces, std::as_writable_bytes(std::span(sealed))));
+  EXPECT_EQ(to_hex(sealed), "c0877a1eeed3759e431c34d879b2c0e9c17dfe1052");
+  ASSERT_TRUE(units->seal(258, pieces, std::as_writable_bytes(std::span(sealed))));
+  EXPECT_EQ(to_hex(sealed), "32f9ed84cf867d72a1aff07e9a479aae60140e8b04");
 }
 
 TEST(SealedUnits, EqualFilesDiffer) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -25,11 +26,19 @@ struct Staging::Item {
   BlockName block;
   size_t place = 0;
   uint64_t number = 0;
+  std::atomic<BlockForm> form{BlockForm::plain};
   Time added;
   bool uploading = false;  // or uploaded
   bool removed = false;    // its slice is gone
   Millis pause{0};
   Monotonic::time_point not_before{};
+};
+
+// What an earlier run has left.
+struct Staging::Left {
+  Time modified;
+  BlockName block;
+  BlockForm form;
 };
 
 Staging::Staging(std::shared_ptr<CacheDirs> dirs, DiskCache* cache, StagingTarget target,
@@ -97,11 +106,12 @@ bool Staging::add(const BlockName& block, const BufferChain& data, bool refused)
     log::warning("staging " + std::string(path) + ": " + written.error().to_string() +
                  "; the block is uploaded directly");
     // An earlier copy of the same bytes stays.
-    if (!find(block)) ::unlink(path.c_str());
+    const ItemPtr earlier = find(block);
+    if (!earlier || std::string_view(path_of(*earlier)) != std::string_view(path)) ::unlink(path.c_str());
     return false;
   }
   open_.drop(block);
-  insert(block, place, clock_.now());
+  insert(block, place, (*dirs_)[place].form(), clock_.now());
   if (cache_) cache_->staged(block, place, path.c_str());
   return true;
 }
@@ -112,7 +122,12 @@ Status Staging::write(size_t place, const BlockName& block, const BufferChain& d
   if (!request) return fail(EIO, "the disk is not usable");
   const auto work = [&]() -> Status {
     const BlockPath path = dir.staging(block);
-    TRY(dir.store(path.c_str(), data, /*trailer=*/true, /*durable=*/true));
+    // One journal commit does for the data and its name, if the name comes first: a name whose data a loss of
+    // power has taken is found out by the checksums, and nothing was said of it. A copy that is there stays
+    // until the new one is safe.
+    const bool replaces = ::access(path.c_str(), F_OK) == 0;
+    const UniqueFd file = TRY(dir.store(path.c_str(), block, data, {.durable = replaces}));
+    if (!replaces && ::fdatasync(file.get()) != 0) return fail_errno("fdatasync");
     const std::string_view folder = path;
     return folders_.sync(std::string(folder.substr(0, folder.rfind('/') + 1)), dir.path());
   };
@@ -121,13 +136,21 @@ Status Staging::write(size_t place, const BlockName& block, const BufferChain& d
   return done;
 }
 
-Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, Time added) {
+BlockPath Staging::path_of(const Item& item) const {
+  return (*dirs_)[item.place].staging(item.block, item.form);
+}
+
+Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, BlockForm form, Time added) {
   std::lock_guard lock(mutex_);
   auto [at, fresh] = items_.try_emplace(block);
-  if (!fresh) return at->second;  // staged again, with the same bytes
+  if (!fresh) {  // staged again, with the same bytes
+    if (at->second->place == place) switch_form(*at->second, form);
+    return at->second;
+  }
   auto item = std::make_shared<Item>();
   item->block = block;
   item->place = place;
+  item->form = form;
   item->added = added;
   item->number = next_number_++;
   at->second = item;
@@ -139,6 +162,15 @@ Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, Time adde
   bytes_metric_.add(block.bytes);
   changed_.notify_all();
   return item;
+}
+
+// Of a block that was staged by mounts with and without encryption the newer file stays.
+void Staging::switch_form(Item& item, BlockForm form) {
+  if (item.form == form) return;
+  const BlockPath old = path_of(item);
+  item.form = form;
+  ::unlink(old.c_str());
+  open_.drop(item.block);
 }
 
 void Staging::erase(const ItemPtr& item) {
@@ -171,11 +203,16 @@ Staging::Usage Staging::usage() const {
   return {items_.size(), bytes_};
 }
 
+Result<BlockFile> Staging::open_file(const Item& item) const {
+  const CacheDir& dir = (*dirs_)[item.place];
+  const BlockForm form = item.form;
+  return dir.open_file(dir.staging(item.block, form).c_str(), item.block, form);
+}
+
 Result<OpenFiles::Lease> Staging::open(const Item& item) {
   OpenFiles::Lease lease = open_.find(item.block);
   if (lease) return lease;
-  BlockFile file = TRY(BlockFile::open((*dirs_)[item.place].staging(item.block).c_str(), item.block.bytes));
-  return open_.add(item.block, std::move(file));
+  return open_.add(item.block, TRY(open_file(item)));
 }
 
 Result<bool> Staging::read(const BlockName& block, uint32_t off, std::span<std::byte> out) {
@@ -198,7 +235,7 @@ bool Staging::remove(const BlockName& block) {
     uploading = item->uploading;
     item->removed = true;
   }
-  ::unlink((*dirs_)[item->place].staging(block).c_str());
+  ::unlink(path_of(*item).c_str());
   open_.drop(block);
   if (cache_) cache_->remove(block);
   if (uploading) return false;  // upload() removes the object
@@ -289,7 +326,7 @@ Status Staging::try_upload(const ItemPtr& item) {
     if (TRY(target_.exists(item->block))) return {};
     errors_metric_.add();
     log::error("staged block " + text(item->block) + " is gone from " +
-               (*dirs_)[item->place].staging_folder() + " and is not in the store");
+               (*dirs_)[item->place].staging_folder(item->form) + " and is not in the store");
     return {};
   }
   if (!data) return fail(data.error());
@@ -297,7 +334,7 @@ Status Staging::try_upload(const ItemPtr& item) {
 }
 
 Result<BufferChain> Staging::load(const Item& item) {
-  BlockFile file = TRY(BlockFile::open((*dirs_)[item.place].staging(item.block).c_str(), item.block.bytes));
+  BlockFile file = TRY(open_file(item));
   TRY(budget_.wait_for_room(item.block.bytes, 1.0, stopping_.get_token()));
   Buffer data = Buffer::allocate(item.block.bytes, &budget_);
   TRY(file.read(0, {data.mutable_data(), data.size()}, Verify::full));
@@ -306,8 +343,9 @@ Result<BufferChain> Staging::load(const Item& item) {
 
 void Staging::set_aside(const Item& item, const Error& error) {
   CacheDir& dir = (*dirs_)[item.place];
-  const BlockPath path = dir.staging(item.block);
-  const std::string aside = dir.path() + "damaged/" + text(item.block);
+  const BlockPath path = path_of(item);
+  const std::string aside =
+      dir.path() + "damaged/" + text(item.block) + (item.form == BlockForm::sealed ? ".sealed" : "");
   errors_metric_.add();
   Result<bool> there = target_.exists(item.block);
   Status made = dir.make_parents(aside);
@@ -323,7 +361,7 @@ void Staging::finish(const ItemPtr& item) {
   delay_metric_.add(static_cast<double>(to_nanos(clock_.now()) - to_nanos(item->added)) / 1e9);
   // Whoever finds it staged until now reads the file, and from now on the object.
   erase(item);
-  ::unlink((*dirs_)[item->place].staging(item->block).c_str());
+  ::unlink(path_of(*item).c_str());
   open_.drop(item->block);
   if (cache_) cache_->uploaded(item->block, item->place);
 }
@@ -372,32 +410,36 @@ bool Staging::lock_dir(size_t place) {
   return true;
 }
 
+// What mounts of the other kind have staged is taken over, too.
 void Staging::recover(size_t place) {
   CacheDir& dir = (*dirs_)[place];
-  struct Left {
-    Time modified;
-    BlockName block;
-  };
   std::vector<Left> found;
-  Status scanned = dir.scan(dir.staging_folder(), [&](const BlockName& block, std::string_view path) {
-    struct stat about{};
-    if (::stat(std::string(path).c_str(), &about) != 0) return true;
-    found.push_back({from_nanos(about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec), block});
-    return true;
-  });
-  if (!scanned) log::warning("looking for staged blocks: " + scanned.error().to_string());
+  for (const BlockForm form : {BlockForm::plain, BlockForm::sealed}) {
+    if (dir.can_read(form)) find_left(dir, form, &found);
+  }
   std::sort(found.begin(), found.end(), [](const Left& a, const Left& b) {
     return std::pair(to_nanos(a.modified), a.block) < std::pair(to_nanos(b.modified), b.block);
   });
   uint64_t bytes = 0;
   for (const Left& left : found) {
     bytes += left.block.bytes;
-    insert(left.block, place, left.modified);
-    if (cache_) cache_->staged(left.block, place, dir.staging(left.block).c_str());
+    insert(left.block, place, left.form, left.modified);
+    if (cache_ && left.form == dir.form()) cache_->staged(left.block, place, dir.staging(left.block).c_str());
   }
   if (!found.empty())
     log::info(std::to_string(found.size()) + " staged blocks (" + std::to_string(bytes) +
               " bytes) found in " + dir.path());
+}
+
+void Staging::find_left(CacheDir& dir, BlockForm form, std::vector<Left>* found) {
+  Status scanned = dir.scan(dir.staging_folder(form), [&](const BlockName& block, std::string_view path) {
+    struct stat about{};
+    if (::stat(std::string(path).c_str(), &about) != 0) return true;
+    const Time modified = from_nanos(about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec);
+    found->push_back({modified, block, form});
+    return true;
+  });
+  if (!scanned) log::warning("looking for staged blocks: " + scanned.error().to_string());
 }
 
 }  // namespace cider::chunk

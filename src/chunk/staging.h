@@ -1,6 +1,8 @@
 // Write-back: blocks are written to `rawstaging/` of the cache directories first and uploaded later.
 // Layout: JuiceFS 1.4's, so a client of either kind takes over what the other has left: one file for each
 // block (cache/block_file.h) under the object's key, plain, always with checksums; a hard link in `raw/`.
+// Encrypted ones (cache/sealed_file.h) lie in `sealedstaging/`, with a hard link in `sealed/`. Whatever a
+// mount writes itself, it uploads both, if it has the key.
 //
 // Promises:
 // - add() returns when file and name survive a power loss; the slice is committed after that;
@@ -90,14 +92,19 @@ class Staging {
 
  private:
   struct Item;
+  struct Left;
   using ItemPtr = std::shared_ptr<Item>;
 
   bool accepts(const BlockName& block, bool refused) const;
   Status write(size_t place, const BlockName& block, const BufferChain& data);
-  ItemPtr insert(const BlockName& block, size_t place, Time added);
+  ItemPtr insert(const BlockName& block, size_t place, BlockForm form, Time added);
+  void switch_form(Item& item, BlockForm form);
+  BlockPath path_of(const Item& item) const;
+  Result<BlockFile> open_file(const Item& item) const;
   ItemPtr find(const BlockName& block) const;
   Result<OpenFiles::Lease> open(const Item& item);
   void recover(size_t place);
+  void find_left(CacheDir& dir, BlockForm form, std::vector<Left>* found);
   bool lock_dir(size_t place);
 
   void dispatch(const std::stop_token& stop);

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "chunk/staging.h"
+#include "chunk/testing/forms.h"
 #include "chunk/testing/temp_dir.h"
 
 namespace {
@@ -75,9 +76,10 @@ namespace cider::chunk {
 namespace {
 
 struct Recorded {
-  Recorded() {
-    dirs = std::make_shared<CacheDirs>(std::vector<std::string>{dir.path()}, "uuid",
-                                       CacheDir::Options{"", 0600, 0, false});
+  explicit Recorded(BlockForm form) {
+    dirs = std::make_shared<CacheDirs>(
+        std::vector<std::string>{dir.path()}, "uuid",
+        CacheDir::Options{"", 0600, 0, false, testing::test_key(), form == BlockForm::sealed});
     StagingOptions options;
     options.delay = std::chrono::hours(1);
     StagingTarget target;
@@ -112,22 +114,52 @@ struct Recorded {
   std::optional<Staging> staging;
 };
 
-TEST(StagingSync, DataThenNameThenFolders) {
-  Recorded r;
+class StagingSync : public ::testing::TestWithParam<BlockForm> {
+ protected:
+  const std::string staging_ = GetParam() == BlockForm::sealed ? "/sealedstaging" : "/rawstaging";
+};
+
+INSTANTIATE_TEST_SUITE_P(Forms, StagingSync, testing::kForms, testing::form_name);
+
+TEST_P(StagingSync, NameThenDataThenFolders) {
+  Recorded r(GetParam());
   ASSERT_TRUE(r.add({1, 0, 1000}));
-  const std::vector<std::string> log = calls.log;
-  ASSERT_EQ(log.size(), 7u);
-  EXPECT_TRUE(log[0].starts_with("fdatasync /rawstaging/chunks/0/0/1_0_1000."));
-  EXPECT_EQ(log[1], "rename /rawstaging/chunks/0/0/1_0_1000");
-  const std::vector<std::string> folders(log.begin() + 2, log.end());
-  EXPECT_EQ(folders,
-            (std::vector<std::string>{"fsync /", "fsync /rawstaging", "fsync /rawstaging/chunks",
-                                      "fsync /rawstaging/chunks/0", "fsync /rawstaging/chunks/0/0"}));
+  EXPECT_EQ(calls.log,
+            (std::vector<std::string>{"rename " + staging_ + "/chunks/0/0/1_0_1000",
+                                      "fdatasync " + staging_ + "/chunks/0/0/1_0_1000",
+                                      "fsync " + staging_ + "/chunks/0/0", "fsync " + staging_ + "/chunks/0",
+                                      "fsync " + staging_ + "/chunks", "fsync " + staging_, "fsync /"}));
 }
 
-TEST(StagingSync, AFailureOfAnyCallSendsTheBlockToTheStore) {
+TEST_P(StagingSync, ACopyThatIsThereStaysUntilTheNewOneIsSafe) {
+  Recorded r(GetParam());
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  calls.log.clear();
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  ASSERT_EQ(calls.log.size(), 3u);
+  EXPECT_TRUE(calls.log[0].starts_with("fdatasync " + staging_ + "/chunks/0/0/1_0_1000."));
+  EXPECT_EQ(calls.log[1], "rename " + staging_ + "/chunks/0/0/1_0_1000");
+  EXPECT_EQ(calls.log[2], "fsync " + staging_ + "/chunks/0/0");
+}
+
+TEST_P(StagingSync, FoldersAboveAreSyncedWhenTheyAreNew) {
+  Recorded r(GetParam());
+  const std::string leaf = "fsync " + staging_ + "/chunks/0/0";
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  calls.log.clear();
+  ASSERT_TRUE(r.add({2, 0, 1000}));
+  EXPECT_EQ(r.count("fsync"), 1u);
+  EXPECT_EQ(calls.log.back(), leaf);
+  // Somebody has removed them meanwhile.
+  std::filesystem::remove_all(r.dir.path().string() + "/uuid" + staging_ + "/chunks");
+  calls.log.clear();
+  ASSERT_TRUE(r.add({3, 0, 1000}));
+  EXPECT_EQ(r.count("fsync"), 5u);
+}
+
+TEST_P(StagingSync, AFailureOfAnyCallSendsTheBlockToTheStore) {
   for (const char* call : {"fdatasync", "rename", "fsync"}) {
-    Recorded r;
+    Recorded r(GetParam());
     calls.fail = call;
     EXPECT_FALSE(r.add({1, 0, 1000})) << call;
     EXPECT_FALSE(r.staging->holds({1, 0, 1000}));
@@ -141,8 +173,8 @@ TEST(StagingSync, AFailureOfAnyCallSendsTheBlockToTheStore) {
 
 // Whoever waits shares the fsyncs: there are never more than one round for each block, and all have had one
 // that began after their name was there.
-TEST(StagingSync, FoldersAreSyncedTogether) {
-  Recorded r;
+TEST_P(StagingSync, FoldersAreSyncedTogether) {
+  Recorded r(GetParam());
   std::vector<std::jthread> threads;
   for (uint64_t t = 0; t < 8; t++) {
     threads.emplace_back([&r, t] {
@@ -151,7 +183,7 @@ TEST(StagingSync, FoldersAreSyncedTogether) {
   }
   threads.clear();
   EXPECT_EQ(r.count("rename"), 160u);
-  EXPECT_LT(r.count("fsync /rawstaging/chunks/0/0"), 160u);
+  EXPECT_LT(r.count("fsync " + staging_ + "/chunks/0/0"), 160u);
   std::lock_guard lock(calls.mutex);
   EXPECT_TRUE(calls.log.back().starts_with("fsync"));
 }

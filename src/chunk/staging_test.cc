@@ -6,8 +6,10 @@
 
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "base/testing/fixtures.h"
+#include "chunk/testing/forms.h"
 #include "chunk/testing/harness.h"
 #include "chunk/testing/temp_dir.h"
 
@@ -85,9 +87,10 @@ struct FakeStore {
 
 struct Stage {
   explicit Stage(const fs::path& folder, FakeStore& s, StagingOptions options = {}, bool start = true,
-                 const std::string& uuid = kUuid)
-      : dirs(std::make_shared<CacheDirs>(std::vector<std::string>{folder}, uuid,
-                                         CacheDir::Options{"", 0600, 0, false})),
+                 const std::string& uuid = kUuid, BlockForm form = BlockForm::plain)
+      : dirs(std::make_shared<CacheDirs>(
+            std::vector<std::string>{folder}, uuid,
+            CacheDir::Options{"", 0600, 0, false, testing::test_key(), form == BlockForm::sealed})),
         cache(dirs, {}, metrics),
         staging(dirs, &cache, s.target(), options, budget, metrics, clock) {
     if (start) staging.start();
@@ -104,18 +107,28 @@ struct Stage {
   Staging staging;
 };
 
+// What holds for plain and for encrypted files.
+class StagingTest : public ::testing::TestWithParam<BlockForm> {
+ protected:
+  static Stage open(const fs::path& folder, FakeStore& store, StagingOptions options = {}) {
+    return Stage(folder, store, options, true, kUuid, GetParam());
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Forms, StagingTest, testing::kForms, testing::form_name);
+
 StagingOptions later() {
   StagingOptions options;
   options.delay = std::chrono::hours(1);
   return options;
 }
 
-TEST(Staging, BlocksAreReadUntilTheyAreUploadedInOrder) {
+TEST_P(StagingTest, BlocksAreReadUntilTheyAreUploadedInOrder) {
   TempDir dir;
   FakeStore store;
   StagingOptions options = later();
   options.uploads = 1;
-  Stage s(dir.path(), store, options);
+  Stage s = open(dir.path(), store, options);
   for (uint64_t id = 1; id <= 5; id++) ASSERT_TRUE(s.add({id, 0, 70'000}));
   EXPECT_EQ(s.staging.usage().blocks, 5u);
   EXPECT_EQ(s.value("staging_blocks"), 5);
@@ -139,10 +152,10 @@ TEST(Staging, BlocksAreReadUntilTheyAreUploadedInOrder) {
   EXPECT_TRUE(s.cache.contains({5, 0, 70'000}));  // what was staged is cached
 }
 
-TEST(Staging, DelayAndHoursHoldUploadsBack) {
+TEST_P(StagingTest, DelayAndHoursHoldUploadsBack) {
   TempDir dir;
   FakeStore store;
-  Stage s(dir.path(), store, later());
+  Stage s = open(dir.path(), store, later());
   ASSERT_TRUE(s.add({1, 0, 100}));
   std::this_thread::sleep_for(Millis(700));
   EXPECT_EQ(store.size(), 0u);
@@ -163,11 +176,11 @@ TEST(Staging, DelayAndHoursHoldUploadsBack) {
     EXPECT_FALSE(parse_upload_hours(bad)) << bad;
 }
 
-TEST(Staging, AnOutageIsWaitedFor) {
+TEST_P(StagingTest, AnOutageIsWaitedFor) {
   TempDir dir;
   FakeStore store;
   store.set_open(false);
-  Stage s(dir.path(), store);
+  Stage s = open(dir.path(), store);
   for (uint64_t id = 1; id <= 20; id++) ASSERT_TRUE(s.add({id, 0, 1000}));
   EXPECT_TRUE(eventually([&] {
     std::lock_guard lock(store.mutex);
@@ -182,14 +195,14 @@ TEST(Staging, AnOutageIsWaitedFor) {
   EXPECT_EQ(store.size(), 20u);
 }
 
-TEST(Staging, LimitsSendBlocksToTheStore) {
+TEST_P(StagingTest, LimitsSendBlocksToTheStore) {
   TempDir dir;
   FakeStore store;
   StagingOptions options = later();
   options.threshold = 5000;
   options.max_bytes = 10'000;
   options.max_age = std::chrono::seconds(60);
-  Stage s(dir.path(), store, options);
+  Stage s = open(dir.path(), store, options);
   EXPECT_FALSE(s.add({1, 0, 5000}));
   EXPECT_TRUE(s.add({1, 0, 4999}));
   EXPECT_TRUE(s.add({2, 0, 4999}));
@@ -200,28 +213,28 @@ TEST(Staging, LimitsSendBlocksToTheStore) {
   EXPECT_EQ(s.value("staging_block_errors"), 0);
 }
 
-TEST(Staging, WhatIsLeftIsUploadedByTheNextRun) {
+TEST_P(StagingTest, WhatIsLeftIsUploadedByTheNextRun) {
   TempDir dir;
   FakeStore store;
   {
-    Stage first(dir.path(), store, later());
+    Stage first = open(dir.path(), store, later());
     for (uint64_t id = 1; id <= 10; id++) ASSERT_TRUE(first.add({id, 0, 1000}));
   }
   EXPECT_EQ(store.size(), 0u);
-  Stage second(dir.path(), store);
+  Stage second = open(dir.path(), store);
   EXPECT_TRUE(second.staging.drain({}));
   EXPECT_EQ(store.size(), 10u);
   for (uint64_t id = 1; id <= 10; id++) EXPECT_EQ((store.objects[{id, 0, 1000}]), pattern(1000, id));
 }
 
 // One looks after a directory; what the other has staged is found when that has ended.
-TEST(Staging, TwoProcessesOnOneDirectory) {
+TEST_P(StagingTest, TwoProcessesOnOneDirectory) {
   TempDir dir;
   FakeStore store;
   FakeStore other_store;
-  auto first = std::make_unique<Stage>(dir.path(), store, later());
+  auto first = std::make_unique<Stage>(dir.path(), store, later(), true, kUuid, GetParam());
   ASSERT_TRUE(first->add({1, 0, 1000}));
-  Stage second(dir.path(), other_store);
+  Stage second = open(dir.path(), other_store);
   EXPECT_FALSE(second.staging.holds({1, 0, 1000}));
   ASSERT_TRUE(second.add({2, 0, 1000}));
   EXPECT_TRUE(second.staging.drain({}));
@@ -230,18 +243,18 @@ TEST(Staging, TwoProcessesOnOneDirectory) {
   EXPECT_TRUE(eventually([&] { return other_store.size() == 2; }));
 }
 
-TEST(Staging, FilesThatAreGoneOrDamaged) {
+TEST_P(StagingTest, FilesThatAreGoneOrDamaged) {
   TempDir dir;
   FakeStore store;
   {
-    Stage first(dir.path(), store, later());
+    Stage first = open(dir.path(), store, later());
     for (uint64_t id = 1; id <= 5; id++) ASSERT_TRUE(first.add({id, 0, 100'000}));
     // 2: uploaded and removed by somebody else; 3: a bit is wrong; 4: cut short.
     store.objects[{2, 0, 100'000}] = "theirs";
     std::fstream(first.file({3, 0, 100'000}), std::ios::in | std::ios::out).seekp(50'000) << "?";
     fs::resize_file(first.file({4, 0, 100'000}), 1234);
   }
-  Stage second(dir.path(), store, later());
+  Stage second = open(dir.path(), store, later());
   EXPECT_TRUE(second.staging.holds({2, 0, 100'000}));
   fs::remove(second.file({2, 0, 100'000}));
   std::string out(10, '\0');
@@ -252,19 +265,20 @@ TEST(Staging, FilesThatAreGoneOrDamaged) {
   EXPECT_TRUE(second.staging.drain({}));
   EXPECT_EQ(store.size(), 3u);
   EXPECT_EQ((store.objects[{2, 0, 100'000}]), "theirs");
-  for (const char* name : {"3_0_100000", "4_0_100000"}) {
-    EXPECT_TRUE(fs::exists(dir.path() / kUuid / "damaged" / name)) << name;
-    EXPECT_FALSE(fs::exists(dir.path() / kUuid / "rawstaging/chunks/0/0" / name)) << name;
+  const std::string ending = GetParam() == BlockForm::sealed ? "_0_100000.sealed" : "_0_100000";
+  for (uint64_t id : {3, 4}) {
+    EXPECT_TRUE(fs::exists(dir.path() / kUuid / "damaged" / (std::to_string(id) + ending))) << id;
+    EXPECT_FALSE(fs::exists(second.file({id, 0, 100'000}))) << id;
   }
   EXPECT_EQ(second.value("staging_block_errors"), 2);
-  Stage third(dir.path(), store);
+  Stage third = open(dir.path(), store);
   EXPECT_EQ(third.staging.usage().blocks, 0u);
 }
 
-TEST(Staging, RemovedWhileItWaits) {
+TEST_P(StagingTest, RemovedWhileItWaits) {
   TempDir dir;
   FakeStore store;
-  Stage s(dir.path(), store, later());
+  Stage s = open(dir.path(), store, later());
   ASSERT_TRUE(s.add({1, 0, 1000}));
   EXPECT_TRUE(s.staging.remove({1, 0, 1000}));
   EXPECT_FALSE(s.staging.holds({1, 0, 1000}));
@@ -275,11 +289,11 @@ TEST(Staging, RemovedWhileItWaits) {
   EXPECT_EQ(store.tries, 0);
 }
 
-TEST(Staging, RemovedWhileItIsUploaded) {
+TEST_P(StagingTest, RemovedWhileItIsUploaded) {
   TempDir dir;
   FakeStore store;
   store.hold(true);
-  Stage s(dir.path(), store);
+  Stage s = open(dir.path(), store);
   ASSERT_TRUE(s.add({1, 0, 1000}));
   EXPECT_TRUE(eventually([&] {
     std::lock_guard lock(store.mutex);
@@ -331,7 +345,7 @@ TEST(Staging, FilesAreThoseOfJuiceFS) {
 }
 
 // A process that is killed at any moment: whatever it said was staged is found whole.
-TEST(Staging, KillAtAnyMoment) {
+TEST_P(StagingTest, KillAtAnyMoment) {
   for (int round = 0; round < 20; round++) {
     TempDir dir;
     FakeStore store;
@@ -339,7 +353,7 @@ TEST(Staging, KillAtAnyMoment) {
     ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
     const pid_t child = ::fork();
     if (child == 0) {
-      Stage s(dir.path(), store, later());
+      Stage s = open(dir.path(), store, later());
       for (uint64_t id = 1;; id++) {
         if (s.add({id, 0, 50'000})) (void)!::write(pipe[1], &id, sizeof id);
       }
@@ -353,7 +367,7 @@ TEST(Staging, KillAtAnyMoment) {
     while (::read(pipe[0], &id, sizeof id) == sizeof id) acknowledged = id;
     ::close(pipe[0]);
     ::waitpid(child, nullptr, 0);
-    Stage next(dir.path(), store);
+    Stage next = open(dir.path(), store);
     ASSERT_TRUE(next.staging.drain({}));
     for (id = 1; id <= acknowledged; id++) EXPECT_EQ((store.objects[{id, 0, 50'000}]), pattern(50'000, id));
     EXPECT_LE(store.size(), acknowledged + 1);
@@ -361,10 +375,10 @@ TEST(Staging, KillAtAnyMoment) {
   }
 }
 
-TEST(Staging, ManyWritersReadersAndRemovers) {
+TEST_P(StagingTest, ManyWritersReadersAndRemovers) {
   TempDir dir;
   FakeStore store;
-  Stage s(dir.path(), store);
+  Stage s = open(dir.path(), store);
   std::vector<std::jthread> threads;
   for (uint64_t t = 0; t < 4; t++) {
     threads.emplace_back([&, t] {
@@ -390,6 +404,76 @@ TEST(Staging, ManyWritersReadersAndRemovers) {
       const bool there = store.objects.contains({i * 4 + t, 0, 3000});
       EXPECT_EQ(there, i % 3 != 0) << i << " " << t;
     }
+  }
+}
+
+bool on_disk(const fs::path& folder, std::string_view text) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && read_file(entry.path()).find(text) != std::string::npos) return true;
+  }
+  return false;
+}
+
+TEST_P(StagingTest, OnlyPlainFilesShowTheirText) {
+  TempDir dir;
+  FakeStore store;
+  Stage s = open(dir.path(), store, later());
+  std::string text;
+  while (text.size() < 90'000) text += "what nobody shall read ";
+  ASSERT_TRUE(s.staging.add({1, 0, static_cast<uint32_t>(text.size())}, chain_of(text)));
+  EXPECT_EQ(on_disk(dir.path(), "nobody shall"), GetParam() == BlockForm::plain);
+}
+
+// Whatever a mount writes itself, it uploads what those of the other kind have left.
+TEST_P(StagingTest, BlocksOfTheOtherFormAreReadAndUploaded) {
+  const BlockForm other = GetParam() == BlockForm::plain ? BlockForm::sealed : BlockForm::plain;
+  TempDir dir;
+  FakeStore store;
+  {
+    Stage first(dir.path(), store, later(), true, kUuid, other);
+    for (uint64_t id = 1; id <= 3; id++) ASSERT_TRUE(first.add({id, 0, 100'000}));
+  }
+  Stage second = open(dir.path(), store, later());
+  EXPECT_EQ(second.staging.usage().blocks, 3u);
+  std::string out(1000, '\0');
+  auto read = second.staging.read({3, 0, 100'000}, 40'000, std::as_writable_bytes(std::span(out)));
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(*read);
+  EXPECT_EQ(out, pattern(100'000, 3).substr(40'000, 1000));
+  EXPECT_TRUE(second.staging.remove({2, 0, 100'000}));
+  ASSERT_TRUE(second.staging.drain({}));
+  EXPECT_EQ(store.size(), 2u);
+  EXPECT_EQ((store.objects[{1, 0, 100'000}]), pattern(100'000, 1));
+  Stage third(dir.path(), store, later(), true, kUuid, other);
+  EXPECT_EQ(third.staging.usage().blocks, 0u);
+}
+
+// One and the same block, staged once by a mount of each kind: the newer file counts, the older one goes.
+TEST_P(StagingTest, OfBothFormsTheNewerCounts) {
+  const BlockForm other = GetParam() == BlockForm::plain ? BlockForm::sealed : BlockForm::plain;
+  const BlockName block{1, 0, 1000};
+  for (bool restart : {false, true}) {
+    TempDir dir;
+    FakeStore store;
+    std::optional<Stage> first;
+    first.emplace(dir.path(), store, later(), true, kUuid, other);
+    ASSERT_TRUE(first->add(block));
+    const fs::path older = first->file(block);
+    first.reset();
+    {
+      // Recovered or, while the other's file is out of sight, not.
+      if (restart) fs::rename(older, dir.path() / "away");
+      Stage second = open(dir.path(), store, later());
+      ASSERT_TRUE(second.staging.add(block, chain_of(pattern(1000, 77))));
+      EXPECT_TRUE(fs::exists(second.file(block)));
+      if (restart) fs::rename(dir.path() / "away", older);
+      EXPECT_EQ(fs::exists(older), restart);
+    }
+    Stage third(dir.path(), store, later(), true, kUuid, other);
+    EXPECT_FALSE(fs::exists(older));
+    EXPECT_EQ(third.staging.usage().blocks, 1u);
+    ASSERT_TRUE(third.staging.drain({}));
+    EXPECT_EQ(store.objects[block], pattern(1000, 77));
   }
 }
 

@@ -107,6 +107,7 @@ Status plan_cache(const Arguments& arguments, const std::string& mount_point, Ca
   cache.mode = TRY(mode_of(arguments.text("cache-mode")));
   cache.partial_only = arguments.flag("cache-partial-only");
   cache.large_write = arguments.flag("cache-large-write");
+  plan->encrypt = arguments.flag("encrypt-cache");
   Result<chunk::Verify> verify = chunk::parse_verify(arguments.text("verify-cache-checksum"));
   if (!verify)
     return bad("verify-cache-checksum", arguments.text("verify-cache-checksum"),

@@ -12,6 +12,7 @@ namespace cider::cli {
 
 struct CachePlan {
   chunk::CacheOptions options;
+  bool encrypt = false;  // what is on the disk; the volume must be encrypted
   bool writeback = false;
   chunk::StagingOptions staging;
 };

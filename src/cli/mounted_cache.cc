@@ -88,13 +88,21 @@ std::function<Status(std::stop_token, const std::function<void(uint64_t, uint64_
 }
 
 Result<std::unique_ptr<MountedCache>> MountedCache::open(const CachePlan& plan, const std::string& uuid,
+                                                         std::shared_ptr<const AeadKey> key,
                                                          const chunk::Layout& layout, uint64_t buffer_size) {
+  if (plan.encrypt && !key) {
+    return fail(
+        EINVAL,
+        "option --encrypt-cache needs an encrypted volume, whose RSA key it uses (--encrypt-rsa-key of "
+        "format)");
+  }
   std::unique_ptr<MountedCache> mounted(new MountedCache(plan));
   Parts& parts = *mounted->parts_;
   chunk::CacheOptions options = plan.options;
   if (options.size == 0) return mounted;
   if (!options.in_memory()) {
-    const chunk::CacheDir::Options common{"", options.mode, options.free_ratio, layout.hash_prefix};
+    const chunk::CacheDir::Options common{
+        "", options.mode, options.free_ratio, layout.hash_prefix, std::move(key), plan.encrypt};
     parts.dirs = std::make_shared<chunk::CacheDirs>(chunk::expand_cache_dirs(options.dirs), uuid, common);
     if (parts.dirs->empty()) {
       if (plan.writeback) return fail(EIO, "--writeback: none of the folders of --cache-dir can be used");

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/aead.h"
 #include "base/budget.h"
 #include "base/result.h"
 #include "chunk/block_cache.h"
@@ -16,9 +17,10 @@ namespace cider::cli {
 
 class MountedCache {
  public:
-  // A cache that can't be used is a warning, but with --writeback an error. `buffer_size` is the limit of the
-  // memory budget.
+  // A cache that can't be used is a warning, but with --writeback an error. `key` is that of encrypted
+  // blocks, null where the volume isn't encrypted. `buffer_size` is the limit of the memory budget.
   static Result<std::unique_ptr<MountedCache>> open(const CachePlan& plan, const std::string& uuid,
+                                                    std::shared_ptr<const AeadKey> key,
                                                     const chunk::Layout& layout, uint64_t buffer_size);
   ~MountedCache();
 

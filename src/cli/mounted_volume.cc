@@ -4,6 +4,7 @@
 #include "chunk/block_store.h"
 #include "cli/mounted_cache.h"
 #include "cli/volume_access.h"
+#include "cli/volume_encryption.h"
 #include "object/object_store.h"
 #include "vfs/catalog.h"
 #include "vfs/front.h"
@@ -138,7 +139,9 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   auto budget = std::make_unique<MemoryBudget>(plan.buffer_size);
   auto objects = TRY(open_plan_objects(plan, opened.volume, *budget));
   const chunk::Layout layout = TRY(block_layout(opened.volume));
-  auto cache = TRY(MountedCache::open(plan.cache, opened.volume.uuid, layout, budget->limit()));
+  auto key = TRY(cache_key(objects->encryptor(), opened.volume.uuid));
+  auto cache =
+      TRY(MountedCache::open(plan.cache, opened.volume.uuid, std::move(key), layout, budget->limit()));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
   plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;

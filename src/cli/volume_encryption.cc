@@ -44,4 +44,10 @@ Result<std::shared_ptr<const object::Encryptor>> volume_encryptor(const meta::Vo
   return std::shared_ptr<const object::Encryptor>(*std::move(encryptor));
 }
 
+Result<std::shared_ptr<const AeadKey>> cache_key(const object::Encryptor* encryptor,
+                                                 const std::string& uuid) {
+  if (!encryptor) return nullptr;
+  return std::make_shared<const AeadKey>(TRY(encryptor->key().derive("ciderfs cache " + uuid)));
+}
+
 }  // namespace cider::cli

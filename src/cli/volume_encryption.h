@@ -1,4 +1,5 @@
-// The RSA key of an encrypted volume: from a file into the setting, and from there to the object store.
+// The RSA key of an encrypted volume: from a file into the setting, and from there to the object store and
+// the disk cache.
 #pragma once
 
 #include <memory>
@@ -17,5 +18,9 @@ Result<std::string> read_rsa_key(const std::string& path);
 // for a volume that isn't encrypted. EACCES: passphrase missing or wrong; EINVAL: no RSA key, or one that a
 // dump has removed; ENOTSUP: an algorithm that is not there.
 Result<std::shared_ptr<const object::Encryptor>> volume_encryptor(const meta::Volume& volume);
+
+// What encrypts the volume's blocks on local disks: the same key for whoever can decrypt its objects, so that
+// staged blocks outlive a crash, and it needn't be kept anywhere. Null for a volume that isn't encrypted.
+Result<std::shared_ptr<const AeadKey>> cache_key(const object::Encryptor* encryptor, const std::string& uuid);
 
 }  // namespace cider::cli

@@ -38,11 +38,12 @@ Result<std::unique_ptr<object::ObjectStore>> open_checked(const meta::Volume& re
 Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& volume, ObjectOptions options,
                                                            MemoryBudget& budget) {
   const meta::Volume reached = with_options(volume, options);
-  auto encryptor = TRY(volume_encryptor(volume));
+  const auto encryptor = TRY(volume_encryptor(volume));
   object::StoreConfig config = config_of(reached, options.timeouts);
   auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_checked(reached, config)));
   std::unique_ptr<VolumeObjects> objects(new VolumeObjects(std::move(options), std::move(config)));
   objects->replaceable_ = bucket.get();
+  objects->encryptor_ = encryptor;
   auto store = object::with_prefix(std::move(bucket), volume.name + "/");
   store = object::with_metrics(std::move(store));
   store = object::with_timeouts(std::move(store), objects->options_.timeouts);
@@ -50,7 +51,7 @@ Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& v
   if (object::is_worth_hedging(reached.storage)) store = object::with_hedging(std::move(store), budget);
   store = object::with_limits(std::move(store), objects->limits_);
   if (encryptor) {
-    store = object::with_encryption(std::move(store), std::move(encryptor), &budget,
+    store = object::with_encryption(std::move(store), encryptor, &budget,
                                     largest_object(TRY(block_layout(volume))));
   }
   objects->store_ = std::move(store);

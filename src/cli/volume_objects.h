@@ -19,6 +19,7 @@
 #include "base/budget.h"
 #include "base/result.h"
 #include "meta/model/volume.h"
+#include "object/crypto/encryptor.h"
 #include "object/object_store.h"
 #include "object/rate_limit.h"
 #include "object/replaceable.h"
@@ -44,6 +45,8 @@ class VolumeObjects {
                                                      MemoryBudget& budget);
 
   object::ObjectStore& store() { return *store_; }
+  // Null where the volume isn't encrypted.
+  const object::Encryptor* encryptor() const { return encryptor_.get(); }
 
   // Takes over what a changed setting says of the storage and of the limits. From one thread at a time. A
   // setting whose storage can't be opened is told in the log, and the old one stays in use.
@@ -56,6 +59,7 @@ class VolumeObjects {
   const ObjectOptions options_;
   object::StoreConfig config_;
   std::shared_ptr<object::RateLimits> limits_;
+  std::shared_ptr<const object::Encryptor> encryptor_;
   object::ReplaceableStore* replaceable_ = nullptr;  // the lowest layer of store_
   std::unique_ptr<object::ObjectStore> store_;
 };

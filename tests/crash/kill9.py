@@ -5,9 +5,10 @@ next mount, byte for byte; what was not may be there or not, but never as rubbis
 A writer appends a line to its manifest, on another disk, only after the file system has acknowledged. The content of a file
 is made from its name and version, so that the manifest only needs these.
 
-With --writeback blocks are staged on the cache's disk, and with --upload-delay none is uploaded before the kill.
+With --writeback blocks are staged on the cache's disk, and with --upload-delay none is uploaded before the kill. With
+--encrypt-cache the volume is encrypted, and so are the staged blocks of most mounts.
 
-usage: kill9.py BIN [--rounds N] [--writers N] [--seconds S] [--seed N] [--keep] [--writeback [--upload-delay T]]
+usage: kill9.py BIN [--rounds N] [--writers N] [--seconds S] [--seed N] [--keep] [--writeback [--upload-delay T]] [--encrypt-cache]
 """
 import argparse
 import hashlib
@@ -18,7 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from volume import Volume, program  # noqa: E402
+from volume import Volume, program, rsa_key  # noqa: E402
 
 WRITER_SLOTS = 40   # files per writer
 
@@ -98,6 +99,12 @@ def verify(root, manifest, number):
     return problems
 
 
+def mount(volume, args, seed):
+    """Some mounts go without --encrypt-cache, and find what those with it have left."""
+    encrypt = args.encrypt_cache and random.Random(seed).random() < 0.7
+    volume.mount(*args.mount_options, *(["--encrypt-cache"] if encrypt else []))
+
+
 def one_round(volume, args, seed):
     root = volume.point
     manifests = [volume.work / f"manifest-{n}" for n in range(args.writers)]
@@ -114,7 +121,7 @@ def one_round(volume, args, seed):
     volume.kill()
     for child in children:
         os.waitpid(child, 0)
-    volume.mount(*args.mount_options)
+    mount(volume, args, seed)
     problems = [p for number, manifest in enumerate(manifests) for p in verify(root, manifest, number)]
     # The state that was found is the one to go on from.
     for number, manifest in enumerate(manifests):
@@ -137,13 +144,14 @@ def main():
     parser.add_argument("--engine", choices=["sqlite", "redis"], default="sqlite")
     parser.add_argument("--writeback", action="store_true")
     parser.add_argument("--upload-delay", default="0s", help="with --writeback")
+    parser.add_argument("--encrypt-cache", action="store_true")
     args = parser.parse_args()
     args.mount_options = ["--writeback", "--upload-delay", args.upload_delay] if args.writeback else []
     volume = Volume(program(args.binary), "ciderfs-crash.", args.engine)
-    volume.format()
+    volume.format(*(["--encrypt-rsa-key", rsa_key(volume.work / "key.pem")] if args.encrypt_cache else []))
     failed = 0
     try:
-        volume.mount(*args.mount_options)
+        mount(volume, args, args.seed - 1)
         for number in range(args.rounds):
             seed = args.seed + 100 * number
             problems = one_round(volume, args, seed)

@@ -11,9 +11,10 @@ import time
 import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from volume import Volume, program  # noqa: E402
+from volume import Volume, program, rsa_key  # noqa: E402
 
 MIB = 1 << 20
+TEXT = b"what nobody shall read "
 
 
 def expect(condition, text):
@@ -168,7 +169,71 @@ def warmup(volume):
     volume.unmount()
 
 
-CASES = [cached_reads, damaged_cache, staged_blocks, flush, warmup]
+def shows_text(volume):
+    return any(TEXT in p.read_bytes() for p in (volume.work / "cache").rglob("*") if p.is_file())
+
+
+def encrypted_blocks(volume):
+    """Nothing is plain on the cache's disk; a killed mount loses nothing; mounts of both kinds upload what either has staged."""
+    later = ["--writeback", "--upload-delay", "1h"]
+    volume.mount(*later, "--encrypt-cache")
+    contents = fill(volume)
+    contents["text"] = TEXT * 10_000
+    write(volume.point / "text", contents["text"])
+    expect(not objects(volume), "something was uploaded")
+    expect(len(in_cache(volume, "sealedstaging")) == 8, f"{in_cache(volume, 'sealedstaging')}")
+    same(volume, contents)
+    expect(not in_cache(volume, "raw") and not in_cache(volume, "rawstaging") and not shows_text(volume), "something is plain")
+    volume.kill()
+
+    volume.mount(*later)  # without the option what is there is read, and what is written is plain
+    same(volume, contents)
+    contents["plain"] = TEXT * 20_000
+    write(volume.point / "plain", contents["plain"])
+    expect(not objects(volume), "something was uploaded")
+    expect(len(in_cache(volume, "rawstaging")) == 1 and shows_text(volume), "the new file is not plain")
+    volume.kill()
+
+    volume.mount("--encrypt-cache")
+    wait_for(lambda: not in_cache(volume, "sealedstaging") and not in_cache(volume, "rawstaging"), "all is uploaded")
+    same(volume, contents)
+    volume.unmount()
+    volume.mount(*later, "--encrypt-cache")
+    contents["last"] = TEXT * 30_000
+    write(volume.point / "last", contents["last"])
+    volume.kill()
+    volume.mount()
+    wait_for(lambda: not in_cache(volume, "sealedstaging"), "the last file is uploaded")
+    volume.unmount()
+    shutil.rmtree(volume.work / "cache")
+    volume.mount()
+    same(volume, contents)
+    volume.unmount()
+
+
+def encrypted_and_damaged(volume):
+    """What is wrong in the encrypted cache is read from the store, and cached again."""
+    volume.mount("--encrypt-cache")
+    contents = fill(volume)
+    same(volume, contents)
+    wait_for(lambda: len(in_cache(volume, "sealed")) >= 7, "all blocks in the cache")
+    volume.unmount()
+    for path in in_cache(volume, "sealed"):
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    volume.mount("--encrypt-cache")
+    same(volume, contents)
+    volume.unmount()
+    expect("is damaged and removed" in volume.log.read_text(), "the damage was not seen")
+    wait_for(lambda: len(in_cache(volume, "sealed")) >= 7, "all blocks in the cache again")
+    shutil.move(volume.bucket / "test-vol" / "chunks", volume.work / "away")
+    volume.mount("--encrypt-cache")
+    same(volume, contents)
+    volume.unmount()
+
+
+CASES = [cached_reads, damaged_cache, staged_blocks, flush, warmup, encrypted_blocks, encrypted_and_damaged]
 
 
 def main():
@@ -178,7 +243,8 @@ def main():
     for case in [c for c in CASES if not names or c.__name__ in names]:
         volume = Volume(binary, "ciderfs-cache.")
         try:
-            volume.format()
+            encrypted = case.__name__.startswith("encrypted")
+            volume.format(*(["--encrypt-rsa-key", rsa_key(volume.work / "key.pem")] if encrypted else []))
             case(volume)
             print(f"ok   {case.__name__}", flush=True)
         except Exception:

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,43 +10,10 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/direct_io.h"
+#include "chunk/cache/read_all.h"
 
 namespace cider::chunk {
 namespace {
-
-Status pread_all(int fd, std::span<std::byte> out, uint64_t off) {
-  while (!out.empty()) {
-    const ssize_t n = ::pread(fd, out.data(), out.size(), static_cast<off_t>(off));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("read");
-    if (n == 0) return fail(EBADMSG, "the file is too short");
-    out = out.subspan(static_cast<size_t>(n));
-    off += static_cast<uint64_t>(n);
-  }
-  return {};
-}
-
-// As preadv(2), but all of it.
-Status preadv_all(int fd, std::span<iovec> vector, uint64_t off) {
-  while (!vector.empty()) {
-    if (vector.front().iov_len == 0) {
-      vector = vector.subspan(1);
-      continue;
-    }
-    ssize_t n = ::preadv(fd, vector.data(), static_cast<int>(vector.size()), static_cast<off_t>(off));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("read");
-    if (n == 0) return fail(EBADMSG, "the file is too short");
-    off += static_cast<uint64_t>(n);
-    for (iovec& piece : vector) {
-      const size_t part = std::min(static_cast<size_t>(n), piece.iov_len);
-      piece.iov_base = static_cast<std::byte*>(piece.iov_base) + part;
-      piece.iov_len -= part;
-      n -= static_cast<ssize_t>(part);
-    }
-  }
-  return {};
-}
 
 BufferChain chain_of(std::string_view text) {
   Buffer buffer = Buffer::allocate(text.size(), nullptr);
@@ -77,14 +43,14 @@ std::string checksum_trailer(const BufferChain& data) {
   return out.take();
 }
 
-Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, bool trailer, unsigned mode,
-                                  bool durable) {
-  UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, const BlockWrite& how) {
+  UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, how.mode));
   if (!fd) return fail_errno("open");
-  if (::fchmod(fd.get(), mode) != 0) return fail_errno("chmod");
-  TRY(write_large(fd, data, "block file"));
-  if (trailer) TRY(write_all(fd, chain_of(checksum_trailer(data)), "block file"));
-  if (durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
+  if (::fchmod(fd.get(), how.mode) != 0) return fail_errno("chmod");
+  constexpr auto kName = "block file";
+  TRY(how.past_page_cache ? write_large(fd, data, kName) : write_all(fd, data, kName));
+  if (how.trailer) TRY(write_all(fd, chain_of(checksum_trailer(data)), kName));
+  if (how.durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
   return fd;
 }
 
@@ -92,6 +58,7 @@ BlockFile& BlockFile::operator=(BlockFile&& other) noexcept {
   fd_ = std::move(other.fd_);
   bytes_ = other.bytes_;
   has_checksums_ = other.has_checksums_;
+  sealed_ = std::exchange(other.sealed_, std::nullopt);
   random_ = other.random_.load();
   for (size_t i = 0; i < verified_.size(); i++) verified_[i] = other.verified_[i].load();
   return *this;
@@ -111,6 +78,16 @@ Result<BlockFile> BlockFile::open(const char* path, uint32_t bytes) {
     return fail(EBADMSG, "a block of " + std::to_string(bytes) + " bytes has a file of " +
                              std::to_string(about.st_size));
   }
+  file.bytes_ = bytes;
+  return file;
+}
+
+Result<BlockFile> BlockFile::open_sealed(const char* path, uint32_t bytes, const AeadKey& folder,
+                                         std::string_view name) {
+  BlockFile file;
+  file.fd_ = UniqueFd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!file.fd_) return errno == ENOENT ? fail(ENOENT) : fail_errno("open");
+  file.sealed_ = TRY(SealedFile::open(file.fd_.get(), bytes, folder, name));
   file.bytes_ = bytes;
   return file;
 }
@@ -144,6 +121,7 @@ Status BlockFile::read(uint32_t off, std::span<std::byte> out, Verify verify) {
   if (uint64_t{off} + out.size() > bytes_) return fail(EINVAL, "beyond the block");
   const Units units = to_verify(off, static_cast<uint32_t>(out.size()), verify);
   advise(static_cast<uint32_t>(out.size()));
+  if (sealed_) return sealed_->read(off, out);
   if (verified(units)) return pread_all(fd_.get(), out, off);
   return read_verified(off, out, units);
 }

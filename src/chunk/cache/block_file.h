@@ -1,5 +1,5 @@
 // A block's file in `raw/` or `rawstaging/`: the plain bytes, then one CRC32C (big-endian) for each 32 KiB of
-// them, or nothing.
+// them, or nothing. Encrypted blocks, which lie elsewhere, are read by the same class.
 // Format: JuiceFS 1.4 pkg/chunk/disk_cache.go; a staged block of another tier has a footer behind, which is
 // passed over.
 #pragma once
@@ -8,12 +8,16 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/buffer.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "chunk/cache/block_write.h"
+#include "chunk/cache/sealed_file.h"
 
 namespace cider::chunk {
 
@@ -32,17 +36,17 @@ constexpr uint32_t checksum_units(uint32_t bytes) {
 
 std::string checksum_trailer(const BufferChain& data);
 
-// Writes data and trailer to a new file, made with `mode` whatever the umask; EEXIST if it is there. Large
-// data goes past the page cache, where that is possible: few of the blocks that a cache takes in are read
-// soon. With `durable` they are on the disk when it returns. Answers the open file.
-Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, bool trailer, unsigned mode,
-                                  bool durable);
+// Writes data and trailer to a new file; EEXIST if it is there. Answers the open file.
+Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, const BlockWrite& how);
 
 // An open block file. read() is thread-safe.
 class BlockFile {
  public:
   // ENOENT where there is none; EBADMSG if its length is not that of a block of `bytes`.
   static Result<BlockFile> open(const char* path, uint32_t bytes);
+  // Likewise, an encrypted one; see SealedFile. read() always checks it.
+  static Result<BlockFile> open_sealed(const char* path, uint32_t bytes, const AeadKey& folder,
+                                       std::string_view name);
 
   BlockFile() = default;
   BlockFile(BlockFile&& other) noexcept { *this = std::move(other); }
@@ -71,6 +75,7 @@ class BlockFile {
   UniqueFd fd_;
   uint32_t bytes_ = 0;
   bool has_checksums_ = false;
+  std::optional<SealedFile> sealed_;
   std::atomic<bool> random_{false};                  // the kernel was told not to read ahead
   std::array<std::atomic<uint64_t>, 8> verified_{};  // a bit for each unit
 };

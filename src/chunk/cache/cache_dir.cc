@@ -11,7 +11,8 @@
 #include <ctime>
 #include <memory>
 
-#include "chunk/cache/block_file.h"
+#include "base/log.h"
+#include "chunk/cache/sealed_file.h"
 
 namespace cider::chunk {
 namespace {
@@ -53,19 +54,34 @@ bool is_folder(const std::string& path, unsigned char type) {
 
 CacheDir::CacheDir(Options options)
     : options_(std::move(options)),
-      raw_(options_.path + "raw/"),
-      staging_(options_.path + "rawstaging/"),
+      folders_{{{options_.path + "raw/", options_.path + "rawstaging/"},
+                {options_.path + "sealed/", options_.path + "sealedstaging/"}}},
       health_(options_.path) {}
 
 Status CacheDir::open() {
-  TRY(make_parents(raw_));
-  TRY(make_parents(staging_));
+  TRY(make_folders());
   id_ = TRY(read_or_make_id());
   struct stat about{};
   if (::stat(options_.path.c_str(), &about) != 0) return fail_errno(options_.path);
   device_ = about.st_dev;
   refresh_space();
+  tell_of_other_form();
   return {};
+}
+
+Status CacheDir::make_folders() {
+  TRY(make_parents(folders(form()).raw));
+  return make_parents(folders(form()).staging);
+}
+
+// They are left alone, as somebody else may use them.
+void CacheDir::tell_of_other_form() const {
+  const BlockForm other = options_.seal ? BlockForm::plain : BlockForm::sealed;
+  const std::string& raw = folders(other).raw;
+  if (::access((raw + "chunks").c_str(), F_OK) != 0) return;
+  log::warning(raw + " has cached blocks of mounts " + (options_.seal ? "without" : "with") +
+               " --encrypt-cache" + (options_.seal ? ", which are plain text" : "") +
+               "; this mount neither uses nor removes them");
 }
 
 Result<std::string> CacheDir::read_or_make_id() {
@@ -98,13 +114,26 @@ Status CacheDir::make_parents(std::string_view path) {
   return make_folder(folder);
 }
 
-Result<UniqueFd> CacheDir::store(const char* path, const BufferChain& data, bool trailer, bool durable) {
+Result<UniqueFd> CacheDir::write(const char* path, const BlockName& block, const BufferChain& data,
+                                 const BlockWrite& how) const {
+  if (!options_.seal) return write_block_file(path, data, how);
+  return write_sealed_file(path, data, *options_.key, key_of(block), how);
+}
+
+Result<BlockFile> CacheDir::open_file(const char* path, const BlockName& block, BlockForm form) const {
+  if (form == BlockForm::plain) return BlockFile::open(path, block.bytes);
+  return BlockFile::open_sealed(path, block.bytes, *options_.key, key_of(block));
+}
+
+Result<UniqueFd> CacheDir::store(const char* path, const BlockName& block, const BufferChain& data,
+                                 BlockWrite how) {
+  how.mode = options_.mode;
   const std::string temporary =
       std::string(path) + "." + std::to_string(::getpid()) + "." + std::to_string(temporary_++) + ".tmp";
   // JuiceFS removes empty folders, and temporary files that look forgotten.
   constexpr int kTries = 3;
   for (int i = 0;; i++) {
-    Result<UniqueFd> file = write_block_file(temporary.c_str(), data, trailer, options_.mode, durable);
+    Result<UniqueFd> file = write(temporary.c_str(), block, data, how);
     if (file && ::rename(temporary.c_str(), path) == 0) return file;
     const Error error = file ? Error{errno, "rename: " + std::string(std::strerror(errno))} : file.error();
     ::unlink(temporary.c_str());
@@ -224,8 +253,7 @@ Status CacheDir::check_identity(bool* emptied) {
   }
   if (about.st_dev != device_) return fail(ENODEV, "its disk is gone");
   *emptied = true;
-  TRY(make_parents(raw_));
-  TRY(make_parents(staging_));
+  TRY(make_folders());
   UniqueFd made(::open(lock.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!made || ::write(made.get(), id_.data(), id_.size()) != static_cast<ssize_t>(id_.size()))
     return fail_errno(lock);

@@ -157,7 +157,8 @@ bool DiskCache::read_file(size_t place, const BlockName& block, uint32_t off, st
 Result<OpenFiles::Lease> DiskCache::open(size_t place, const BlockName& block) {
   OpenFiles::Lease lease = open_.find(block);
   if (lease) return lease;
-  Result<BlockFile> file = BlockFile::open((*files_)[place].raw(block).c_str(), block.bytes);
+  const CacheDir& dir = (*files_)[place];
+  Result<BlockFile> file = dir.open_file(dir.raw(block).c_str(), block, dir.form());
   if (!file) return fail(file.error());
   return open_.add(block, std::move(*file));
 }
@@ -286,8 +287,14 @@ void DiskCache::write(const BlockName& block, const BufferChain& data) {
 Status DiskCache::write_file(size_t place, const BlockName& block, const BufferChain& data) {
   constexpr uint32_t kLarge = 1 << 20;
   CacheDir& dir = (*files_)[place];
-  UniqueFd file = TRY(dir.store(dir.raw(block).c_str(), data, options_.cache.verify != Verify::none, false));
-  if (block.bytes >= kLarge) tail_->add(std::move(file), block.bytes);
+  // Few of the blocks that a cache takes in are read soon. Where the disk does not keep up, the page cache
+  // helps.
+  const bool large = block.bytes >= kLarge;
+  const BlockWrite how{.trailer = options_.cache.verify != Verify::none,
+                       .past_page_cache = large && pending_bytes_.load(std::memory_order_relaxed) <
+                                                       options_.pending_bytes / 2};
+  UniqueFd file = TRY(dir.store(dir.raw(block).c_str(), block, data, how));
+  if (large && !how.past_page_cache) tail_->add(std::move(file), block.bytes);
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Blocks in files of the cache directories, in JuiceFS's layout.
+// Blocks in files of the cache directories, in JuiceFS's layout, or encrypted beside it.
 #pragma once
 
 #include <atomic>
@@ -49,8 +49,8 @@ class DiskCache : public BlockCache {
   void remove(const BlockName& block) override;
   std::string where(const BlockName& block) const override;
 
-  // A block that was staged at `path` in directory `dir` gets a name in raw/ too, and isn't evicted until
-  // uploaded().
+  // A block that was staged at `path` in directory `dir`, in the form of what is cached there, gets a name in
+  // raw/ (or sealed/) too, and isn't evicted until uploaded().
   void staged(const BlockName& block, size_t dir, const char* path);
   void uploaded(const BlockName& block, size_t dir);
 
@@ -115,7 +115,7 @@ class DiskCache : public BlockCache {
   mutable std::shared_mutex pending_mutex_;
   std::condition_variable_any pending_gone_;
   std::unordered_map<BlockName, BufferChain, Hash> pending_;  // written blocks leave; removed ones turn empty
-  uint64_t pending_bytes_ = 0;
+  std::atomic<uint64_t> pending_bytes_{0};                    // changed under the lock
   std::atomic<size_t> pending_count_{0};
 
   std::stop_source stopping_;

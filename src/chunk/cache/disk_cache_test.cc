@@ -10,6 +10,7 @@
 
 #include "base/testing/fixtures.h"
 #include "chunk/block_store.h"
+#include "chunk/testing/disk_cache.h"
 #include "chunk/testing/harness.h"
 #include "chunk/testing/temp_dir.h"
 
@@ -17,64 +18,18 @@ namespace cider::chunk {
 namespace {
 
 using cider::testing::read_file;
-using testing::pattern;
-using testing::TempDir;
+using namespace testing;
 namespace fs = std::filesystem;
 
-const std::string kUuid = "247aacdf-9b7a-4ca8-a592-4bc07b80d62e";
-
-Buffer buffer_of(std::string_view text) {
-  Buffer buffer = Buffer::allocate(text.size(), nullptr);
-  std::memcpy(buffer.mutable_data(), text.data(), text.size());
-  return buffer;
-}
-
-// The data in pieces whose ends are not those of checksums.
-BufferChain chain_of(std::string_view text) {
-  const size_t cut = text.size() / 3;
-  return {buffer_of(text.substr(0, cut)), buffer_of(text.substr(cut))};
-}
-
-struct Cache {
-  explicit Cache(std::vector<std::string> folders, CacheOptions options = {}, bool start = false)
-      : dirs(std::make_shared<CacheDirs>(folders, kUuid,
-                                         CacheDir::Options{"", options.mode, options.free_ratio, false})),
-        cache(dirs, {options, 4 << 20, 60 << 20}, metrics) {
-    if (start) cache.start();
+// What holds for plain and for encrypted files.
+class DiskCacheTest : public ::testing::TestWithParam<BlockForm> {
+ protected:
+  static Cache open(std::vector<std::string> folders, CacheOptions options, bool start = false) {
+    return Cache(std::move(folders), std::move(options), start, GetParam());
   }
-
-  void put(const BlockName& block, std::string_view data,
-           BlockCache::Origin origin = BlockCache::Origin::read) {
-    cache.offer(block, chain_of(data), origin);
-    cache.drain();
-  }
-  std::optional<std::string> get(const BlockName& block, uint32_t off, uint32_t size) {
-    std::string out(size, '\0');
-    if (!cache.read(block, off, std::as_writable_bytes(std::span(out)))) return std::nullopt;
-    return out;
-  }
-  double value(const char* name) { return metrics.counter(name).value(); }
-  fs::path raw(const BlockName& block) { return std::string((*dirs)[dirs->place(block)].raw(block)); }
-
-  MetricSet metrics;
-  std::shared_ptr<CacheDirs> dirs;
-  DiskCache cache;
 };
 
-CacheOptions roomy(Verify verify = Verify::extend) {
-  CacheOptions options;
-  options.free_ratio = 0;
-  options.verify = verify;
-  return options;
-}
-
-void damage(const fs::path& path, uint64_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(at));
-  const char byte = static_cast<char>(file.get());
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(static_cast<char>(byte ^ 1));
-}
+INSTANTIATE_TEST_SUITE_P(Forms, DiskCacheTest, kForms, form_name);
 
 TEST(DiskCache, NamesAreTheKeysOfObjects) {
   for (bool hash_prefix : {false, true}) {
@@ -135,11 +90,11 @@ INSTANTIATE_TEST_SUITE_P(Samples, Golden,
                                            std::pair{"small-lz4-none", Verify::none},
                                            std::pair{"small-aes-full", Verify::shrink}));
 
-TEST(DiskCache, AnyPartAtAnyLevel) {
+TEST_P(DiskCacheTest, AnyPartAtAnyLevel) {
   const std::string data = pattern(100'000);
   for (Verify verify : {Verify::none, Verify::full, Verify::shrink, Verify::extend}) {
     TempDir dir;
-    Cache c({dir.path()}, roomy(verify));
+    Cache c = open({dir.path()}, roomy(verify));
     const BlockName block{5, 0, 100'000};
     c.put(block, data);
     for (uint32_t off : {0u, 1u, 32767u, 32768u, 40'000u, 65536u, 98304u, 99'999u}) {
@@ -184,9 +139,9 @@ TEST(DiskCache, DamageIsAMissAndRemovesTheFile) {
   }
 }
 
-TEST(DiskCache, AFileOfAnotherLengthIsDamaged) {
+TEST_P(DiskCacheTest, AFileOfAnotherLengthIsDamaged) {
   TempDir dir;
-  Cache c({dir.path()}, roomy());
+  Cache c = open({dir.path()}, roomy());
   const BlockName block{5, 0, 100'000};
   for (uint64_t size : {0u, 99'999u, 100'004u}) {
     c.put(block, pattern(100'000));
@@ -196,9 +151,9 @@ TEST(DiskCache, AFileOfAnotherLengthIsDamaged) {
   }
 }
 
-TEST(DiskCache, FilesThatVanishAreMissesAndFilesThatAppearAreHits) {
+TEST_P(DiskCacheTest, FilesThatVanishAreMissesAndFilesThatAppearAreHits) {
   TempDir dir;
-  Cache c({dir.path()}, roomy());
+  Cache c = open({dir.path()}, roomy());
   const BlockName block{5, 0, 5000};
   c.put(block, pattern(5000));
   fs::copy_file(c.raw(block), dir.path() / "kept");
@@ -213,14 +168,14 @@ TEST(DiskCache, FilesThatVanishAreMissesAndFilesThatAppearAreHits) {
   EXPECT_EQ(c.value("blockcache_blocks"), 1);
 }
 
-TEST(DiskCache, AnotherProcessFindsWhatIsThere) {
+TEST_P(DiskCacheTest, AnotherProcessFindsWhatIsThere) {
   TempDir dir;
   const BlockName block{5, 0, 5000};
   {
-    Cache first({dir.path()}, roomy());
+    Cache first = open({dir.path()}, roomy());
     first.put(block, pattern(5000));
   }
-  Cache second({dir.path()}, roomy());
+  Cache second = open({dir.path()}, roomy());
   second.cache.rescan();
   EXPECT_EQ(second.value("blockcache_blocks"), 1);
   EXPECT_EQ(second.get(block, 0, 5000), pattern(5000));
@@ -236,9 +191,9 @@ TEST(DiskCache, AnotherProcessFindsWhatIsThere) {
   EXPECT_TRUE(fs::exists(second.raw({7, 0, 10}).string() + ".1.2.tmp"));
 }
 
-TEST(DiskCache, WhatIsOfferedCanBeReadAtOnceAndRemoved) {
+TEST_P(DiskCacheTest, WhatIsOfferedCanBeReadAtOnceAndRemoved) {
   TempDir dir;
-  Cache c({dir.path()}, roomy());
+  Cache c = open({dir.path()}, roomy());
   const std::string data = pattern(300'000);
   for (uint64_t id = 1; id <= 50; id++) {
     const BlockName block{id, 0, 300'000};
@@ -253,13 +208,13 @@ TEST(DiskCache, WhatIsOfferedCanBeReadAtOnceAndRemoved) {
   EXPECT_EQ(c.value("blockcache_bytes"), 0);
 }
 
-TEST(DiskCache, SizeAndItemsAreKept) {
+TEST_P(DiskCacheTest, SizeAndItemsAreKept) {
   for (Eviction eviction : {Eviction::two_random, Eviction::lru}) {
     TempDir dir;
     CacheOptions options = roomy();
     options.eviction = eviction;
     options.size = 50 * BlockIndex::cost(1000);
-    Cache c({dir.path()}, options);
+    Cache c = open({dir.path()}, options);
     for (uint64_t id = 1; id <= 300; id++) c.put({id, 0, 1000}, pattern(1000));
     EXPECT_EQ(c.value("blockcache_blocks"), 50);
     EXPECT_EQ(c.value("blockcache_evicts"), 250);
@@ -271,42 +226,42 @@ TEST(DiskCache, SizeAndItemsAreKept) {
     options = roomy();
     options.eviction = eviction;
     options.items = 10;
-    Cache few({other.path()}, options);
+    Cache few = open({other.path()}, options);
     for (uint64_t id = 1; id <= 30; id++) few.put({id, 0, 1000}, pattern(1000));
     EXPECT_EQ(few.value("blockcache_blocks"), 10);
   }
 }
 
-TEST(DiskCache, WithoutEvictionAFullCacheTakesNothing) {
+TEST_P(DiskCacheTest, WithoutEvictionAFullCacheTakesNothing) {
   TempDir dir;
   CacheOptions options = roomy();
   options.eviction = Eviction::none;
   options.items = 5;
-  Cache c({dir.path()}, options);
+  Cache c = open({dir.path()}, options);
   for (uint64_t id = 1; id <= 20; id++) c.put({id, 0, 1000}, pattern(1000));
   EXPECT_EQ(c.value("blockcache_blocks"), 6);  // until it is above its limit
   EXPECT_TRUE(c.get({1, 0, 1000}, 0, 1000));
   EXPECT_EQ(c.value("blockcache_drops"), 14);
 }
 
-TEST(DiskCache, FreeSpaceIsLeft) {
+TEST_P(DiskCacheTest, FreeSpaceIsLeft) {
   TempDir dir;
   CacheOptions options = roomy();
   options.free_ratio = 1.0;  // no disk is as empty
-  Cache c({dir.path()}, options);
+  Cache c = open({dir.path()}, options);
   c.put({1, 0, 1000}, pattern(1000));
   c.cache.look_after();
   EXPECT_EQ(c.value("blockcache_blocks"), 0);
   EXPECT_FALSE(fs::exists(c.raw({1, 0, 1000})));
 }
 
-TEST(DiskCache, AdmissionByOrigin) {
+TEST_P(DiskCacheTest, AdmissionByOrigin) {
   using Origin = BlockCache::Origin;
   TempDir dir;
   const uint32_t full = 4 << 20;
   const std::string data = pattern(full);
   CacheOptions options = roomy();
-  Cache usual({dir.path()}, options);
+  Cache usual = open({dir.path()}, options);
   usual.put({1, 0, full}, data, Origin::written);
   usual.put({2, 0, 1000}, pattern(1000), Origin::written);
   usual.put({3, 0, full}, data, Origin::read);
@@ -314,7 +269,7 @@ TEST(DiskCache, AdmissionByOrigin) {
   EXPECT_TRUE(usual.cache.contains({2, 0, 1000}));
   EXPECT_TRUE(usual.cache.contains({3, 0, full}));
   options.partial_only = options.large_write = true;
-  Cache partial({dir.path()}, options);
+  Cache partial = open({dir.path()}, options);
   partial.put({4, 0, full}, data, Origin::written);
   partial.put({5, 0, full}, data, Origin::read);
   partial.put({6, 0, full}, data, Origin::asked);
@@ -323,11 +278,11 @@ TEST(DiskCache, AdmissionByOrigin) {
   EXPECT_TRUE(partial.cache.contains({6, 0, full}));
 }
 
-TEST(DiskCache, SeveralDirectoriesShareTheBlocks) {
+TEST_P(DiskCacheTest, SeveralDirectoriesShareTheBlocks) {
   TempDir dir;
   std::vector<std::string> folders;
   for (const char* name : {"a", "b", "c"}) folders.push_back(dir.path() / name);
-  Cache c(folders, roomy());
+  Cache c = open(folders, roomy());
   std::vector<size_t> count(3);
   for (uint64_t id = 1; id <= 60; id++) {
     c.put({id, 0, 100}, pattern(100));
@@ -344,9 +299,9 @@ TEST(DiskCache, SeveralDirectoriesShareTheBlocks) {
   for (uint64_t id = 1; id <= 60; id++) EXPECT_TRUE(c.get({id, 0, 100}, 0, 100));
 }
 
-TEST(DiskCache, BlocksAreInMemoryWhileNoDirectoryIsUsable) {
+TEST_P(DiskCacheTest, BlocksAreInMemoryWhileNoDirectoryIsUsable) {
   TempDir dir;
-  Cache c({dir.path()}, roomy());
+  Cache c = open({dir.path()}, roomy());
   (*c.dirs)[0].health().set_down("test");
   c.dirs->refresh();
   c.put({1, 0, 1000}, pattern(1000));
@@ -355,9 +310,9 @@ TEST(DiskCache, BlocksAreInMemoryWhileNoDirectoryIsUsable) {
   EXPECT_FALSE(fs::exists((*c.dirs)[0].raw({1, 0, 1000}).c_str()));
 }
 
-TEST(DiskCache, ADirectoryThatWasRemovedIsMadeAgain) {
+TEST_P(DiskCacheTest, ADirectoryThatWasRemovedIsMadeAgain) {
   TempDir dir;
-  Cache c({dir.path() / "cache"}, roomy());
+  Cache c = open({dir.path() / "cache"}, roomy());
   c.put({1, 0, 1000}, pattern(1000));
   const std::string id = (*c.dirs)[0].id();
   fs::remove_all(dir.path() / "cache");
@@ -369,9 +324,9 @@ TEST(DiskCache, ADirectoryThatWasRemovedIsMadeAgain) {
   EXPECT_TRUE((*c.dirs)[0].health().usable());
 }
 
-TEST(DiskCache, AnotherDirectoryInItsPlaceIsNotTouched) {
+TEST_P(DiskCacheTest, AnotherDirectoryInItsPlaceIsNotTouched) {
   TempDir dir;
-  Cache c({dir.path()}, roomy());
+  Cache c = open({dir.path()}, roomy());
   std::ofstream(dir.path() / kUuid / ".lock", std::ios::trunc) << "another";
   c.cache.look_after();
   EXPECT_FALSE((*c.dirs)[0].health().usable());
@@ -380,12 +335,12 @@ TEST(DiskCache, AnotherDirectoryInItsPlaceIsNotTouched) {
 }
 
 // As root: a disk that is full, and one that becomes read-only.
-TEST(DiskCache, ASmallDiskThatFillsAndOneThatIsReadOnly) {
+TEST_P(DiskCacheTest, ASmallDiskThatFillsAndOneThatIsReadOnly) {
   TempDir dir;
   if (::mount("tmpfs", dir.path().c_str(), "tmpfs", 0, "size=1m") != 0)
     GTEST_SKIP() << "cannot mount a tmpfs";
   {
-    Cache c({dir.path()}, roomy());
+    Cache c = open({dir.path()}, roomy());
     for (uint64_t id = 1; id <= 20; id++) c.put({id, 0, 100'000}, pattern(100'000));
     EXPECT_GT(c.value("blockcache_io_errors"), 0);
     EXPECT_GE(c.value("blockcache_blocks"), 5);
@@ -401,14 +356,14 @@ TEST(DiskCache, ASmallDiskThatFillsAndOneThatIsReadOnly) {
   ::umount(dir.path().c_str());
 }
 
-TEST(DiskCache, StagedBlocksStayUntilTheyAreUploaded) {
+TEST_P(DiskCacheTest, StagedBlocksStayUntilTheyAreUploaded) {
   TempDir dir;
   CacheOptions options = roomy();
   options.items = 1;
-  Cache c({dir.path()}, options);
+  Cache c = open({dir.path()}, options);
   const BlockName block{1, 0, 1000};
   const std::string path((*c.dirs)[0].staging(block));
-  ASSERT_TRUE((*c.dirs)[0].store(path.c_str(), chain_of(pattern(1000)), true, true));
+  ASSERT_TRUE((*c.dirs)[0].store(path.c_str(), block, chain_of(pattern(1000)), {}));
   c.cache.staged(block, 0, path.c_str());
   for (uint64_t id = 2; id <= 20; id++) c.put({id, 0, 1000}, pattern(1000));
   EXPECT_EQ(c.get(block, 0, 1000), pattern(1000));
@@ -419,11 +374,11 @@ TEST(DiskCache, StagedBlocksStayUntilTheyAreUploaded) {
   EXPECT_TRUE(fs::exists(path));
 }
 
-TEST(DiskCache, ManyThreadsReadWriteRemoveAndEvict) {
+TEST_P(DiskCacheTest, ManyThreadsReadWriteRemoveAndEvict) {
   TempDir dir;
   CacheOptions options = roomy();
   options.size = 100 * BlockIndex::cost(40'000);
-  Cache c({(dir.path() / "a").string(), (dir.path() / "b").string()}, options, /*start=*/true);
+  Cache c = open({(dir.path() / "a").string(), (dir.path() / "b").string()}, options, /*start=*/true);
   std::vector<std::jthread> threads;
   std::atomic<int> hits{0};
   for (uint64_t t = 0; t < 4; t++) {
@@ -449,6 +404,19 @@ TEST(DiskCache, ManyThreadsReadWriteRemoveAndEvict) {
   EXPECT_GT(hits, 0);
   c.cache.drain();
   EXPECT_EQ(c.value("blockcache_damaged"), 0);
+}
+
+TEST_P(DiskCacheTest, OnlyPlainFilesShowTheirText) {
+  TempDir dir;
+  Cache c = open({dir.path()}, roomy());
+  std::string text;
+  while (text.size() < 90'000) text += "what nobody shall read ";
+  c.put({1, 0, static_cast<uint32_t>(text.size())}, text);
+  bool found = false;
+  for (const auto& entry : fs::recursive_directory_iterator(dir.path())) {
+    found |= entry.is_regular_file() && read_file(entry.path()).find("nobody shall") != std::string::npos;
+  }
+  EXPECT_EQ(found, GetParam() == BlockForm::plain);
 }
 
 TEST(MemoryCache, KeepsToItsSize) {

@@ -2,7 +2,8 @@
 import contextlib
 import errno
 import os
-import subprocess
+
+from volume import make_key, rsa_key
 
 from .harness import bare, blocks_of, case, execute, expect, fails_with, new_mount, new_volume, read_fresh, refused, write_synced
 
@@ -21,16 +22,6 @@ def passphrase(value):
         os.environ.pop("JFS_RSA_PASSPHRASE", None)
         if before is not None:
             os.environ["JFS_RSA_PASSPHRASE"] = before
-
-
-def make_key(path, *words):
-    subprocess.run(["openssl", "genpkey", "-out", path, *words], check=True, capture_output=True)
-    return path
-
-
-def rsa_key(path, secret=None):
-    locked = ["-aes-256-cbc", "-pass", f"pass:{secret}"] if secret else []
-    return make_key(path, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", *locked)
 
 
 @case
@@ -80,6 +71,14 @@ def key_of_a_volume_stays():
         expect("PRIVATE KEY" not in volume.run("config", volume.url).stdout, "the key is shown")
     with new_volume() as volume:
         refused(volume, "format", volume.url, "test-vol", "--encrypt-rsa-key", rsa_key(volume.work / "key.pem"), says=["not encrypted"])
+
+
+@case
+def encrypted_cache_needs_a_key():
+    with new_volume() as volume:
+        refused(volume, "mount", "-d", "--log", volume.log, "--cache-dir", volume.work / "cache", "--encrypt-cache", volume.url, volume.point,
+                says=["--encrypt-cache", "--encrypt-rsa-key"])
+        expect(not volume.mounted() and not (volume.work / "cache").exists(), "mounted, or something was made")
 
 
 def altered(*format_options):

@@ -1,0 +1,19 @@
+// pread(2) that goes on until all of it is read.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+
+namespace cider::chunk {
+
+// EBADMSG where the file ends first.
+Status pread_all(int fd, std::span<std::byte> out, uint64_t off);
+// As preadv(2). What `vector` says is used up.
+Status preadv_all(int fd, std::span<iovec> vector, uint64_t off);
+
+}  // namespace cider::chunk

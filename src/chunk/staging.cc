@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -121,7 +122,12 @@ Status Staging::write(size_t place, const BlockName& block, const BufferChain& d
   if (!request) return fail(EIO, "the disk is not usable");
   const auto work = [&]() -> Status {
     const BlockPath path = dir.staging(block);
-    TRY(dir.store(path.c_str(), block, data, /*trailer=*/true, /*durable=*/true));
+    // One journal commit does for the data and its name, if the name comes first: a name whose data a loss of
+    // power has taken is found out by the checksums, and nothing was said of it. A copy that is there stays
+    // until the new one is safe.
+    const bool replaces = ::access(path.c_str(), F_OK) == 0;
+    const UniqueFd file = TRY(dir.store(path.c_str(), block, data, {.durable = replaces}));
+    if (!replaces && ::fdatasync(file.get()) != 0) return fail_errno("fdatasync");
     const std::string_view folder = path;
     return folders_.sync(std::string(folder.substr(0, folder.rfind('/') + 1)), dir.path());
   };

@@ -121,17 +121,40 @@ class StagingSync : public ::testing::TestWithParam<BlockForm> {
 
 INSTANTIATE_TEST_SUITE_P(Forms, StagingSync, testing::kForms, testing::form_name);
 
-TEST_P(StagingSync, DataThenNameThenFolders) {
+TEST_P(StagingSync, NameThenDataThenFolders) {
   Recorded r(GetParam());
   ASSERT_TRUE(r.add({1, 0, 1000}));
-  const std::vector<std::string> log = calls.log;
-  ASSERT_EQ(log.size(), 7u);
-  EXPECT_TRUE(log[0].starts_with("fdatasync " + staging_ + "/chunks/0/0/1_0_1000."));
-  EXPECT_EQ(log[1], "rename " + staging_ + "/chunks/0/0/1_0_1000");
-  const std::vector<std::string> folders(log.begin() + 2, log.end());
-  EXPECT_EQ(folders, (std::vector<std::string>{
-                         "fsync /", "fsync " + staging_, "fsync " + staging_ + "/chunks",
-                         "fsync " + staging_ + "/chunks/0", "fsync " + staging_ + "/chunks/0/0"}));
+  EXPECT_EQ(calls.log,
+            (std::vector<std::string>{"rename " + staging_ + "/chunks/0/0/1_0_1000",
+                                      "fdatasync " + staging_ + "/chunks/0/0/1_0_1000",
+                                      "fsync " + staging_ + "/chunks/0/0", "fsync " + staging_ + "/chunks/0",
+                                      "fsync " + staging_ + "/chunks", "fsync " + staging_, "fsync /"}));
+}
+
+TEST_P(StagingSync, ACopyThatIsThereStaysUntilTheNewOneIsSafe) {
+  Recorded r(GetParam());
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  calls.log.clear();
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  ASSERT_EQ(calls.log.size(), 3u);
+  EXPECT_TRUE(calls.log[0].starts_with("fdatasync " + staging_ + "/chunks/0/0/1_0_1000."));
+  EXPECT_EQ(calls.log[1], "rename " + staging_ + "/chunks/0/0/1_0_1000");
+  EXPECT_EQ(calls.log[2], "fsync " + staging_ + "/chunks/0/0");
+}
+
+TEST_P(StagingSync, FoldersAboveAreSyncedWhenTheyAreNew) {
+  Recorded r(GetParam());
+  const std::string leaf = "fsync " + staging_ + "/chunks/0/0";
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  calls.log.clear();
+  ASSERT_TRUE(r.add({2, 0, 1000}));
+  EXPECT_EQ(r.count("fsync"), 1u);
+  EXPECT_EQ(calls.log.back(), leaf);
+  // Somebody has removed them meanwhile.
+  std::filesystem::remove_all(r.dir.path().string() + "/uuid" + staging_ + "/chunks");
+  calls.log.clear();
+  ASSERT_TRUE(r.add({3, 0, 1000}));
+  EXPECT_EQ(r.count("fsync"), 5u);
 }
 
 TEST_P(StagingSync, AFailureOfAnyCallSendsTheBlockToTheStore) {

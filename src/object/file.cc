@@ -18,8 +18,8 @@
 #include <set>
 #include <unordered_set>
 
+#include "base/direct_io.h"
 #include "base/worker_pool.h"
-#include "object/direct_io.h"
 #include "object/drivers.h"
 #include "object/file_list.h"
 #include "object/file_util.h"

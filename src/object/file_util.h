@@ -5,7 +5,6 @@
 
 #include <string>
 
-#include "base/buffer.h"
 #include "base/result.h"
 #include "base/types.h"
 #include "base/unique_fd.h"
@@ -24,7 +23,5 @@ std::string parent_of(const std::string& path);
 Status make_directories(const std::string& path, size_t existing);
 
 Status sync_directory(const std::string& path);
-
-Status write_all(const UniqueFd& file, const BufferChain& data, const std::string& path);
 
 }  // namespace cider::object

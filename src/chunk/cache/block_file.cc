@@ -5,27 +5,21 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "base/direct_io.h"
 #include "chunk/cache/read_all.h"
 
 namespace cider::chunk {
 namespace {
 
-Status write_all(int fd, std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write");
-    data = data.subspan(static_cast<size_t>(n));
-  }
-  return {};
-}
-
-std::span<const std::byte> bytes_of(const std::string& text) {
-  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+BufferChain chain_of(std::string_view text) {
+  Buffer buffer = Buffer::allocate(text.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), text.data(), text.size());
+  return {std::move(buffer)};
 }
 
 }  // namespace
@@ -50,14 +44,14 @@ std::string checksum_trailer(const BufferChain& data) {
   return out.take();
 }
 
-Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, bool trailer, unsigned mode,
-                                  bool durable) {
-  UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, const BlockWrite& how) {
+  UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, how.mode));
   if (!fd) return fail_errno("open");
-  if (::fchmod(fd.get(), mode) != 0) return fail_errno("chmod");
-  for (const Buffer& piece : data) TRY(write_all(fd.get(), piece.bytes()));
-  if (trailer) TRY(write_all(fd.get(), bytes_of(checksum_trailer(data))));
-  if (durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
+  if (::fchmod(fd.get(), how.mode) != 0) return fail_errno("chmod");
+  constexpr auto kName = "block file";
+  TRY(how.past_page_cache ? write_large(fd, data, kName) : write_all(fd, data, kName));
+  if (how.trailer) TRY(write_all(fd, chain_of(checksum_trailer(data)), kName));
+  if (how.durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
   return fd;
 }
 

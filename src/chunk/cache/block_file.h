@@ -16,6 +16,7 @@
 #include "base/buffer.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "chunk/cache/block_write.h"
 #include "chunk/cache/sealed_file.h"
 
 namespace cider::chunk {
@@ -35,10 +36,8 @@ constexpr uint32_t checksum_units(uint32_t bytes) {
 
 std::string checksum_trailer(const BufferChain& data);
 
-// Writes data and trailer to a new file, made with `mode` whatever the umask; EEXIST if it is there. With
-// `durable` they are on the disk when it returns. Answers the open file.
-Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, bool trailer, unsigned mode,
-                                  bool durable);
+// Writes data and trailer to a new file; EEXIST if it is there. Answers the open file.
+Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, const BlockWrite& how);
 
 // An open block file. read() is thread-safe.
 class BlockFile {

@@ -115,9 +115,9 @@ Status CacheDir::make_parents(std::string_view path) {
 }
 
 Result<UniqueFd> CacheDir::write(const char* path, const BlockName& block, const BufferChain& data,
-                                 bool trailer, bool durable) const {
-  if (!options_.seal) return write_block_file(path, data, trailer, options_.mode, durable);
-  return write_sealed_file(path, data, *options_.key, key_of(block), options_.mode, durable);
+                                 const BlockWrite& how) const {
+  if (!options_.seal) return write_block_file(path, data, how);
+  return write_sealed_file(path, data, *options_.key, key_of(block), how);
 }
 
 Result<BlockFile> CacheDir::open_file(const char* path, const BlockName& block, BlockForm form) const {
@@ -126,13 +126,14 @@ Result<BlockFile> CacheDir::open_file(const char* path, const BlockName& block, 
 }
 
 Result<UniqueFd> CacheDir::store(const char* path, const BlockName& block, const BufferChain& data,
-                                 bool trailer, bool durable) {
+                                 BlockWrite how) {
+  how.mode = options_.mode;
   const std::string temporary =
       std::string(path) + "." + std::to_string(::getpid()) + "." + std::to_string(temporary_++) + ".tmp";
   // JuiceFS removes empty folders, and temporary files that look forgotten.
   constexpr int kTries = 3;
   for (int i = 0;; i++) {
-    Result<UniqueFd> file = write(temporary.c_str(), block, data, trailer, durable);
+    Result<UniqueFd> file = write(temporary.c_str(), block, data, how);
     if (file && ::rename(temporary.c_str(), path) == 0) return file;
     const Error error = file ? Error{errno, "rename: " + std::string(std::strerror(errno))} : file.error();
     ::unlink(temporary.c_str());

@@ -65,9 +65,8 @@ class CacheDir {
   const std::string& staging_folder(BlockForm form) const { return folders(form).staging; }
 
   // Writes a block's file, in form(), under a temporary name and renames it to `path`; makes folders that are
-  // missing. With `durable` the data, but not the name, has reached the disk. Answers the open file.
-  Result<UniqueFd> store(const char* path, const BlockName& block, const BufferChain& data, bool trailer,
-                         bool durable);
+  // missing. The mode is that of the directory's options. Answers the open file.
+  Result<UniqueFd> store(const char* path, const BlockName& block, const BufferChain& data, BlockWrite how);
   // Errors as of BlockFile::open().
   Result<BlockFile> open_file(const char* path, const BlockName& block, BlockForm form) const;
   // A second name in `raw/`, in place of another file there.
@@ -103,8 +102,8 @@ class CacheDir {
   };
   const Folders& folders(BlockForm form) const { return folders_[static_cast<size_t>(form)]; }
   BlockPath key_of(const BlockName& block) const { return {"", block, options_.hash_prefix}; }
-  Result<UniqueFd> write(const char* path, const BlockName& block, const BufferChain& data, bool trailer,
-                         bool durable) const;
+  Result<UniqueFd> write(const char* path, const BlockName& block, const BufferChain& data,
+                         const BlockWrite& how) const;
   Status make_folders();
   void tell_of_other_form() const;
   bool lacks(double part) const;

@@ -26,23 +26,24 @@ MemoryCache::Options fallback_options(const DiskCache::Options& options) {
 
 }  // namespace
 
-// What was written to the cache shall not take the place of other pages: the kernel begins to write it out at
-// once, and drops it once a few more blocks have followed and it is clean.
+// What was written to the cache shall not take the place of other pages, where it could not be written past
+// the page cache: the kernel begins to write it out at once, and drops it once a few more blocks have
+// followed and it is clean. Checksums stay.
 class DiskCache::PageCacheTail {
  public:
-  void add(UniqueFd file) {
+  void add(UniqueFd file, uint32_t bytes) {
     ::sync_file_range(file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     std::lock_guard lock(mutex_);
-    files_.push_back(std::move(file));
+    files_.emplace_back(std::move(file), bytes);
     if (files_.size() <= kFiles) return;
-    ::posix_fadvise(files_.front().get(), 0, 0, POSIX_FADV_DONTNEED);
+    ::posix_fadvise(files_.front().first.get(), 0, files_.front().second, POSIX_FADV_DONTNEED);
     files_.pop_front();
   }
 
  private:
   static constexpr size_t kFiles = 32;
   std::mutex mutex_;
-  std::deque<UniqueFd> files_;
+  std::deque<std::pair<UniqueFd, uint32_t>> files_;
 };
 
 DiskCache::DiskCache(std::shared_ptr<CacheDirs> dirs, Options options, MetricSet& metrics)
@@ -286,9 +287,14 @@ void DiskCache::write(const BlockName& block, const BufferChain& data) {
 Status DiskCache::write_file(size_t place, const BlockName& block, const BufferChain& data) {
   constexpr uint32_t kLarge = 1 << 20;
   CacheDir& dir = (*files_)[place];
-  const bool trailer = options_.cache.verify != Verify::none;
-  UniqueFd file = TRY(dir.store(dir.raw(block).c_str(), block, data, trailer, false));
-  if (block.bytes >= kLarge) tail_->add(std::move(file));
+  // Few of the blocks that a cache takes in are read soon. Where the disk does not keep up, the page cache
+  // helps.
+  const bool large = block.bytes >= kLarge;
+  const BlockWrite how{.trailer = options_.cache.verify != Verify::none,
+                       .past_page_cache = large && pending_bytes_.load(std::memory_order_relaxed) <
+                                                       options_.pending_bytes / 2};
+  UniqueFd file = TRY(dir.store(dir.raw(block).c_str(), block, data, how));
+  if (large && !how.past_page_cache) tail_->add(std::move(file), block.bytes);
   return {};
 }
 

@@ -115,7 +115,7 @@ class DiskCache : public BlockCache {
   mutable std::shared_mutex pending_mutex_;
   std::condition_variable_any pending_gone_;
   std::unordered_map<BlockName, BufferChain, Hash> pending_;  // written blocks leave; removed ones turn empty
-  uint64_t pending_bytes_ = 0;
+  std::atomic<uint64_t> pending_bytes_{0};                    // changed under the lock
   std::atomic<size_t> pending_count_{0};
 
   std::stop_source stopping_;

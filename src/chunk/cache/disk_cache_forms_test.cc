@@ -42,12 +42,11 @@ TEST(DiskCache, DamageOfSealedFilesIsAMiss) {
   miss("sealed with another key", [&] {
     const AeadKey key = *AeadKey::random();
     fs::remove(c.raw(block));
-    ASSERT_TRUE(
-        write_sealed_file(c.raw(block).c_str(), chain_of(data), key, "chunks/0/0/5_0_100000", 0600, false));
+    ASSERT_TRUE(write_sealed_file(c.raw(block).c_str(), chain_of(data), key, "chunks/0/0/5_0_100000", {}));
   });
   miss("a plain file", [&] {
     fs::remove(c.raw(block));
-    ASSERT_TRUE(write_block_file(c.raw(block).c_str(), chain_of(data), true, 0600, false));
+    ASSERT_TRUE(write_block_file(c.raw(block).c_str(), chain_of(data), {}));
   });
 }
 

@@ -364,7 +364,7 @@ TEST_P(DiskCacheTest, StagedBlocksStayUntilTheyAreUploaded) {
   Cache c = open({dir.path()}, options);
   const BlockName block{1, 0, 1000};
   const std::string path((*c.dirs)[0].staging(block));
-  ASSERT_TRUE((*c.dirs)[0].store(path.c_str(), block, chain_of(pattern(1000)), true, true));
+  ASSERT_TRUE((*c.dirs)[0].store(path.c_str(), block, chain_of(pattern(1000)), {}));
   c.cache.staged(block, 0, path.c_str());
   for (uint64_t id = 2; id <= 20; id++) c.put({id, 0, 1000}, pattern(1000));
   EXPECT_EQ(c.get(block, 0, 1000), pattern(1000));

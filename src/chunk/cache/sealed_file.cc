@@ -62,10 +62,10 @@ class Cutter {
 }  // namespace
 
 Result<UniqueFd> write_sealed_file(const char* path, const BufferChain& data, const AeadKey& folder,
-                                   std::string_view name, unsigned mode, bool durable) {
-  UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+                                   std::string_view name, const BlockWrite& how) {
+  UniqueFd fd(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, how.mode));
   if (!fd) return fail_errno("open");
-  if (::fchmod(fd.get(), mode) != 0) return fail_errno("chmod");
+  if (::fchmod(fd.get(), how.mode) != 0) return fail_errno("chmod");
   // The header goes out with the first unit.
   std::array<std::byte, kSealedHeader + kSealedUnitStored> memory;
   const std::span room(memory);
@@ -76,7 +76,7 @@ Result<UniqueFd> write_sealed_file(const char* path, const BufferChain& data, co
     TRY(units.seal(n, cutter.pieces(), sealed));
     TRY(write_all(fd.get(), n == 0 ? room.first(kSealedHeader + sealed.size()) : sealed));
   }
-  if (durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
+  if (how.durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
   return fd;
 }
 

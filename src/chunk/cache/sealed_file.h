@@ -13,12 +13,13 @@
 #include "base/result.h"
 #include "base/sealed_units.h"
 #include "base/unique_fd.h"
+#include "chunk/cache/block_write.h"
 
 namespace cider::chunk {
 
 // As write_block_file().
 Result<UniqueFd> write_sealed_file(const char* path, const BufferChain& data, const AeadKey& folder,
-                                   std::string_view name, unsigned mode, bool durable);
+                                   std::string_view name, const BlockWrite& how);
 
 // A file that is open in somebody else's descriptor. Thread-safe.
 class SealedFile {

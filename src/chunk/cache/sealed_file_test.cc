@@ -39,7 +39,7 @@ BufferChain chain_of(std::string_view text) {
 std::string write(const TempDir& dir, std::string_view text) {
   const std::string path = dir.path() / "file";
   std::filesystem::remove(path);
-  EXPECT_TRUE(write_sealed_file(path.c_str(), chain_of(text), *test_key(), kName, 0600, true));
+  EXPECT_TRUE(write_sealed_file(path.c_str(), chain_of(text), *test_key(), kName, {.durable = true}));
   return path;
 }
 
@@ -125,8 +125,7 @@ TEST(SealedFile, AFileThatIsThereStays) {
   TempDir dir;
   const std::string path = write(dir, "one");
   const std::string before = read_file(path);
-  EXPECT_EQ(code_of(write_sealed_file(path.c_str(), chain_of("two"), *test_key(), kName, 0600, false)),
-            EEXIST);
+  EXPECT_EQ(code_of(write_sealed_file(path.c_str(), chain_of("two"), *test_key(), kName, {})), EEXIST);
   EXPECT_EQ(read_file(path), before);
 }
 

@@ -1,4 +1,4 @@
-#include "object/direct_io.h"
+#include "base/direct_io.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <random>
 
-namespace cider::object {
+namespace cider {
 namespace {
 
 // A chain of `size` random bytes in pieces of at most `piece`, the first of which begins `skew` bytes behind
@@ -63,4 +63,4 @@ INSTANTIATE_TEST_SUITE_P(
                       std::tuple{(2 << 20) - 1, 65536, 0}, std::tuple{2 << 20, 5000, 0}));
 
 }  // namespace
-}  // namespace cider::object
+}  // namespace cider

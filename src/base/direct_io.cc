@@ -1,26 +1,29 @@
-#include "object/direct_io.h"
+#include "base/direct_io.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <vector>
 
-namespace cider::object {
+namespace cider {
 namespace {
 
 // What every device takes. Below the sizes the page cache's read-ahead and write-behind are worth more than
 // what they cost.
-constexpr size_t kAlignment = 4096;
+constexpr size_t kDirectUnit = 4096;
 constexpr size_t kSmallestWrite = 1 << 20;
 constexpr size_t kSmallestRead = 256 << 10;
 
 bool aligned(const void* address) {
-  return reinterpret_cast<uintptr_t>(address) % kAlignment == 0;
+  return reinterpret_cast<uintptr_t>(address) % kDirectUnit == 0;
 }
 size_t aligned_part(size_t size) {
-  return size / kAlignment * kAlignment;
+  return size / kDirectUnit * kDirectUnit;
 }
 
 // False where the file system knows no direct I/O.
@@ -36,7 +39,7 @@ size_t direct_prefix(const BufferChain& data) {
   for (const Buffer& piece : data) {
     if (!aligned(piece.data())) break;
     prefix += aligned_part(piece.size());
-    if (piece.size() % kAlignment != 0) break;
+    if (piece.size() % kDirectUnit != 0) break;
   }
   return prefix;
 }
@@ -61,19 +64,48 @@ Result<size_t> read_some(const UniqueFd& file, uint64_t offset, std::span<std::b
   }
 }
 
-// Whether the page cache holds the whole range, of whole pages, already. (A read with RWF_NOWAIT does not
-// tell: it starts the kernel's read-ahead, and the bytes would come from the disk twice.)
-bool cached(const UniqueFd& file, uint64_t offset, size_t size) {
-  void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), static_cast<off_t>(offset));
-  if (map == MAP_FAILED) return false;
-  std::vector<unsigned char> resident(size / kAlignment);
-  bool all = ::mincore(map, size, resident.data()) == 0 &&
-             std::ranges::all_of(resident, [](unsigned char page) { return (page & 1) != 0; });
-  ::munmap(map, size);
-  return all;
+// Whether the page cache holds the whole range, of whole pages, already. A read with RWF_NOWAIT does not
+// tell: it starts the kernel's read-ahead, and the bytes would come from the disk twice.
+bool in_page_cache(int fd, uint64_t offset, size_t size) {
+  constexpr size_t kAtOnce = 4 << 20;
+  std::array<unsigned char, kAtOnce / kDirectUnit> resident;
+  for (size_t done = 0; done < size; done += kAtOnce) {
+    const size_t n = std::min(kAtOnce, size - done);
+    const auto pages = static_cast<size_t>((n + kDirectUnit - 1) / kDirectUnit);
+    void* map = ::mmap(nullptr, n, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset + done));
+    if (map == MAP_FAILED) return false;
+    const bool all = ::mincore(map, n, resident.data()) == 0 &&
+                     std::all_of(resident.begin(), resident.begin() + static_cast<ptrdiff_t>(pages),
+                                 [](unsigned char page) { return (page & 1) != 0; });
+    ::munmap(map, n);
+    if (!all) return false;
+  }
+  return true;
 }
 
 }  // namespace
+
+Status write_all(const UniqueFd& file, const BufferChain& data, const std::string& path) {
+  std::vector<iovec> pieces;
+  pieces.reserve(data.size());
+  for (const Buffer& piece : data) {
+    if (!piece.empty()) pieces.push_back({const_cast<std::byte*>(piece.data()), piece.size()});
+  }
+  size_t next = 0;
+  while (next < pieces.size()) {
+    int count = static_cast<int>(std::min<size_t>(pieces.size() - next, IOV_MAX));
+    ssize_t n = ::writev(file.get(), &pieces[next], count);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("write " + path);
+    auto done = static_cast<size_t>(n);
+    while (next < pieces.size() && done >= pieces[next].iov_len) done -= pieces[next++].iov_len;
+    if (done > 0) {
+      pieces[next].iov_base = static_cast<std::byte*>(pieces[next].iov_base) + done;
+      pieces[next].iov_len -= done;
+    }
+  }
+  return {};
+}
 
 Status write_large(const UniqueFd& file, const BufferChain& data, const std::string& path) {
   size_t prefix = direct_prefix(data);
@@ -93,8 +125,8 @@ Result<size_t> read_large(const UniqueFd& file, uint64_t offset, std::span<std::
     std::span<std::byte> rest = out.subspan(done);
     std::span<std::byte> whole_pages = rest.first(aligned_part(rest.size()));
     uint64_t at = offset + done;
-    bool direct = aligned(rest.data()) && at % kAlignment == 0 && rest.size() >= kSmallestRead &&
-                  !cached(file, at, whole_pages.size()) && set_direct(file, true);
+    bool direct = aligned(rest.data()) && at % kDirectUnit == 0 && rest.size() >= kSmallestRead &&
+                  !in_page_cache(file.get(), at, whole_pages.size()) && set_direct(file, true);
     auto n = read_some(file, at, direct ? whole_pages : rest);
     if (direct) set_direct(file, false);
     if (direct && !n && n.error().code == EINVAL) n = read_some(file, at, rest);
@@ -105,4 +137,4 @@ Result<size_t> read_large(const UniqueFd& file, uint64_t offset, std::span<std::
   return done;
 }
 
-}  // namespace cider::object
+}  // namespace cider

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
@@ -84,9 +85,10 @@ Result<BlockFile> BlockFile::open(const char* path, uint32_t bytes) {
 
 Result<BlockFile> BlockFile::open_sealed(const char* path, uint32_t bytes, const AeadKey& folder,
                                          std::string_view name) {
+  UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno == ENOENT ? fail(ENOENT) : fail_errno("open");
   BlockFile file;
-  file.fd_ = UniqueFd(::open(path, O_RDONLY | O_CLOEXEC));
-  if (!file.fd_) return errno == ENOENT ? fail(ENOENT) : fail_errno("open");
+  file.fd_ = std::move(fd);
   file.sealed_ = TRY(SealedFile::open(file.fd_.get(), bytes, folder, name));
   file.bytes_ = bytes;
   return file;

@@ -223,7 +223,7 @@ void DiskCache::offer(const BlockName& block, BufferChain data, Origin origin) {
     return;
   const size_t place = files_->place(block);
   if (place == files_->size()) return fallback_.offer(block, std::move(data), origin);
-  Dir& dir = *dirs_[place];
+  const Dir& dir = *dirs_[place];
   if (dir.index.contains(block)) return;
   const bool paused = Monotonic::now().time_since_epoch().count() < dir.writes_resume.load();
   const bool full = options_.cache.eviction == Eviction::none && (is_over(dir) || (*files_)[place].is_full());

@@ -24,8 +24,9 @@ namespace fs = std::filesystem;
 // What holds for plain and for encrypted files.
 class DiskCacheTest : public ::testing::TestWithParam<BlockForm> {
  protected:
-  static Cache open(std::vector<std::string> folders, CacheOptions options, bool start = false) {
-    return Cache(std::move(folders), std::move(options), start, GetParam());
+  static Cache open(const std::vector<std::string>& folders, const CacheOptions& options,
+                    bool start = false) {
+    return Cache(folders, options, start, GetParam());
   }
 };
 

@@ -29,8 +29,8 @@ inline BufferChain chain_of(std::string_view text) {
 }
 
 struct Cache {
-  explicit Cache(std::vector<std::string> folders, CacheOptions options = {}, bool start = false,
-                 BlockForm form = BlockForm::plain)
+  explicit Cache(const std::vector<std::string>& folders, const CacheOptions& options = {},
+                 bool start = false, BlockForm form = BlockForm::plain)
       : dirs(std::make_shared<CacheDirs>(folders, kUuid,
                                          CacheDir::Options{"", options.mode, options.free_ratio, false,
                                                            test_key(), form == BlockForm::sealed})),

@@ -85,7 +85,7 @@ Status take_options(Endpoint& out, std::string_view query) {
 }
 
 bool valid_host(std::string_view host) {
-  return !host.empty() && std::ranges::all_of(host, [](unsigned char c) {
+  return !host.empty() && !host.starts_with(':') && std::ranges::all_of(host, [](unsigned char c) {
     return std::isalnum(c) || c == '.' || c == '-' || c == '_' || c == ':' || c == '[' || c == ']';
   });
 }

@@ -122,7 +122,7 @@ TEST(Endpoint, BadUrlsAreNamedWithoutSecrets) {
   for (const char* url :
        {"", "https://", "ftp://h/b", "http://h/b/c", "http://key:secret@h/b", "https://h/b?what=1",
         "https://h/b?disable-checksum=maybe", "https://h/b?ssl-cert=/c", "http://h/b%20", "http://h x/b",
-        "https://.s3.amazonaws.com", "http://localhost:9000"}) {
+        "https://.s3.amazonaws.com", "http://localhost:9000", "https://:443/b", "http://b.:9000"}) {
     const auto endpoint = parse_endpoint(*find_provider("minio"), url, none());
     EXPECT_EQ(code_of(endpoint), EINVAL) << url;
     EXPECT_EQ((endpoint ? "" : endpoint.error().message).find("secret@"), std::string::npos);

@@ -97,6 +97,12 @@ std::string_view HttpResponse::header(std::string_view name) const {
   return {};
 }
 
+// A connection of its own: a multi handle keeps it, can be polled and, unlike curl_easy_perform, woken.
+struct HttpClient::Handle {
+  Easy easy{curl_easy_init()};
+  Multi multi{curl_multi_init()};
+};
+
 // Names and TLS sessions are known to all connections; idle connections wait here.
 struct HttpClient::Shared {
   Share share{curl_share_init()};
@@ -117,12 +123,6 @@ struct HttpClient::Shared {
     curl_share_setopt(share.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
     curl_share_setopt(share.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
   }
-};
-
-// A connection of its own: a multi handle keeps it, can be polled and, unlike curl_easy_perform, woken.
-struct HttpClient::Handle {
-  Easy easy{curl_easy_init()};
-  Multi multi{curl_multi_init()};
 };
 
 // One request on one handle.

@@ -56,8 +56,14 @@ class CountTest : public testing::MetaTest {
   void expect_counts_are_right() {
     SliceTable table;
     ASSERT_TRUE(scan_slices(a().store(), &table));
-    for (const KnownSlice& slice : table.all())
-      EXPECT_EQ(refs(slice), static_cast<int64_t>(slice.records)) << "slice " << slice.id;
+    for (const KnownSlice& slice : table.all()) {
+      if (refs(slice) == static_cast<int64_t>(slice.records)) continue;
+      // Redis may show a row twice in a scan; looked at closely, the count is right.
+      ASSERT_GT(uncounted(), 0) << "slice " << slice.id;
+      const Meta::CheckedCount found = mend({slice.id, slice.size});
+      EXPECT_EQ(found.refs, found.records) << "slice " << slice.id;
+      EXPECT_EQ(found.added, 0);
+    }
   }
 };
 

@@ -1,12 +1,12 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
-# usage: test.sh [STEP...]     steps: layers servers unit tsan smoke badinput cache fstab interop fsx posix crash redis;
+# usage: test.sh [STEP...]     steps: layers servers unit tsan smoke badinput cache gc fstab interop fsx posix crash redis;
 #                                default all
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers servers unit tsan smoke badinput cache fstab interop fsx posix crash redis}
+STEPS=${*:-layers servers unit tsan smoke badinput cache gc fstab interop fsx posix crash redis}
 OUT=build/test-logs
 # With ccache, clones in different places share what they compile.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -102,6 +102,11 @@ step_tsan() {
 step_smoke() { release && suite smoke tests/posix/smoke.sh; }
 step_badinput() { release && suite badinput tests/posix/bad_input.py build/release/ciderfs; }
 step_cache() { release && suite cache tests/posix/cache.py build/release/ciderfs; }
+step_gc() {
+  release || return
+  suite gc tests/posix/gc.py build/release/ciderfs
+  suite gc-redis tests/posix/gc.py build/release/ciderfs --engine redis
+}
 step_fstab() {
   release || return
   if [ "$(id -u)" = 0 ]; then suite fstab tests/posix/fstab.sh; else echo "fstab: skipped, it needs root"; fi

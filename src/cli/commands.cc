@@ -4,9 +4,9 @@ namespace cider::cli {
 namespace {
 
 constexpr const Command* kCommands[] = {
-    &kFormatCommand, &kConfigCommand,  &kDestroyCommand, &kVersionCommand, &kStatusCommand,
-    &kInfoCommand,   &kSummaryCommand, &kMountCommand,   &kUmountCommand,  &kRmrCommand,
-    &kWarmupCommand, &kMdtestCommand,  &kHelpCommand,
+    &kFormatCommand, &kConfigCommand, &kDestroyCommand, &kVersionCommand, &kStatusCommand,
+    &kGcCommand,     &kInfoCommand,   &kSummaryCommand, &kMountCommand,   &kUmountCommand,
+    &kRmrCommand,    &kWarmupCommand, &kMdtestCommand,  &kHelpCommand,
 };
 
 constexpr Option kGlobalOptions[] = {

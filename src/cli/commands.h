@@ -17,6 +17,7 @@ extern const Command kUmountCommand;
 extern const Command kRmrCommand;
 extern const Command kWarmupCommand;
 extern const Command kMdtestCommand;
+extern const Command kGcCommand;
 extern const Command kHelpCommand;
 
 }  // namespace cider::cli

@@ -287,9 +287,41 @@ class Meta {
   Status remove_tree(const Caller& caller, Ino parent, std::string_view name, bool skip_trash,
                      std::atomic<uint64_t>* removed);
 
+  // --- what gc corrects
+  // The chunks and delayed slices that name a slice: what a scan has found.
+  struct SliceUses {
+    uint64_t id = 0;
+    uint32_t size = 0;
+    std::vector<std::pair<Ino, uint32_t>> chunks;
+    std::vector<DelayedRow> delayed;
+  };
+  struct CheckedCount {
+    std::optional<int64_t> refs;  // as it was found, counted as SQL does
+    int64_t records = 0;          // that name the slice
+    int64_t added = 0;            // to the count
+  };
+  // Counts the records of these chunks and delayed slices anew. A count that is smaller is raised to their
+  // number; one that is larger is lowered by `most_lowered` at most.
+  Result<CheckedCount> mend_count(const SliceUses& uses, int64_t most_lowered);
+
+  // One file's record of a slice of which few bytes are in use.
+  struct SparseRecord {
+    Ino ino = 0;
+    uint32_t index = 0;
+    Slice slice;
+  };
+  // Copies what these records show, each of another file, into one new slice, and lets them name that.
+  // Answers how many do; the others have changed meanwhile. The old slices lose these references
+  // kDelayedGrace later.
+  Result<size_t> repack(std::span<const SparseRecord> records);
+  // For so long at least the objects of replaced slices stay, so that readers find what they have looked up.
+  static constexpr int64_t kDelayedGrace = 3600;
+
   // --- one-off runs of what the jobs do, for tools and tests
   Status clean_stale_sessions();
-  Status delete_files_now(size_t limit);
+  // Those deleted longer than `grace` seconds ago. One hour, as JuiceFS: whoever deleted a file is given the
+  // time to remove its data itself.
+  Status delete_files_now(size_t limit, int64_t grace = 3600);
   Status clean_trash(Time before);
   Status clean_delayed_slices(Time before);
   Status clean_unreferenced_slices();

@@ -143,7 +143,9 @@ void Jobs::run_shared_jobs() {
       int64_t now = meta_.clock_.now().sec;
       int64_t days = meta_.volume()->trash_days;
       Status emptied = meta_.clean_trash(Time{now - days * kDay - 2 * kHour, 0});
-      Status freed = meta_.clean_delayed_slices(Time{now - days * kDay, 0});
+      // Without a trash, too, there may be some: those of packs that gc has written anew.
+      const int64_t kept = std::max(days * kDay, Meta::kDelayedGrace);
+      Status freed = meta_.clean_delayed_slices(Time{now - kept, 0});
       return emptied ? freed : emptied;
     });
   }

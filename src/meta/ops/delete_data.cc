@@ -154,11 +154,9 @@ Status Meta::delete_files_data(std::span<const DeletedFile> files) {
   return {};
 }
 
-Status Meta::delete_files_now(size_t limit) {
-  // One hour, as JuiceFS: whoever deleted a file is given the time to remove its data itself.
-  constexpr int64_t kGrace = 3600;
+Status Meta::delete_files_now(size_t limit, int64_t grace) {
   constexpr size_t kBatch = 64;
-  std::vector<DeletedFile> files = TRY(store_->deleted_files(clock_.now().sec - kGrace, limit));
+  std::vector<DeletedFile> files = TRY(store_->deleted_files(clock_.now().sec - grace, limit));
   for (size_t at = 0; at < files.size(); at += kBatch) {
     TRY(delete_files_data(std::span(files).subspan(at, std::min(kBatch, files.size() - at))));
   }

@@ -42,7 +42,7 @@ bool holds(const ParentsRead& seen, const ParentsRead& now) {
   return seen.parents == now.parents;
 }
 bool holds(const SliceRefRead& seen, const SliceRefRead& now) {
-  return seen.alive() == now.alive();
+  return seen.exact ? seen.refs == now.refs : seen.alive() == now.alive();
 }
 bool holds(const FlocksRead& seen, const FlocksRead& now) {
   return seen.table == now.table;

@@ -122,11 +122,12 @@ struct ParentsRead {
 };
 
 // References that a slice has; nullopt: no record (Redis, KV: one reference; SQL: none). The commit holds if
-// it still is `alive`.
+// it still is `alive`; with `exact`, if it still is this number.
 struct SliceRefRead {
   uint64_t id = 0;
   uint32_t size = 0;
   std::optional<int64_t> refs;  // counted as SQL does: 1 = one reference
+  bool exact = false;
   bool alive() const { return refs && *refs > 0; }
 };
 

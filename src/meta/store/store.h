@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/function_ref.h"
@@ -73,6 +74,31 @@ struct DelayedRow {
   uint64_t id = 0;
   int64_t deleted = 0;  // unix seconds
   bool operator==(const DelayedRow&) const = default;
+};
+
+// Where a scan of a whole table stands: opaque to the caller, of bounded size.
+struct TableCursor {
+  std::pair<uint64_t, uint64_t> after;  // the key that was shown last
+  std::shared_ptr<void> state;          // the engine's own
+  bool begun = false;
+  bool at_end = false;
+};
+
+struct ChunkRow {
+  Ino ino = 0;
+  uint32_t index = 0;
+  std::string records;  // as in ChunkRead
+};
+
+struct SliceCount {
+  uint64_t id = 0;
+  uint32_t size = 0;
+  int64_t refs = 0;  // counted as SQL does: 1 = one reference
+};
+
+struct DelayedList {
+  DelayedRow row;
+  std::vector<DelayedSlice> slices;
 };
 
 struct RecordLockOwner {  // for `status --session`
@@ -165,6 +191,18 @@ class Store {
   }
   virtual Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) = 0;
   virtual Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) = 0;
+
+  // --- scans of whole tables, page by page, for the collection of garbage. A row that is there from the
+  // beginning of a scan to its end is shown: once, by Redis perhaps more often. One that comes or changes
+  // meanwhile may be missed, and what moves from a row to another may be missed in both. A page has about
+  // `limit` rows at most; an empty one is no end, at_end is. No page keeps the engine from its other work for
+  // long. The cursor moves only with success.
+  virtual Result<std::vector<ChunkRow>> scan_chunks(TableCursor* cursor, size_t limit) = 0;
+  virtual Result<std::vector<SliceCount>> scan_slice_counts(TableCursor* cursor, size_t limit) = 0;
+  // How many references a slice has of which no count is stored.
+  virtual int64_t uncounted_refs() const { return 0; }
+  virtual Result<std::vector<DelayedList>> scan_delayed(TableCursor* cursor, size_t limit) = 0;
+  virtual Result<std::vector<DeletedFile>> scan_deleted_files(TableCursor* cursor, size_t limit) = 0;
 };
 
 }  // namespace cider::meta

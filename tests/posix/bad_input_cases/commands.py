@@ -130,11 +130,13 @@ def exit_codes():
                       [*mount, "--heartbeat", "0"], [*mount, "--buffer-size", "1"], [*mount, "--umask", "99"], [*mount, "-o", "nonsense"],
                       [*mount, "-o", "remount"], [*mount, "--subdir", ".."], [*mount, "--max-uploads", "0"], [*mount, "--upload-hours", "25,1"],
                       ["summary", "--depth", "11", volume.point], ["rmr", "--threads", "0", volume.point], ["info", "-i", "x"],
-                      ["umount"]):
+                      ["umount"], ["gc"], ["gc", volume.url, volume.point], ["gc", volume.url, "--threads", "0"],
+                      ["gc", volume.url, "--threads", "x"], ["gc", "http://127.0.0.1/"], ["gc", volume.url, "--dry-run"]):
             refused(volume, *words, says=[], code=2)
         for words in (["status", f"sqlite3://{volume.work}/none.db"], ["destroy", volume.url, "x"], ["format", volume.url, "another"],
                       ["config", volume.url, "--min-client-version", "0.1"], [*mount[:-1], volume.work / "none"],
-                      ["umount", volume.point], ["info", volume.work], ["rmr", volume.work / "none"], ["summary", volume.work]):
+                      ["umount", volume.point], ["info", volume.work], ["rmr", volume.work / "none"], ["summary", volume.work],
+                      ["gc", f"sqlite3://{volume.work}/none.db"]):
             refused(volume, *words, says=[], code=1)
         expect(not volume.mounted() and not (volume.work / "new.db").exists(), "something was made")
 

@@ -332,6 +332,19 @@ class View final : public Store {
   Result<std::vector<DelayedRow>> delayed_slices(int64_t b, size_t n) override {
     return s_.delayed_slices(b, n);
   }
+  Result<std::vector<ChunkRow>> scan_chunks(TableCursor* c, size_t n) override {
+    return s_.scan_chunks(c, n);
+  }
+  Result<std::vector<SliceCount>> scan_slice_counts(TableCursor* c, size_t n) override {
+    return s_.scan_slice_counts(c, n);
+  }
+  int64_t uncounted_refs() const override { return s_.uncounted_refs(); }
+  Result<std::vector<DelayedList>> scan_delayed(TableCursor* c, size_t n) override {
+    return s_.scan_delayed(c, n);
+  }
+  Result<std::vector<DeletedFile>> scan_deleted_files(TableCursor* c, size_t n) override {
+    return s_.scan_deleted_files(c, n);
+  }
 
  private:
   Store& s_;

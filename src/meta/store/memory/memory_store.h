@@ -64,6 +64,10 @@ class MemoryStore final : public Store {
   Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override;
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override;
   Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) override;
+  Result<std::vector<ChunkRow>> scan_chunks(TableCursor* cursor, size_t limit) override;
+  Result<std::vector<SliceCount>> scan_slice_counts(TableCursor* cursor, size_t limit) override;
+  Result<std::vector<DelayedList>> scan_delayed(TableCursor* cursor, size_t limit) override;
+  Result<std::vector<DeletedFile>> scan_deleted_files(TableCursor* cursor, size_t limit) override;
 
  private:
   class Reader;

@@ -190,6 +190,7 @@ Status take(ParentsRead* q, const std::vector<Answer>& answers) {
 }
 
 void add(const SliceRefRead& q, Seen seen, Steps* s) {
+  if (q.exact) return s->check('e', std::string(kSliceRefs), slice_field(q.id, q.size), marked(seen));
   std::string alive;
   if (seen) alive = plain(seen).starts_with('-') ? "0" : "1";
   s->check('r', std::string(kSliceRefs), slice_field(q.id, q.size), alive);

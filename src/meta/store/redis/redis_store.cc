@@ -11,6 +11,7 @@
 #include "meta/store/redis/scan_cursor.h"
 #include "meta/store/redis/scans.h"
 #include "meta/store/redis/server_info.h"
+#include "meta/store/redis/table_scans.h"
 #include "meta/store/redis/transactions.h"
 
 namespace cider::meta {
@@ -220,6 +221,20 @@ class RedisStore final : public Store {
   }
   Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) override {
     return redis::delayed_slices(client_, before, limit);
+  }
+
+  Result<std::vector<ChunkRow>> scan_chunks(TableCursor* cursor, size_t limit) override {
+    return redis::scan_chunks(client_, cursor, limit);
+  }
+  Result<std::vector<SliceCount>> scan_slice_counts(TableCursor* cursor, size_t limit) override {
+    return redis::scan_slice_counts(client_, cursor, limit);
+  }
+  int64_t uncounted_refs() const override { return 1; }
+  Result<std::vector<DelayedList>> scan_delayed(TableCursor* cursor, size_t limit) override {
+    return redis::scan_delayed(client_, cursor, limit);
+  }
+  Result<std::vector<DeletedFile>> scan_deleted_files(TableCursor* cursor, size_t limit) override {
+    return redis::scan_deleted_files(client_, cursor, limit);
   }
 
  private:

@@ -129,4 +129,69 @@ Result<std::vector<DelayedRow>> delayed_slices(Connection& db, int64_t before, s
   return rows;
 }
 
+namespace {
+
+constexpr size_t kMaxPageBytes = 4 << 20;
+
+// A page of a table whose primary key is the first column; `make` answers Result<row>. Ends early with so
+// many bytes of the last column, if it is one of bytes.
+template <class Row, class Make>
+Result<std::vector<Row>> scan(Connection& db, const char* sql, int bytes_column, TableCursor* cursor,
+                              size_t limit, Make make) {
+  std::vector<Row> rows;
+  TableCursor next = *cursor;
+  size_t bytes = 0;
+  next.at_end = true;
+  Query row = TRY(db.query(sql, next.after.first, page(limit)));
+  while (TRY(row.next())) {
+    if (bytes > kMaxPageBytes) {
+      next.at_end = false;
+      break;
+    }
+    rows.push_back(TRY(make(row)));
+    next.after.first = static_cast<uint64_t>(row.integer(0));
+    if (bytes_column >= 0) bytes += row.bytes(bytes_column).size();
+  }
+  if (rows.size() == static_cast<size_t>(page(limit))) next.at_end = false;
+  *cursor = next;
+  return rows;
+}
+
+}  // namespace
+
+Result<std::vector<ChunkRow>> scan_chunks(Connection& db, TableCursor* cursor, size_t limit) {
+  constexpr const char* kSql = "SELECT id,inode,indx,slices FROM jfs_chunk WHERE id>? ORDER BY id LIMIT ?";
+  return scan<ChunkRow>(db, kSql, 3, cursor, limit, [](const Query& row) -> Result<ChunkRow> {
+    return ChunkRow{static_cast<Ino>(row.integer(1)), static_cast<uint32_t>(row.integer(2)),
+                    std::string(row.bytes(3))};
+  });
+}
+
+Result<std::vector<SliceCount>> scan_slice_counts(Connection& db, TableCursor* cursor, size_t limit) {
+  constexpr const char* kSql =
+      "SELECT chunkid,size,refs FROM jfs_chunk_ref WHERE chunkid>? ORDER BY chunkid LIMIT ?";
+  return scan<SliceCount>(db, kSql, -1, cursor, limit, [](const Query& row) -> Result<SliceCount> {
+    return SliceCount{static_cast<uint64_t>(row.integer(0)), static_cast<uint32_t>(row.integer(1)),
+                      row.integer(2)};
+  });
+}
+
+Result<std::vector<DelayedList>> scan_delayed(Connection& db, TableCursor* cursor, size_t limit) {
+  constexpr const char* kSql =
+      "SELECT chunkid,deleted,slices FROM jfs_delslices WHERE chunkid>? ORDER BY chunkid LIMIT ?";
+  return scan<DelayedList>(db, kSql, 2, cursor, limit, [](const Query& row) -> Result<DelayedList> {
+    return DelayedList{{static_cast<uint64_t>(row.integer(0)), row.integer(1)},
+                       TRY(decode_delayed_slices(row.bytes(2)))};
+  });
+}
+
+Result<std::vector<DeletedFile>> scan_deleted_files(Connection& db, TableCursor* cursor, size_t limit) {
+  constexpr const char* kSql =
+      "SELECT inode,length,expire FROM jfs_delfile WHERE inode>? ORDER BY inode LIMIT ?";
+  return scan<DeletedFile>(db, kSql, -1, cursor, limit, [](const Query& row) -> Result<DeletedFile> {
+    return DeletedFile{static_cast<Ino>(row.integer(0)), static_cast<uint64_t>(row.integer(1)),
+                       row.integer(2)};
+  });
+}
+
 }  // namespace cider::meta::sqlite

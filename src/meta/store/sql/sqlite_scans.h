@@ -23,4 +23,10 @@ Result<std::vector<uint32_t>> chunks_of(Connection& db, Ino ino);
 Result<std::vector<DelayedSlice>> unreferenced_slices(Connection& db, size_t limit);
 Result<std::vector<DelayedRow>> delayed_slices(Connection& db, int64_t before, size_t limit);
 
+// Pages of whole tables, each in the order of its primary key: rows made meanwhile come at the end.
+Result<std::vector<ChunkRow>> scan_chunks(Connection& db, TableCursor* cursor, size_t limit);
+Result<std::vector<SliceCount>> scan_slice_counts(Connection& db, TableCursor* cursor, size_t limit);
+Result<std::vector<DelayedList>> scan_delayed(Connection& db, TableCursor* cursor, size_t limit);
+Result<std::vector<DeletedFile>> scan_deleted_files(Connection& db, TableCursor* cursor, size_t limit);
+
 }  // namespace cider::meta::sqlite

@@ -171,6 +171,19 @@ class SqliteStore final : public Store {
     return sqlite::delayed_slices(*TRY(readers_.acquire()), before, limit);
   }
 
+  Result<std::vector<ChunkRow>> scan_chunks(TableCursor* cursor, size_t limit) override {
+    return sqlite::scan_chunks(*TRY(readers_.acquire()), cursor, limit);
+  }
+  Result<std::vector<SliceCount>> scan_slice_counts(TableCursor* cursor, size_t limit) override {
+    return sqlite::scan_slice_counts(*TRY(readers_.acquire()), cursor, limit);
+  }
+  Result<std::vector<DelayedList>> scan_delayed(TableCursor* cursor, size_t limit) override {
+    return sqlite::scan_delayed(*TRY(readers_.acquire()), cursor, limit);
+  }
+  Result<std::vector<DeletedFile>> scan_deleted_files(TableCursor* cursor, size_t limit) override {
+    return sqlite::scan_deleted_files(*TRY(readers_.acquire()), cursor, limit);
+  }
+
  private:
   Status read_only() const { return fail(EROFS, describe() + " was opened for reading only"); }
 

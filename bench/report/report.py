@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws the results of bench/compare.py as one HTML page without outside parts.
 
-    bench/report/report.py RESULTS.jsonl > report.html
+    bench/report/report.py RESULTS.jsonl ["What was measured, and where"] > report.html
 
 For each load and store a bar per client (median; the line spans from the least to the most of the turns) and the
 ratio of medians of the last client to the first; then resident memory over the run.
@@ -76,10 +76,11 @@ def memory_plot(runs, clients):
             f'<text x="{width - 60}" y="{height - 4}">{end:.0f} s</text></svg>')
 
 
-def page(results, memory, clients):
+def page(results, memory, clients, about):
     out = ["<!doctype html><meta charset='utf-8'><title>Data path, side by side</title><style>",
            "body{font:14px sans-serif;margin:2em;color:#222}td,th{padding:3px 14px 3px 0;text-align:left;vertical-align:top}",
-           "svg text{font:12px sans-serif;fill:#333}.ratio{font-weight:bold}</style><h1>Data path, side by side</h1><p>"]
+           "svg text{font:12px sans-serif;fill:#333}.ratio{font-weight:bold}</style><h1>Data path, side by side</h1>",
+           f"<p>{html.escape(about)}</p><p>"]
     for client in clients:
         out.append(f'<span style="color:{COLOURS[clients.index(client) % len(COLOURS)]}">■</span> {html.escape(client)} ')
     if len(clients) > 1:
@@ -98,6 +99,6 @@ def page(results, memory, clients):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    print(page(*load(sys.argv[1])))
+    print(page(*load(sys.argv[1]), sys.argv[2] if len(sys.argv) == 3 else ""))

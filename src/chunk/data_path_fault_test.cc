@@ -182,6 +182,18 @@ TEST(DataPathFault, ReadsAreTriedAgain) {
   EXPECT_GE(h.store.calls(Op::get), 4);
 }
 
+TEST(DataPathFault, WhatAStoreAnswersIsEioForReaders) {
+  HarnessOptions options;
+  options.data.io_retries = 1;
+  Harness h(std::move(options));
+  ASSERT_TRUE(h.write(kIno, 0, pattern(1000)));
+  ASSERT_TRUE(h.data.flush(kIno, {}));
+  for (int code : {ECONNREFUSED, EACCES, ETIMEDOUT, ENOSPC}) {
+    h.store.set_rule([&](const Call& call) { return StoreVerdict{.code = call.op == Op::get ? code : 0}; });
+    EXPECT_EQ(code_of(h.read(kIno, 0, 1000)), EIO) << code;
+  }
+}
+
 TEST(DataPathFault, TruncatedBlockIsAnErrorAtOnce) {
   Harness h;
   ASSERT_TRUE(h.write(kIno, 0, pattern(1000)));

@@ -381,7 +381,10 @@ Status Fetcher::get(const FetchPtr& fetch, std::stop_token stop) {
       log::error("data can't be read: " + status.error().to_string());
       return fail(ENODATA, status.error().message);
     }
-    if (attempt >= tries) return status;
+    if (attempt >= tries) {
+      if (!fetch->ahead) log::error("data can't be read: " + status.error().to_string());
+      return status;
+    }
     log::warning("read failed, will try again: " + status.error().to_string());
     TRY(backoff.pause(stop));
   }

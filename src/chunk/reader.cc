@@ -21,6 +21,11 @@ Buffer make_zeros() {
   return zeros;
 }
 
+// What went wrong between here and a store is no answer to read(2): programs know EIO.
+bool is_for_readers(int code) {
+  return code == EINTR || code == ENOMEM || code == ESTALE || code == EIO;
+}
+
 }  // namespace
 
 Reader::Reader(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, Fetcher& fetcher,
@@ -64,8 +69,8 @@ Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t 
   }
   // A block that is gone: the chunk was compacted or cut meanwhile, and its records name others now.
   if (code_of(chain) == ENOENT) chain = read_range(file, off, end, true, sequential, late, stop);
-  if (!chain && (chain.error().code == ENOENT || chain.error().code == ENODATA)) {
-    return fail(EIO, "inode " + std::to_string(file->ino) + ": " + chain.error().message);
+  if (!chain && !is_for_readers(chain.error().code)) {
+    return fail(EIO, "inode " + std::to_string(file->ino) + ": " + chain.error().to_string());
   }
   if (late) {
     std::lock_guard lock(file->mutex);

@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -30,6 +31,7 @@ class Test:
         self.volume = Volume(program(args.ciderfs), "ciderfs-gc.", args.engine)
         self.chunks = self.volume.bucket / "test-vol" / "chunks"
         self.model = {}
+        self.passed = 0
 
     # --- what the volume is
 
@@ -208,7 +210,8 @@ class Test:
             case()
             self.check_files()
             self.peer()
-            print(f"{case.__name__}: ok")
+            self.passed += 1
+            print(f"ok   {case.__name__}", flush=True)
 
 
 def main():
@@ -219,10 +222,16 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     test = Test(args)
+    failed = 0
     try:
         test.run()
+    except Exception:  # what comes behind goes by the same volume
+        failed = 1
+        traceback.print_exc()
     finally:
         test.volume.close()
+    print(f"gc.py: {test.passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

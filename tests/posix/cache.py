@@ -83,17 +83,23 @@ def cached_reads(volume):
     shutil.move(volume.work / "away", volume.bucket / "test-vol" / "chunks")
 
 
-def damaged_cache(volume):
-    """What is wrong in the cache is read from the store."""
-    volume.mount()
+def fill_and_damage(volume, folder, *options):
+    """All blocks are in the cache's `folder`, and each of its files has a wrong bit; answers what was written."""
+    volume.mount(*options)
     contents = fill(volume)
     same(volume, contents)
-    wait_for(lambda: len(in_cache(volume, "raw")) >= 7, "all blocks in the cache")
+    wait_for(lambda: len(in_cache(volume, folder)) >= 7, "all blocks in the cache")
     volume.unmount()
-    for path in in_cache(volume, "raw"):
+    for path in in_cache(volume, folder):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
+    return contents
+
+
+def damaged_cache(volume):
+    """What is wrong in the cache is read from the store."""
+    contents = fill_and_damage(volume, "raw")
     volume.mount()
     same(volume, contents)
     volume.unmount()
@@ -213,15 +219,7 @@ def encrypted_blocks(volume):
 
 def encrypted_and_damaged(volume):
     """What is wrong in the encrypted cache is read from the store, and cached again."""
-    volume.mount("--encrypt-cache")
-    contents = fill(volume)
-    same(volume, contents)
-    wait_for(lambda: len(in_cache(volume, "sealed")) >= 7, "all blocks in the cache")
-    volume.unmount()
-    for path in in_cache(volume, "sealed"):
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
+    contents = fill_and_damage(volume, "sealed", "--encrypt-cache")
     volume.mount("--encrypt-cache")
     same(volume, contents)
     volume.unmount()

@@ -6,7 +6,6 @@
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -64,23 +63,16 @@ Result<size_t> read_some(const UniqueFd& file, uint64_t offset, std::span<std::b
   }
 }
 
-// Whether the page cache holds the whole range, of whole pages, already. A read with RWF_NOWAIT does not
-// tell: it starts the kernel's read-ahead, and the bytes would come from the disk twice.
-bool in_page_cache(int fd, uint64_t offset, size_t size) {
-  constexpr size_t kAtOnce = 4 << 20;
-  std::array<unsigned char, kAtOnce / kDirectUnit> resident;
-  for (size_t done = 0; done < size; done += kAtOnce) {
-    const size_t n = std::min(kAtOnce, size - done);
-    const auto pages = static_cast<size_t>((n + kDirectUnit - 1) / kDirectUnit);
-    void* map = ::mmap(nullptr, n, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset + done));
-    if (map == MAP_FAILED) return false;
-    const bool all = ::mincore(map, n, resident.data()) == 0 &&
-                     std::all_of(resident.begin(), resident.begin() + static_cast<ptrdiff_t>(pages),
-                                 [](unsigned char page) { return (page & 1) != 0; });
-    ::munmap(map, n);
-    if (!all) return false;
-  }
-  return true;
+// Whether the page cache holds the whole range, of whole pages, already. (A read with RWF_NOWAIT does not
+// tell: it starts the kernel's read-ahead, and the bytes would come from the disk twice.)
+bool cached(const UniqueFd& file, uint64_t offset, size_t size) {
+  void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.get(), static_cast<off_t>(offset));
+  if (map == MAP_FAILED) return false;
+  std::vector<unsigned char> resident(size / kDirectUnit);
+  bool all = ::mincore(map, size, resident.data()) == 0 &&
+             std::ranges::all_of(resident, [](unsigned char page) { return (page & 1) != 0; });
+  ::munmap(map, size);
+  return all;
 }
 
 }  // namespace
@@ -126,7 +118,7 @@ Result<size_t> read_large(const UniqueFd& file, uint64_t offset, std::span<std::
     std::span<std::byte> whole_pages = rest.first(aligned_part(rest.size()));
     uint64_t at = offset + done;
     bool direct = aligned(rest.data()) && at % kDirectUnit == 0 && rest.size() >= kSmallestRead &&
-                  !in_page_cache(file.get(), at, whole_pages.size()) && set_direct(file, true);
+                  !cached(file, at, whole_pages.size()) && set_direct(file, true);
     auto n = read_some(file, at, direct ? whole_pages : rest);
     if (direct) set_direct(file, false);
     if (direct && !n && n.error().code == EINVAL) n = read_some(file, at, rest);

@@ -5,25 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/direct_io.h"
-#include "chunk/cache/read_all.h"
+#include "chunk/cache/file_io.h"
 
 namespace cider::chunk {
-namespace {
-
-BufferChain chain_of(std::string_view text) {
-  Buffer buffer = Buffer::allocate(text.size(), nullptr);
-  std::memcpy(buffer.mutable_data(), text.data(), text.size());
-  return {std::move(buffer)};
-}
-
-}  // namespace
-
 std::string checksum_trailer(const BufferChain& data) {
   ByteWriter out;
   uint32_t crc = 0;
@@ -50,7 +39,8 @@ Result<UniqueFd> write_block_file(const char* path, const BufferChain& data, con
   if (::fchmod(fd.get(), how.mode) != 0) return fail_errno("chmod");
   constexpr auto kName = "block file";
   TRY(how.past_page_cache ? write_large(fd, data, kName) : write_all(fd, data, kName));
-  if (how.trailer) TRY(write_all(fd, chain_of(checksum_trailer(data)), kName));
+  const std::string sums = how.trailer ? checksum_trailer(data) : "";
+  TRY(write_all(fd.get(), std::as_bytes(std::span(sums))));
   if (how.durable && ::fdatasync(fd.get()) != 0) return fail_errno("fdatasync");
   return fd;
 }

@@ -9,23 +9,13 @@
 #include <cstring>
 #include <vector>
 
-#include "chunk/cache/read_all.h"
+#include "chunk/cache/file_io.h"
 
 namespace cider::chunk {
 namespace {
 
 constexpr uint32_t kUnit = kSealedUnit;
 constexpr uint32_t kUnitsAtOnce = 128;  // preadv takes 1024 pieces, and a unit has two
-
-Status write_all(int fd, std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write");
-    data = data.subspan(static_cast<size_t>(n));
-  }
-  return {};
-}
 
 // A chain, cut into units.
 class Cutter {

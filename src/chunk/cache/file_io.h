@@ -1,4 +1,4 @@
-// pread(2) that goes on until all of it is read.
+// Reads and writes that go on until all is done.
 #pragma once
 
 #include <sys/uio.h>
@@ -15,5 +15,8 @@ namespace cider::chunk {
 Status pread_all(int fd, std::span<std::byte> out, uint64_t off);
 // As preadv(2). What `vector` says is used up.
 Status preadv_all(int fd, std::span<iovec> vector, uint64_t off);
+
+// Writes all at the file's position.
+Status write_all(int fd, std::span<const std::byte> data);
 
 }  // namespace cider::chunk

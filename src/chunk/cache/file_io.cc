@@ -1,4 +1,4 @@
-#include "chunk/cache/read_all.h"
+#include "chunk/cache/file_io.h"
 
 #include <unistd.h>
 
@@ -36,6 +36,16 @@ Status preadv_all(int fd, std::span<iovec> vector, uint64_t off) {
       piece.iov_len -= part;
       n -= static_cast<ssize_t>(part);
     }
+  }
+  return {};
+}
+
+Status write_all(int fd, std::span<const std::byte> data) {
+  while (!data.empty()) {
+    const ssize_t n = ::write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("write");
+    data = data.subspan(static_cast<size_t>(n));
   }
   return {};
 }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"io"
+
+	"github.com/pingcap/kvproto/pkg/pdpb"
+	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/tikv"
+	"github.com/tikv/pd/client/clients/router"
+)
+
+const clusterID = 1
+
+// placementDriver speaks PD's protocol for the mock that the store brings along.
+type placementDriver struct {
+	pdpb.UnimplementedPDServer
+	mock    *tikv.MockPD
+	address string
+}
+
+func header() *pdpb.ResponseHeader { return &pdpb.ResponseHeader{ClusterId: clusterID} }
+
+func (p *placementDriver) GetMembers(context.Context, *pdpb.GetMembersRequest) (*pdpb.GetMembersResponse, error) {
+	self := &pdpb.Member{Name: "pd", MemberId: 1, PeerUrls: []string{p.address}, ClientUrls: []string{p.address}}
+	return &pdpb.GetMembersResponse{Header: header(), Members: []*pdpb.Member{self}, Leader: self, EtcdLeader: self}, nil
+}
+
+// Tso answers each request with the last timestamp of as many as were asked for.
+func (p *placementDriver) Tso(stream pdpb.PD_TsoServer) error {
+	for {
+		request, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var last pdpb.Timestamp
+		for range request.Count {
+			last.Physical, last.Logical, _ = p.mock.GetTS(stream.Context())
+		}
+		if err := stream.Send(&pdpb.TsoResponse{Header: header(), Count: request.Count, Timestamp: &last}); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *placementDriver) GetStore(ctx context.Context, request *pdpb.GetStoreRequest) (*pdpb.GetStoreResponse, error) {
+	store, err := p.mock.GetStore(ctx, request.StoreId)
+	return &pdpb.GetStoreResponse{Header: header(), Store: store}, err
+}
+
+func (p *placementDriver) GetAllStores(ctx context.Context, _ *pdpb.GetAllStoresRequest) (*pdpb.GetAllStoresResponse, error) {
+	stores, err := p.mock.GetAllStores(ctx)
+	return &pdpb.GetAllStoresResponse{Header: header(), Stores: stores}, err
+}
+
+func answer(region *router.Region, err error) (*pdpb.GetRegionResponse, error) {
+	response := &pdpb.GetRegionResponse{Header: header()}
+	if region != nil {
+		response.Region, response.Leader, response.Buckets = region.Meta, region.Leader, region.Buckets
+	}
+	return response, err
+}
+
+func (p *placementDriver) GetRegion(ctx context.Context, request *pdpb.GetRegionRequest) (*pdpb.GetRegionResponse, error) {
+	return answer(p.mock.GetRegion(ctx, request.RegionKey))
+}
+
+func (p *placementDriver) GetPrevRegion(ctx context.Context, request *pdpb.GetRegionRequest) (*pdpb.GetRegionResponse, error) {
+	return answer(p.mock.GetPrevRegion(ctx, request.RegionKey))
+}
+
+func (p *placementDriver) GetRegionByID(ctx context.Context, request *pdpb.GetRegionByIDRequest) (*pdpb.GetRegionResponse, error) {
+	return answer(p.mock.GetRegionByID(ctx, request.RegionId))
+}
+
+func (p *placementDriver) ScanRegions(ctx context.Context, request *pdpb.ScanRegionsRequest) (*pdpb.ScanRegionsResponse, error) {
+	regions, err := p.mock.ScanRegions(ctx, request.StartKey, request.EndKey, int(request.Limit))
+	response := &pdpb.ScanRegionsResponse{Header: header()}
+	for _, region := range regions {
+		response.Regions = append(response.Regions, &pdpb.Region{Region: region.Meta, Leader: region.Leader})
+		response.RegionMetas = append(response.RegionMetas, region.Meta)
+		response.Leaders = append(response.Leaders, region.Leader)
+	}
+	return response, err
+}
+
+func (p *placementDriver) GetGCSafePoint(ctx context.Context, _ *pdpb.GetGCSafePointRequest) (*pdpb.GetGCSafePointResponse, error) {
+	point, err := p.mock.GetGCSafePoint(ctx)
+	return &pdpb.GetGCSafePointResponse{Header: header(), SafePoint: point}, err
+}
+
+func (p *placementDriver) UpdateGCSafePoint(ctx context.Context, request *pdpb.UpdateGCSafePointRequest) (*pdpb.UpdateGCSafePointResponse, error) {
+	point, err := p.mock.UpdateGCSafePoint(ctx, request.SafePoint)
+	return &pdpb.UpdateGCSafePointResponse{Header: header(), NewSafePoint: point}, err
+}
+
+func (p *placementDriver) UpdateServiceGCSafePoint(ctx context.Context, request *pdpb.UpdateServiceGCSafePointRequest) (*pdpb.UpdateServiceGCSafePointResponse, error) {
+	return &pdpb.UpdateServiceGCSafePointResponse{Header: header(), ServiceId: request.ServiceId, TTL: request.TTL, MinSafePoint: request.SafePoint}, nil
+}

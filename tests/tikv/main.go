@@ -43,6 +43,9 @@ func bootstrap(pd *tikv.MockPD, address string) error {
 }
 
 func run(address, folder string, splits []string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
 	store, regions, pd, err := server.NewMock(settings(folder), clusterID)
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func run(address, folder string, splits []string) error {
 		return err
 	}
 	service := grpc.NewServer()
-	tikvpb.RegisterTikvServer(service, store)
+	tikvpb.RegisterTikvServer(service, &storeServer{Server: store})
 	pdpb.RegisterPDServer(service, &placementDriver{mock: pd, address: "http://" + address})
 	return service.Serve(listener)
 }

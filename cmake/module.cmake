@@ -58,3 +58,21 @@ function(cider_module name)
     endforeach()
   endif()
 endfunction()
+
+# cider_protocol(name file.proto): the static library cider_<name>_protocol with what protoc makes of the file: messages and the
+# stubs of its gRPC services, included as "file.pb.h" and "file.grpc.pb.h".
+function(cider_protocol name proto)
+  get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR}/${proto} DIRECTORY)
+  get_filename_component(file ${proto} NAME_WE)
+  set(out ${CMAKE_CURRENT_BINARY_DIR}/protocol)
+  set(made ${out}/${file}.pb.cc ${out}/${file}.pb.h ${out}/${file}.grpc.pb.cc ${out}/${file}.grpc.pb.h)
+  file(MAKE_DIRECTORY ${out})
+  add_custom_command(OUTPUT ${made}
+    COMMAND ${PROTOC} -I ${folder} --cpp_out=${out} --grpc_out=${out} --plugin=protoc-gen-grpc=${GRPC_CPP_PLUGIN}
+      ${CMAKE_CURRENT_SOURCE_DIR}/${proto}
+    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${proto} VERBATIM)
+  add_library(cider_${name}_protocol STATIC ${made})
+  target_compile_options(cider_${name}_protocol PRIVATE -w)
+  target_include_directories(cider_${name}_protocol SYSTEM PUBLIC ${out})
+  target_link_libraries(cider_${name}_protocol PUBLIC PkgConfig::GRPC)
+endfunction()

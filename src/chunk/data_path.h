@@ -46,6 +46,7 @@ struct DataOptions {
   // Small slices of several files share objects (pack.h), of at most so many bytes.
   bool packing = true;
   uint32_t pack_size = 2 << 20;
+  size_t pack_members = 128;
   // A flush that waits longer answers EIO (the data is kept and retried).
   std::chrono::seconds flush_timeout{300};
   // Written data is sent off by itself when its chunk has not been written to for this long, ...

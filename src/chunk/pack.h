@@ -30,8 +30,10 @@ struct PackLimits {
 };
 
 // Beyond a few MiB a pack brings little, while one small file that lives on keeps all of it.
-inline PackLimits pack_limits(bool packing, uint32_t block_size, uint32_t pack_size) {
+inline PackLimits pack_limits(bool packing, uint32_t block_size, uint32_t pack_size,
+                              size_t members = PackLimits{}.members) {
   PackLimits limits;
+  limits.members = std::min(limits.members, members);
   limits.pack = std::min({block_size, pack_size, PackLimits::kLargestPack});
   if (packing) limits.member = std::min(PackLimits::kLargestMember, limits.pack / 4);
   return limits;

@@ -300,13 +300,15 @@ Run on a volume that exists, it changes the settings given (use `ciderfs config`
 
 Metadata engines:
   sqlite3://PATH                                    one machine
+  rocksdb:///FOLDER                                 one machine, one mount; the fastest
   redis[s]://[[USER]:PASSWORD@]HOST[:PORT][/DB]     many machines
   redis[s]://[[USER]:PASSWORD@]MASTER,SENTINEL,...[:PORT][/DB]
   redis[s]://[[USER]:PASSWORD@]HOST:PORT,HOST:PORT,...[/DB]
                                                     a Redis Cluster; HOST[:PORT] of one node leads to it, too
   unix://[[USER]:PASSWORD@]/SOCKET[?db=DB]
+  etcd://[USER:PASSWORD@]HOST[:PORT][,HOST...]/PREFIX
   memory://                                         gone with the process
-The password of Redis may also come from META_PASSWORD, or from the file that META_PASSWORD_FILE names.
+The password of Redis or etcd may also come from META_PASSWORD, or from the file that META_PASSWORD_FILE names.
 
 Examples:
   ciderfs format sqlite3:///var/lib/ciderfs/photos.db photos

@@ -59,9 +59,10 @@ Result<Ino> subdir_root(meta::Meta& meta, std::string_view path, bool read_only)
 }
 
 // The lines of a change log have no place for a part of a slice.
-chunk::DataOptions data_options(const MountPlan& plan, const meta::Volume& volume) {
+chunk::DataOptions data_options(const MountPlan& plan, meta::Meta& meta) {
   chunk::DataOptions options = plan.data;
-  options.packing = options.packing && !volume.change_log;
+  options.packing = options.packing && !meta.volume()->change_log;
+  options.pack_members = std::min(options.pack_members, meta.store().records_per_commit());
   return options;
 }
 
@@ -80,7 +81,7 @@ struct MountedVolume::Parts {
         blocks(objects->store(), layout, budget.get(), cache->cache()),
         meta(std::move(opened.store), std::move(opened.volume), plan.meta),
         catalog(meta),
-        data(blocks, catalog, *budget, data_options(plan, *meta.volume())) {}
+        data(blocks, catalog, *budget, data_options(plan, meta)) {}
 
   MountPlan plan;
   const std::string name;

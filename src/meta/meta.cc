@@ -59,7 +59,9 @@ Status Meta::run(const Caller& caller, FunctionRef<Status(Transaction&, OpEnv&)>
   constexpr int kMaxRounds = 20;  // each brings one missing input; more means that something is wrong
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller, options_, *volume, acls_, open_files_, removal, dirs, {}, 0, 0, {}, {}};
+  OpEnv env{
+      caller, options_, *volume, acls_, open_files_, removal, dirs, {}, 0, 0, store_->records_per_commit(),
+      {},     {}};
   for (int round = 0; round < kMaxRounds; ++round) {
     if (trash == Trash::needed) env.trash_folder = TRY(trash_folder(caller.interrupt));
     acls_.trust(store_->incarnation());
@@ -99,8 +101,19 @@ Status Meta::with_new_inode(const Caller& caller, FunctionRef<Status(Ino)> make)
 Status Meta::evaluate(const Caller& caller, FunctionRef<Status(OpEnv&)> check) {
   std::shared_ptr<const Volume> volume = this->volume();
   OpenFiles::Removal removal(open_files_);
-  OpEnv env{caller,  options_,     *volume,      acls_, open_files_, removal,
-            nullptr, clock_.now(), session_id(), 0,     {},          {}};
+  OpEnv env{caller,
+            options_,
+            *volume,
+            acls_,
+            open_files_,
+            removal,
+            nullptr,
+            clock_.now(),
+            session_id(),
+            0,
+            store_->records_per_commit(),
+            {},
+            {}};
   while (true) {
     Status done = check(env);
     if (done) return {};

@@ -54,8 +54,10 @@ class Gatherer {
 
   void add(const meta::Meta::SparseRecord& record) {
     if (record.slice.len > pack_size_) return;
-    const bool fits = bytes_ + record.slice.len <= pack_size_ &&
-                      records_.size() < meta::Meta::kMostPackMembers / 2 && !inodes_.contains(record.ino);
+    const bool fits =
+        bytes_ + record.slice.len <= pack_size_ &&
+        records_.size() < std::min(meta::Meta::kMostPackMembers / 2, meta_.store().records_per_commit()) &&
+        !inodes_.contains(record.ino);
     if (!fits) store();
     records_.push_back(record);
     inodes_.insert(record.ino);

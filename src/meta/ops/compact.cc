@@ -48,9 +48,9 @@ bool hides(const std::vector<Slice>& later, const Slice& kept) {
 }
 
 // A large leading record that nothing later covers stays: rewriting it would cost much and gain one record.
-Plan make_plan(const std::vector<Slice>& records, bool force) {
+Plan make_plan(const std::vector<Slice>& records, size_t most, bool force) {
   Plan plan;
-  plan.replaced.assign(records.begin(), records.begin() + std::min<size_t>(records.size(), kMaxAtOnce));
+  plan.replaced.assign(records.begin(), records.begin() + std::min(records.size(), most));
   plan.old_records = encode_slices(plan.replaced);
   while (!force && plan.replaced.size() > 1) {
     std::vector<Slice> rest(plan.replaced.begin() + 1, plan.replaced.end());
@@ -111,7 +111,10 @@ Status Meta::compact(Ino ino, uint32_t index, bool force) {
   if (!data_.rewrite) return fail(EOPNOTSUPP, "no data path to rewrite slices with");
   std::vector<Slice> records = TRY(chunk(ino, index));
   if (records.size() < 2) return {};
-  Plan plan = make_plan(records, force);
+  // Without a trash each slice gets a reference less, in the same commit.
+  size_t most = kMaxAtOnce;
+  if (volume()->trash_days <= 0) most = std::min(most, 2 * store_->records_per_commit());
+  Plan plan = make_plan(records, most, force);
   if (plan.replaced.size() < 2) return {};
   Slice made;
   if (plan.size > 0) {

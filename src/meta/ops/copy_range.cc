@@ -80,16 +80,17 @@ Status check_alive(Transaction& tx, const std::vector<Part>& parts) {
 
 // What of the range goes into one commit, from its beginning. `first` is the chunk that it begins in.
 Result<std::vector<Part>> parts_to_copy(Transaction& tx, const ChunkRangeRead& first, uint64_t from,
-                                        uint64_t to) {
+                                        uint64_t to, size_t most) {
   uint64_t end = std::min(to, (uint64_t{first.first} + 1) * kChunkSize);
   std::vector<Part> parts = TRY(source_parts(first, from, end));
-  if (end < to && parts.size() < kRecordsPerCommit) {
+  to = std::min(to, from + most * kChunkSize);
+  if (end < to && parts.size() < most) {
     auto& others =
         tx.ask(ChunkRangeRead{first.ino, first.first + 1, static_cast<uint32_t>((to - 1) / kChunkSize), {}});
     TRY(tx.fetch());
     std::ranges::move(TRY(source_parts(others, end, to)), std::back_inserter(parts));
   }
-  if (parts.size() > kRecordsPerCommit) parts.resize(kRecordsPerCommit);
+  if (parts.size() > most) parts.resize(most);
   return parts;
 }
 
@@ -113,7 +114,8 @@ Status copy_op(Transaction& tx, OpEnv& env, const Range& asked, Meta::Copied* co
       asked.in == asked.out && asked.in_off < asked.out_off + len && asked.out_off < asked.in_off + len;
   if (overlap) return fail(EINVAL);
 
-  std::vector<Part> parts = TRY(parts_to_copy(tx, chunk, asked.in_off, asked.in_off + len));
+  std::vector<Part> parts =
+      TRY(parts_to_copy(tx, chunk, asked.in_off, asked.in_off + len, env.records_per_commit));
   len = parts.back().first + parts.back().second.len - asked.in_off;
   uint64_t length = std::max(after.length, asked.out_off + len);
   int64_t growth = static_cast<int64_t>(align4k(length)) - static_cast<int64_t>(align4k(after.length));

@@ -26,13 +26,15 @@ struct ChunkKey {
 // How many chunks go into a commit: lists that turned out long make them fewer, as all of them are read.
 class Pace {
  public:
-  size_t chunks() const { return chunks_; }
+  explicit Pace(size_t most) : most_(most) {}
+  size_t chunks() const { return std::min(chunks_, most_); }
   void note(size_t records) {
-    if (records > kRecordsPerCommit) chunks_ = std::max<size_t>(chunks_ / 4, 1);
-    if (records < kRecordsPerCommit / 4) chunks_ = std::min<size_t>(chunks_ * 2, 256);
+    if (records > most_) chunks_ = std::max<size_t>(chunks_ / 4, 1);
+    if (records < most_ / 4) chunks_ = std::min<size_t>(chunks_ * 2, 256);
   }
 
  private:
+  const size_t most_;  // records of a commit
   size_t chunks_ = 64;
 };
 
@@ -69,17 +71,17 @@ bool drop_head(Transaction& tx, const ChunkRead& chunk, Dropped* dropped) {
 }
 
 // Drops these chunks from the first on, as far as one commit goes.
-Status drop_chunks(Transaction& tx, std::span<const ChunkKey> keys, Dropped* dropped) {
+Status drop_chunks(Transaction& tx, std::span<const ChunkKey> keys, size_t most, Dropped* dropped) {
   std::vector<const ChunkRead*> reads;
   for (const ChunkKey& key : keys)
-    reads.push_back(&tx.ask(ChunkRead{key.ino, key.index, false, {}, kRecordsPerCommit}));
+    reads.push_back(&tx.ask(ChunkRead{key.ino, key.index, false, {}, static_cast<uint32_t>(most)}));
   TRY(tx.fetch());
   *dropped = {};
   for (const ChunkRead* chunk : reads) dropped->records += chunk->records.size() / kSliceRecordSize;
   size_t taken = 0;
   for (const ChunkRead* chunk : reads) {
     taken += chunk->records.size() / kSliceRecordSize;
-    if (dropped->chunks > 0 && taken > kRecordsPerCommit) break;
+    if (dropped->chunks > 0 && taken > most) break;
     if (!chunk->records.empty() && !drop_head(tx, *chunk, dropped)) break;
     ++dropped->chunks;
   }
@@ -93,7 +95,7 @@ void Meta::delete_unreferenced(const SliceSet& slices) {
   if (options_.max_deletes == 0 || !data_.delete_slice) return;
   Status done;
   for (auto at = slices.begin(); done && at != slices.end();) {
-    auto end = std::ranges::next(at, kRecordsPerCommit, slices.end());
+    auto end = std::ranges::next(at, static_cast<std::ptrdiff_t>(store_->records_per_commit()), slices.end());
     done = delete_if_unreferenced({at, end});
     at = end;
   }
@@ -133,14 +135,15 @@ Status Meta::delete_files_data(std::span<const DeletedFile> files) {
   for (const DeletedFile& file : TRY(store_->files_with_chunks(files))) {
     for (uint32_t index : TRY(store_->chunks_of(file.ino, file.length))) keys.push_back({file.ino, index});
   }
-  Pace pace;
+  const size_t most = store_->records_per_commit();
+  Pace pace(most);
   std::span<const ChunkKey> left = keys;
   for (bool all = false; !all;) {
     std::span<const ChunkKey> next = left.first(std::min(left.size(), pace.chunks()));
     Dropped dropped;
     TRY(store_->run(
         [&](Transaction& tx) -> Status {
-          TRY(drop_chunks(tx, next, &dropped));
+          TRY(drop_chunks(tx, next, most, &dropped));
           all = dropped.chunks == left.size();
           if (!all) return {};
           for (const DeletedFile& file : files) tx.write(DeleteDeletedFile{file.ino, file.length});
@@ -155,10 +158,10 @@ Status Meta::delete_files_data(std::span<const DeletedFile> files) {
 }
 
 Status Meta::delete_files_now(size_t limit, int64_t grace) {
-  constexpr size_t kBatch = 64;
+  const size_t batch = std::min<size_t>(64, store_->records_per_commit());
   std::vector<DeletedFile> files = TRY(store_->deleted_files(clock_.now().sec - grace, limit));
-  for (size_t at = 0; at < files.size(); at += kBatch) {
-    TRY(delete_files_data(std::span(files).subspan(at, std::min(kBatch, files.size() - at))));
+  for (size_t at = 0; at < files.size(); at += batch) {
+    TRY(delete_files_data(std::span(files).subspan(at, std::min(batch, files.size() - at))));
   }
   return {};
 }
@@ -181,7 +184,7 @@ Status Meta::clean_delayed_slices(Time before) {
             auto& row = tx.ask(DelayedSlicesRead{delayed.id, delayed.deleted, {}});
             TRY(tx.fetch());
             std::vector<DelayedSlice> slices = TRY(decode_delayed_slices(row.records.value_or("")));
-            size_t portion = std::min(slices.size(), kRecordsPerCommit);
+            size_t portion = std::min(slices.size(), store_->records_per_commit());
             all = portion == slices.size();
             for (const DelayedSlice& slice : std::span(slices).first(portion)) {
               tx.write(AddSliceRef{slice.id, slice.size, -1});

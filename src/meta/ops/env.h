@@ -16,10 +16,6 @@
 
 namespace cider::meta {
 
-// So many chunk records an operation moves in one commit at most, and so many references: on some engines
-// nobody else is served meanwhile. What is more goes by several commits, each of which leaves a sound volume.
-inline constexpr size_t kRecordsPerCommit = 500;
-
 struct OpEnv {
   const Caller& caller;
   const MetaOptions& options;
@@ -30,7 +26,8 @@ struct OpEnv {
   ChangedDirs* dirs;  // null: nobody wants them
   Time now;
   uint64_t sid = 0;
-  Ino trash_folder = 0;  // this hour's; 0 where nothing goes to the trash
+  Ino trash_folder = 0;             // this hour's; 0 where nothing goes to the trash
+  size_t records_per_commit = 500;  // see Store
 
   // Where a name that is removed from `parent` goes; 0: nowhere.
   Ino trash(Ino parent) const { return is_trash(parent) ? 0 : trash_folder; }

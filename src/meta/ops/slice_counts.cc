@@ -75,14 +75,15 @@ Result<Meta::CheckedCount> Meta::mend_count(const SliceUses& uses, int64_t most_
   // large, which costs space but no data.
   int64_t counted = 0;
   ChunkKeys keys = uses.chunks;
-  while (keys.size() > kRecordsPerCommit) {
+  const size_t most = store_->records_per_commit();
+  while (keys.size() > most) {
     TRY(store_->read(
         [&](Transaction& tx) -> Status {
-          counted += TRY(count_in_chunks(tx, keys.first(kRecordsPerCommit), uses));
+          counted += TRY(count_in_chunks(tx, keys.first(most), uses));
           return {};
         },
         {}));
-    keys = keys.subspan(kRecordsPerCommit);
+    keys = keys.subspan(most);
   }
   CheckedCount found;
   TRY(store_->run([&](Transaction& tx) { return mend_op(tx, keys, uses, counted, most_lowered, &found); },

@@ -1,6 +1,11 @@
 #include "meta/store/engines.h"
 
 #include "base/url.h"
+#include "meta/store/kv/etcd/etcd_database.h"
+#include "meta/store/kv/etcd/etcd_url.h"
+#include "meta/store/kv/kv_store.h"
+#include "meta/store/kv/memkv/mem_database.h"
+#include "meta/store/kv/rocksdb/rocks_database.h"
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/redis_url.h"
@@ -49,13 +54,38 @@ Result<std::unique_ptr<Store>> open_memory(std::string_view, bool, bool) {
   return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
 }
 
+Result<std::unique_ptr<Store>> open_memkv(std::string_view url, bool, bool) {
+  return std::make_unique<kv::KvStore>(kv::MemDatabase::of_name(rest_of(url)));
+}
+
+Status check_rocksdb(std::string_view url) {
+  if (rest_of(url).starts_with('/')) return {};
+  return fail(EINVAL, "META URL '" + std::string(url) + "' names no folder: rocksdb:///path/to/folder");
+}
+
+Result<std::unique_ptr<Store>> open_rocksdb_url(std::string_view url, bool create, bool read_only) {
+  return std::make_unique<kv::KvStore>(
+      TRY(kv::open_rocksdb(std::string(rest_of(url)), {.create = create, .read_only = read_only})));
+}
+
+Status check_etcd(std::string_view url) {
+  TRY(kv::parse_etcd_url(url));
+  return {};
+}
+
+Result<std::unique_ptr<Store>> open_etcd_url(std::string_view url, bool, bool read_only) {
+  return std::make_unique<kv::KvStore>(TRY(kv::open_etcd(url, read_only)));
+}
+
 constexpr Engine kEngines[] = {
     {"sqlite3", "sqlite3://PATH", check_path, open_sqlite_url, /*is_local=*/true},
+    {"rocksdb", "rocksdb:///FOLDER", check_rocksdb, open_rocksdb_url, /*is_local=*/true},
     {"redis", "redis[s]://HOST:PORT/DB", check_redis, open_redis_url},
     {"rediss", "", check_redis, open_redis_url},
     {"unix", "unix:///SOCKET?db=DB", check_redis, open_redis_url},
+    {"etcd", "etcd://HOST:PORT/PREFIX", check_etcd, open_etcd_url},
     {"memory", "", nothing_to_check, open_memory},
-    {"memkv", "", nothing_to_check, open_memory},
+    {"memkv", "", nothing_to_check, open_memkv},
 };
 
 Result<const Engine*> engine_of(std::string_view url) {

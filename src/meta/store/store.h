@@ -150,6 +150,10 @@ class Store {
   }
   // Everything committed before survives a power loss after this.
   virtual Status sync() = 0;
+  // How many records - slices, chunks, files - one operation may read and change at most, so that a commit
+  // stays within what the engine takes, and nobody else waits long for it. What is more goes by several
+  // commits.
+  virtual size_t records_per_commit() const { return 500; }
 
   // --- counters
   virtual Result<int64_t> counter(Counter counter) = 0;

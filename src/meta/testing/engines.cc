@@ -4,7 +4,11 @@
 #include <string_view>
 
 #include "meta/store/engines.h"
+#include "meta/store/kv/etcd/etcd_database.h"
+#include "meta/store/kv/memkv/mem_database.h"
+#include "meta/store/kv/rocksdb/rocks_database.h"
 #include "meta/store/redis/client.h"
+#include "meta/testing/etcd_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
 
@@ -41,12 +45,46 @@ std::string make_redis_cluster(const std::filesystem::path&) {
   return url;
 }
 
+constexpr std::string_view kMemkv = "memkv://";
+
+// It is kept until the next one is made.
+std::string make_memkv(const std::filesystem::path& folder) {
+  static std::shared_ptr<kv::MemDatabase> last;
+  last = kv::MemDatabase::of_name(folder.string(), {.stale = 0.1, .conflict = 0.05, .deletes_ranges = true});
+  return std::string(kMemkv) + folder.string();
+}
+
+Result<VolumeDump> dump_memkv(const std::string& url) {
+  return dump_kv(*kv::MemDatabase::of_name(std::string_view(url).substr(kMemkv.size())));
+}
+
+constexpr std::string_view kRocksdb = "rocksdb://";
+
+std::string make_rocksdb(const std::filesystem::path& folder) {
+  return std::string(kRocksdb) + (folder / "meta.rocks").string();
+}
+
+Result<VolumeDump> dump_rocksdb(const std::string& url) {
+  return dump_kv(*TRY(kv::open_rocksdb(url.substr(kRocksdb.size()), {})));
+}
+
+std::string make_etcd(const std::filesystem::path& folder) {
+  return EtcdServer::shared().url("/" + folder.filename().string());
+}
+
+Result<VolumeDump> dump_etcd(const std::string& url) {
+  return dump_kv(*TRY(kv::open_etcd(url, true)));
+}
+
 constexpr EngineTraits kEngines[] = {
     {Engine::memory, "memory", nullptr, nullptr},
     {Engine::memory_conflicts, "memory_conflicts", nullptr, nullptr},
     {Engine::sqlite, "sqlite", make_sqlite, dump_sqlite_url},
     {Engine::redis, "redis", make_redis, dump_redis},
     {Engine::redis_cluster, "redis_cluster", make_redis_cluster, dump_redis},
+    {Engine::memkv, "memkv", make_memkv, dump_memkv},
+    {Engine::rocksdb, "rocksdb", make_rocksdb, dump_rocksdb},
+    {Engine::etcd, "etcd", make_etcd, dump_etcd},
 };
 
 }  // namespace
@@ -69,7 +107,7 @@ std::vector<Engine> all_engines() {
 }
 
 std::vector<Engine> local_engines() {
-  return {Engine::memory, Engine::memory_conflicts, Engine::sqlite};
+  return {Engine::memory, Engine::memory_conflicts, Engine::sqlite, Engine::memkv, Engine::rocksdb};
 }
 
 }  // namespace cider::meta::testing

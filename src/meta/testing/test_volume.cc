@@ -72,6 +72,10 @@ void TestVolume::stop() {
 
 VolumeDump TestVolume::dump() {
   if (memory_) return dump_memory(*memory_);
+  // What an engine sums up in its clients goes into the database first.
+  for (auto* metas : {&clients_, &dead_}) {
+    for (auto& meta : *metas) must(meta->store().sync(), "write what is pending");
+  }
   auto dump = engine_.dump(url_);
   if (!dump) throw std::runtime_error("dump: " + dump.error().to_string());
   return *std::move(dump);

@@ -13,6 +13,7 @@
 #include "meta/model/attr.h"
 #include "meta/model/entry.h"
 #include "meta/model/slices.h"
+#include "meta/store/kv/kv.h"
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/reads.h"
 
@@ -46,5 +47,6 @@ struct VolumeDump {
 VolumeDump dump_memory(MemoryStore& store);
 Result<VolumeDump> dump_sqlite(const std::string& path);
 Result<VolumeDump> dump_redis(const std::string& url);
+Result<VolumeDump> dump_kv(kv::Database& database);
 
 }  // namespace cider::meta::testing

@@ -19,7 +19,7 @@
 // was not decided yet: it is refused for good. One that was is told its verdict, as a copy is.
 //
 // Nothing can interrupt a script and nobody else is served while it runs, so what a call may write is bounded
-// by who makes it (kRecordsPerCommit, kTooManyChunks).
+// by who makes it (records_per_commit(), kTooManyChunks).
 #pragma once
 
 #include <string>

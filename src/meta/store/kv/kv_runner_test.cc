@@ -1,0 +1,206 @@
+// Operations of several clients of one database: as if they ran one after the other, whatever a view shows.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "meta/store/kv/keys.h"
+#include "meta/store/kv/kv_store.h"
+#include "meta/store/kv/memkv/mem_database.h"
+#include "meta/store/kv/testing/kv_testing.h"
+
+namespace cider::meta::kv {
+namespace {
+
+using testing::ask;
+using testing::write;
+
+class KvRunner : public ::testing::Test {
+ protected:
+  void make(MemDatabase::Behaviour behaviour = {}) {
+    database_ = std::make_shared<MemDatabase>(behaviour);
+    a_ = std::make_unique<KvStore>(database_);
+    b_ = std::make_unique<KvStore>(database_);
+    ASSERT_TRUE(a_->create_volume("{}", testing::directory_attr(), {}));
+    for (Ino ino : {2, 3}) ASSERT_TRUE(write(*a_, InsertNode{ino, Attr{}}));
+  }
+  static void set_mode(Store& store, Ino ino, uint16_t mode) {
+    Attr values;
+    values.mode = mode;
+    ASSERT_TRUE(write(store, PatchNode{.ino = ino, .set = field::mode, .values = values}));
+  }
+  uint16_t mode(Ino ino) { return ask(*b_, AttrRead{ino, field::all, {}}).value->mode; }
+
+  std::shared_ptr<MemDatabase> database_;
+  std::unique_ptr<KvStore> a_;
+  std::unique_ptr<KvStore> b_;
+};
+
+TEST_F(KvRunner, an_operation_runs_again_when_what_it_read_has_changed) {
+  make();
+  int runs = 0;
+  ASSERT_TRUE(a_->run(
+      [&](Transaction& tx) -> Status {
+        AttrRead& seen = tx.attr(2, field::mode);
+        TRY(tx.fetch());
+        if (runs++ == 0) set_mode(*b_, 2, 0640);
+        Attr values;
+        values.mode = seen.value->mode | 1;
+        tx.write(PatchNode{.ino = 2, .set = field::mode, .values = values});
+        return {};
+      },
+      {}));
+  EXPECT_EQ(runs, 2);
+  EXPECT_EQ(mode(2), 0641);
+  EXPECT_EQ(a_->conflicts(), 1U);
+}
+
+TEST_F(KvRunner, an_error_is_checked_like_a_success) {
+  make();
+  int runs = 0;
+  EXPECT_TRUE(a_->run(
+      [&](Transaction& tx) -> Status {
+        AttrRead& seen = tx.attr(2, field::mode);
+        TRY(tx.fetch());
+        if (seen.value->mode == 0640) return {};
+        if (runs++ == 0) set_mode(*b_, 2, 0640);
+        return fail(EACCES);
+      },
+      {}));
+}
+
+TEST_F(KvRunner, an_error_writes_nothing) {
+  make();
+  const Status done = a_->run(
+      [&](Transaction& tx) -> Status {
+        tx.write(PatchNode{.ino = 2, .set = field::mode, .values = {.mode = 0777}});
+        tx.write(InsertNode{3, Attr{}});
+        return {};
+      },
+      {});
+  EXPECT_EQ(code_of(done), kInodeTaken);
+  EXPECT_EQ(mode(2), 0);
+}
+
+TEST_F(KvRunner, a_directory_is_empty_until_the_commit) {
+  make();
+  int runs = 0;
+  const Status done = a_->run(
+      [&](Transaction& tx) -> Status {
+        auto& seen = tx.ask(DirEmptyRead{2, false});
+        TRY(tx.fetch());
+        if (runs++ == 0) EXPECT_TRUE(write(*b_, InsertEntry{2, "a", {3, FileType::file}}));
+        if (!seen.empty) return fail(ENOTEMPTY);
+        tx.write(DeleteNode{2});
+        return {};
+      },
+      {});
+  EXPECT_EQ(code_of(done), ENOTEMPTY);
+  EXPECT_EQ(runs, 2);
+}
+
+TEST_F(KvRunner, what_is_in_a_range_stays_until_the_commit) {
+  make();
+  for (uint32_t index : {1, 2})
+    ASSERT_TRUE(write(*a_, AppendSlices{2, index, std::string(24, 'a'), nullptr}));
+  for (int way = 0; way < 3; ++way) {
+    int runs = 0;
+    ASSERT_TRUE(a_->run(
+        [&](Transaction& tx) -> Status {
+          tx.ask(ChunkRangeRead{2, 0, 9, {}});
+          TRY(tx.fetch());
+          if (runs++ > 0) return {};
+          if (way == 0) return write(*b_, DeleteChunk{2, 1});
+          if (way == 1) return write(*b_, AppendSlices{2, 2, std::string(24, 'b'), nullptr});
+          return write(*b_, AppendSlices{2, 7, std::string(24, 'c'), nullptr});
+        },
+        {}));
+    EXPECT_EQ(runs, 2) << way;
+  }
+}
+
+TEST_F(KvRunner, storms_of_conflicts_lose_nothing) {
+  make({.stale = 0.3, .conflict = 0.3});
+  constexpr int kThreads = 4;
+  constexpr int kTimes = 100;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        Store& store = t % 2 == 0 ? *a_ : *b_;
+        for (int i = 0; i < kTimes; ++i) {
+          EXPECT_TRUE(store.add_counter(Counter::next_trash, 1));
+          EXPECT_TRUE(store.run(
+              [&](Transaction& tx) -> Status {
+                AttrRead& seen = tx.attr(2, field::length);
+                TRY(tx.fetch());
+                Attr values;
+                values.length = seen.value->length + 1;
+                tx.write(PatchNode{.ino = 2, .set = field::length, .values = values, .nlink_delta = 1});
+                tx.write(AddUsage{4096, 1});
+                return {};
+              },
+              {}));
+        }
+      });
+    }
+  }
+  constexpr int64_t kAll = kThreads * kTimes;
+  EXPECT_EQ(a_->counter(Counter::next_trash), kAll);
+  const Attr attr = *ask(*a_, AttrRead{2, field::all, {}}).value;
+  EXPECT_EQ(attr.length, uint64_t{kAll});
+  EXPECT_EQ(attr.nlink, uint32_t{kAll});
+  ASSERT_TRUE(a_->sync());
+  ASSERT_TRUE(b_->sync());
+  EXPECT_EQ(a_->counter(Counter::total_inodes), kAll);
+  EXPECT_GT(a_->conflicts() + b_->conflicts(), 0U);
+}
+
+TEST_F(KvRunner, a_change_that_no_commit_holds_is_refused_whole) {
+  make({.parts = 10});
+  const Status done = a_->run(
+      [&](Transaction& tx) -> Status {
+        for (Ino ino = 100; ino < 111; ++ino) tx.write(InsertNode{ino, Attr{}});
+        return {};
+      },
+      {});
+  EXPECT_EQ(code_of(done), EIO);
+  EXPECT_FALSE(ask(*b_, AttrRead{100, field::all, {}}).value);
+  EXPECT_TRUE(write(*a_, InsertNode{100, Attr{}}));
+}
+
+TEST_F(KvRunner, groups_are_not_larger_than_a_commit) {
+  make({.parts = 5});
+  std::vector<std::jthread> threads;
+  std::atomic<Ino> next = 100;
+  for (int t = 0; t < 8; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 30; ++i) {
+        const Ino ino = next += 2;
+        EXPECT_TRUE(write(*a_, InsertNode{ino, Attr{}}, InsertNode{ino + 1, Attr{}}));
+      }
+    });
+  }
+  threads.clear();
+  for (Ino ino = 102; ino < 102 + 480; ++ino) EXPECT_TRUE(ask(*b_, AttrRead{ino, field::all, {}}).value);
+}
+
+TEST_F(KvRunner, who_is_interrupted_before_its_turn_is_told) {
+  make();
+  std::stop_source stop;
+  stop.request_stop();
+  EXPECT_EQ(code_of(a_->run([](Transaction&) -> Status { return {}; }, stop.get_token())), EINTR);
+}
+
+TEST(MemDatabase, refuses_a_check_of_what_the_view_has_not_shown) {
+  MemDatabase database;
+  const auto view = database.working_view({}).value();
+  Checks checks;
+  checks.keys.insert("a");
+  EXPECT_EQ(code_of(database.commit(*view, checks, {}, {})), EINVAL);
+  const std::string key = "a";
+  ASSERT_TRUE(view->get(std::span(&key, 1)));
+  EXPECT_TRUE(database.commit(*view, checks, {}, {}));
+}
+
+}  // namespace
+}  // namespace cider::meta::kv

@@ -1,0 +1,189 @@
+#include "meta/store/kv/runner.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <thread>
+#include <utility>
+
+namespace cider::meta::kv {
+namespace {
+
+constexpr int kTriesTogether = 3;
+constexpr int kLongestPause = 64;  // milliseconds
+
+}  // namespace
+
+Runner::Runner(Database& database)
+    : database_(database), limits_(database.limits()), random_(std::random_device{}()) {}
+
+Status Runner::run(Work work, std::stop_token stop) {
+  if (database_.read_only()) return fail(EROFS, database_.describe() + " was opened for reading only");
+  if (std::mutex* exclusive = database_.exclusive()) return run_alone(work, *exclusive, stop);
+  Request request{work, stop, {}, {}, {}, Request::State::waiting};
+  std::stop_callback on_stop(stop, [&] {
+    std::lock_guard lock(request.mutex);
+    request.wake.notify_one();
+  });
+  if (enqueue(&request) || wait_for_turn(&request)) lead(request);
+  return std::move(request.answer);
+}
+
+// Nobody else changes anything meanwhile, so what the work saw needs no checks.
+Status Runner::run_alone(Work work, std::mutex& exclusive, const std::stop_token& stop) {
+  if (stop.stop_requested()) return fail(EINTR);
+  std::lock_guard lock(exclusive);
+  const std::unique_ptr<View> view = TRY(database_.working_view(stop));
+  Workspace space(*view, false, limits_.deletes_ranges);
+  space.begin();
+  TRY(work(space));
+  if (space.changes().empty()) return {};
+  TRY(database_.commit(*view, space.checks(), space.changes(), stop));
+  return {};
+}
+
+// The notification under the lock: once it is released, the request may be gone.
+void Runner::Request::set(State next) {
+  std::lock_guard lock(mutex);
+  state = next;
+  wake.notify_one();
+}
+
+Runner::Request::State Runner::Request::wait(bool interruptible) {
+  std::unique_lock lock(mutex);
+  wake.wait(lock, [&] { return state != State::waiting || (interruptible && stop.stop_requested()); });
+  return state;
+}
+
+Runner::Request::State Runner::Request::present() {
+  std::lock_guard lock(mutex);
+  return state;
+}
+
+bool Runner::enqueue(Request* request) {
+  std::lock_guard lock(mutex_);
+  queue_.push_back(request);
+  return !std::exchange(led_, true);
+}
+
+bool Runner::wait_for_turn(Request* request) {
+  Request::State state = request->wait(true);
+  if (state == Request::State::waiting) {  // interrupted
+    std::lock_guard lock(mutex_);
+    state = request->present();  // to lead is given under this lock
+    if (state == Request::State::waiting && std::erase(queue_, request) == 1) {
+      request->answer = fail(EINTR);
+      return false;
+    }
+  }
+  if (state == Request::State::waiting) state = request->wait(false);  // too late: it is being worked on
+  return state == Request::State::leads;
+}
+
+void Runner::lead(const Request& own) {
+  while (own.state != Request::State::done) serve_group();
+  std::lock_guard lock(mutex_);
+  led_ = !queue_.empty();
+  if (led_) queue_.front()->set(Request::State::leads);
+}
+
+Runner::Group Runner::take(size_t limit) {
+  std::lock_guard lock(mutex_);
+  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, queue_.size()));
+  Group group(queue_.begin(), end);
+  queue_.erase(queue_.begin(), end);
+  return group;
+}
+
+void Runner::give_back(Group& group, size_t from) {
+  if (from >= group.size()) return;
+  const auto rest = group.begin() + static_cast<std::ptrdiff_t>(from);
+  std::lock_guard lock(mutex_);
+  queue_.insert(queue_.begin(), rest, group.end());
+  group.erase(rest, group.end());
+}
+
+// Wakes them; afterwards they may be gone.
+void Runner::answer_all(Group& group, const Status* status) {
+  for (Request* request : group) {
+    if (status) request->answer = *status;
+    request->set(Request::State::done);
+  }
+  group.clear();
+}
+
+void Runner::drop_stopped(Group* group) {
+  Group stopped;
+  std::erase_if(*group, [&](Request* request) {
+    if (!request->stop.stop_requested()) return false;
+    stopped.push_back(request);
+    return true;
+  });
+  const Status interrupted = fail(EINTR);
+  answer_all(stopped, &interrupted);
+}
+
+void Runner::serve_group() {
+  Group group = take(limits_.group);
+  for (int tries = 0; !group.empty();) {
+    if (tries > kTriesTogether) {
+      give_back(group, 1);
+      back_off(tries - kTriesTogether);
+    }
+    drop_stopped(&group);
+    if (group.empty()) return;
+    Result<std::optional<Committed>> outcome = std::nullopt;
+    {
+      std::stop_source any;  // of the group
+      const std::function<void()> pass_on = [&] { any.request_stop(); };
+      std::deque<std::stop_callback<std::function<void()>>> watches;
+      for (const Request* request : group) {
+        if (request->stop.stop_possible()) watches.emplace_back(request->stop, pass_on);
+      }
+      outcome = attempt(&group, any.get_token());
+    }
+    if (!outcome && outcome.error().code == EINTR) continue;  // whoever was meant is dropped
+    if (!outcome) {
+      const Status failed = fail(outcome.error());
+      return answer_all(group, &failed);
+    }
+    if (!*outcome) continue;
+    if (**outcome == Committed::done) return answer_all(group, nullptr);
+    ++tries;
+    ++conflicts_;
+  }
+}
+
+// Runs as many as fit into one commit, the others go back into the queue.
+Result<std::optional<Committed>> Runner::attempt(Group* group, const std::stop_token& stop) {
+  const std::unique_ptr<View> view = TRY(database_.working_view(stop));
+  Workspace space(*view, true, limits_.deletes_ranges);
+  for (size_t i = 0; i < group->size(); ++i) {
+    Request& request = *(*group)[i];
+    space.begin();
+    request.answer = request.work(space);
+    TRY(space.view_status());
+    const bool fits = space.parts() <= limits_.parts && space.bytes() <= limits_.bytes && !space.overlaps();
+    if (!request.answer || !fits) space.undo();
+    if (fits) continue;
+    if (i == 0) {
+      give_back(*group, 1);
+      if (request.answer) {  // else what bore out the error is taken on trust
+        request.answer = fail(EIO, "a change is larger than what " + database_.describe() +
+                                       " commits at once: nothing was changed");
+      }
+      return Committed::done;
+    }
+    give_back(*group, i);
+    return std::nullopt;  // the one that did not fit left its checks behind
+  }
+  return TRY(database_.commit(*view, space.checks(), space.changes(), stop));
+}
+
+void Runner::back_off(int tries) {
+  const int most = std::min(1 << std::min(tries, 10), kLongestPause) * 1000;
+  std::this_thread::sleep_for(
+      std::chrono::microseconds(std::uniform_int_distribution<>(most / 4, most)(random_)));
+}
+
+}  // namespace cider::meta::kv

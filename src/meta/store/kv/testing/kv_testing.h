@@ -1,0 +1,110 @@
+// For the tests of ordered-KV engines: volumes that JuiceFS wrote, and short forms of what tests say often.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/testing/fixtures.h"
+#include "meta/store/kv/kv.h"
+#include "meta/store/store.h"
+
+namespace cider::meta::kv::testing {
+
+using Pairs = std::map<std::string, std::string>;
+
+// The pairs of a fixture's kv.hex, without the engine's prefix.
+inline Pairs load_pairs(const std::filesystem::path& dir) {
+  constexpr std::string_view kEtcdPrefix = "/ciderfs\xFD";
+  Pairs out;
+  std::istringstream lines(cider::testing::read_file(dir / "kv.hex"));
+  for (std::string line; std::getline(lines, line);) {
+    const size_t space = line.find(' ');
+    std::string key = from_hex(line.substr(0, space)).value();
+    if (key.starts_with(kEtcdPrefix)) key.erase(0, kEtcdPrefix.size());
+    out[key] = from_hex(line.substr(space + 1)).value();
+  }
+  return out;
+}
+
+inline Range everything() {
+  return {std::string(1, '\0'), std::string(64, '\xff')};
+}
+
+inline Pairs all_pairs(Database& database) {
+  const auto view = database.view({});
+  EXPECT_TRUE(view);
+  auto pairs = (*view)->scan(everything(), SIZE_MAX, false);
+  EXPECT_TRUE(pairs);
+  Pairs out;
+  for (Pair& pair : *pairs) out.emplace(std::move(pair.key), std::move(pair.value));
+  return out;
+}
+
+// Puts pairs, without a look at what is there.
+inline void put_pairs(Database& database, const Pairs& pairs) {
+  constexpr size_t kAtOnce = 100;
+  Changes changes;
+  const auto commit = [&] {
+    const auto view = database.working_view({});
+    ASSERT_TRUE(view);
+    const auto done = database.commit(**view, {}, changes, {});
+    ASSERT_TRUE(done && *done == Committed::done);
+    changes = {};
+  };
+  for (const auto& [key, value] : pairs) {
+    changes.keys[key] = value;
+    if (changes.keys.size() == kAtOnce) commit();
+  }
+  commit();
+}
+
+// Commits writes with nothing read.
+template <class... Items>
+Status write(Store& store, const Items&... items) {
+  return store.run(
+      [&](Transaction& transaction) -> Status {
+        (transaction.write(items), ...);
+        return {};
+      },
+      {});
+}
+
+// Asks one question, once as a reader and once within an operation: both must answer alike.
+template <class Item>
+Item ask(Store& store, const Item& question) {
+  Item answers[2];
+  size_t i = 0;
+  const auto operation = [&](Transaction& transaction) -> Status {
+    Item& item = transaction.ask(question);
+    TRY(transaction.fetch());
+    answers[i] = item;
+    return {};
+  };
+  const Status read = store.read(operation, {});
+  EXPECT_TRUE(read) << read.error().to_string();
+  i = 1;
+  const Status run = store.run(operation, {});
+  EXPECT_TRUE(run) << run.error().to_string();
+  EXPECT_TRUE(still_holds(ReadItem(answers[0]), ReadItem(answers[1])));
+  return answers[1];
+}
+
+inline Attr directory_attr() {
+  Attr attr;
+  attr.type = FileType::directory;
+  attr.mode = 0755;
+  attr.nlink = 2;
+  attr.length = kDirectoryLength;
+  attr.parent = kRootIno;
+  attr.atime = attr.mtime = attr.ctime = {1'700'000'000, 123'456'789};
+  return attr;
+}
+
+}  // namespace cider::meta::kv::testing

@@ -6,6 +6,8 @@
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/memkv/mem_database.h"
 #include "meta/store/kv/rocksdb/rocks_database.h"
+#include "meta/store/kv/tikv/tikv_database.h"
+#include "meta/store/kv/tikv/tikv_url.h"
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/redis_url.h"
@@ -77,6 +79,15 @@ Result<std::unique_ptr<Store>> open_etcd_url(std::string_view url, bool, bool re
   return std::make_unique<kv::KvStore>(TRY(kv::open_etcd(url, read_only)));
 }
 
+Status check_tikv(std::string_view url) {
+  TRY(kv::parse_tikv_url(url));
+  return {};
+}
+
+Result<std::unique_ptr<Store>> open_tikv_url(std::string_view url, bool, bool read_only) {
+  return std::make_unique<kv::KvStore>(TRY(kv::open_tikv(url, read_only)));
+}
+
 constexpr Engine kEngines[] = {
     {"sqlite3", "sqlite3://PATH", check_path, open_sqlite_url, /*is_local=*/true},
     {"rocksdb", "rocksdb:///FOLDER", check_rocksdb, open_rocksdb_url, /*is_local=*/true},
@@ -84,6 +95,7 @@ constexpr Engine kEngines[] = {
     {"rediss", "", check_redis, open_redis_url},
     {"unix", "unix:///SOCKET?db=DB", check_redis, open_redis_url},
     {"etcd", "etcd://HOST:PORT/PREFIX", check_etcd, open_etcd_url},
+    {"tikv", "tikv://PD:PORT/PREFIX", check_tikv, open_tikv_url},
     {"memory", "", nothing_to_check, open_memory},
     {"memkv", "", nothing_to_check, open_memkv},
 };

@@ -7,10 +7,12 @@
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/memkv/mem_database.h"
 #include "meta/store/kv/rocksdb/rocks_database.h"
+#include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/store/redis/client.h"
 #include "meta/testing/etcd_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
+#include "meta/testing/tikv_server.h"
 
 namespace cider::meta::testing {
 namespace {
@@ -76,6 +78,14 @@ Result<VolumeDump> dump_etcd(const std::string& url) {
   return dump_kv(*TRY(kv::open_etcd(url, true)));
 }
 
+std::string make_tikv(const std::filesystem::path& folder) {
+  return TikvServer::shared().url(folder.filename().string());
+}
+
+Result<VolumeDump> dump_tikv(const std::string& url) {
+  return dump_kv(*TRY(kv::open_tikv(url, true)));
+}
+
 constexpr EngineTraits kEngines[] = {
     {Engine::memory, "memory", nullptr, nullptr},
     {Engine::memory_conflicts, "memory_conflicts", nullptr, nullptr},
@@ -85,6 +95,7 @@ constexpr EngineTraits kEngines[] = {
     {Engine::memkv, "memkv", make_memkv, dump_memkv},
     {Engine::rocksdb, "rocksdb", make_rocksdb, dump_rocksdb},
     {Engine::etcd, "etcd", make_etcd, dump_etcd},
+    {Engine::tikv, "tikv", make_tikv, dump_tikv},
 };
 
 }  // namespace
@@ -102,7 +113,9 @@ std::string engine_name(Engine engine) {
 
 std::vector<Engine> all_engines() {
   std::vector<Engine> engines;
-  for (const EngineTraits& candidate : kEngines) engines.push_back(candidate.engine);
+  for (const EngineTraits& candidate : kEngines) {
+    if (candidate.engine != Engine::tikv || TikvServer::is_there()) engines.push_back(candidate.engine);
+  }
   return engines;
 }
 

@@ -99,6 +99,8 @@ class Database {
                                    std::stop_token stop) = 0;
   // Everything committed before survives a power loss after this.
   virtual Status sync() { return {}; }
+  // Now and then, in the background: what the engine needs besides.
+  virtual Status housekeeping() { return {}; }
   virtual Limits limits() const { return {}; }
   virtual bool read_only() const { return false; }
   // Of an embedded database: who holds it, has taken a working view and commits on it, finds no conflict and

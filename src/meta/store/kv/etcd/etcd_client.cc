@@ -1,10 +1,6 @@
 #include "meta/store/kv/etcd/etcd_client.h"
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/security/tls_credentials_options.h>
-
-#include <fstream>
-#include <iterator>
 
 #include <etcd.grpc.pb.h>
 #include "base/interruptible_sleep.h"
@@ -19,37 +15,6 @@ using std::chrono::steady_clock;
 constexpr seconds kOneCall{10};
 constexpr milliseconds kPause{50};
 constexpr seconds kConnect{2};
-constexpr int kLargestMessage = 64 << 20;
-
-Result<std::string> contents(const std::string& path) {
-  if (path.empty()) return std::string{};
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail_errno(path);
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
-
-Result<std::shared_ptr<grpc::ChannelCredentials>> credentials_of(const EtcdTls& tls) {
-  const std::string ca = TRY(contents(tls.ca_file));
-  const std::string cert = TRY(contents(tls.cert_file));
-  const std::string key = TRY(contents(tls.key_file));
-  if (!tls.skip_verify) {
-    grpc::SslCredentialsOptions options;
-    options.pem_root_certs = ca;
-    options.pem_cert_chain = cert;
-    options.pem_private_key = key;
-    return grpc::SslCredentials(options);
-  }
-  grpc::experimental::TlsChannelCredentialsOptions options;
-  options.set_verify_server_certs(false);
-  options.set_check_call_host(false);
-  options.set_certificate_verifier(std::make_shared<grpc::experimental::NoOpCertificateVerifier>());
-  if (!cert.empty()) {
-    options.set_certificate_provider(std::make_shared<grpc::experimental::StaticDataCertificateProvider>(
-        ca, std::vector{grpc::experimental::IdentityKeyCertPair{key, cert}}));
-    options.watch_identity_key_cert_pairs();
-  }
-  return grpc::experimental::TlsCredentials(options);
-}
 
 Status error_of(const grpc::Status& status, const std::string& where) {
   int code = EIO;
@@ -131,22 +96,8 @@ EtcdClient::EtcdClient(EtcdUrl url) : url_(std::move(url)) {}
 EtcdClient::~EtcdClient() = default;
 
 Status EtcdClient::open() {
-  std::shared_ptr<grpc::ChannelCredentials> credentials = grpc::InsecureChannelCredentials();
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(kLargestMessage);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
-  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // a commit is repeated by us alone
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  if (url_.tls) {
-    credentials = TRY(credentials_of(*url_.tls));
-    if (!url_.tls->server_name.empty()) arguments.SetSslTargetNameOverride(url_.tls->server_name);
-  }
-  for (const std::string& endpoint : url_.endpoints) {
-    servers_.push_back(std::make_shared<Server>(
-        grpc::CreateCustomChannel("dns:///" + endpoint, credentials, arguments), endpoint));
-  }
+  for (const std::string& endpoint : url_.endpoints)
+    servers_.push_back(std::make_shared<Server>(TRY(open_channel(endpoint, url_.tls)), endpoint));
   return {};
 }
 

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "meta/meta.h"
 #include "meta/store/engines.h"
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/etcd/etcd_url.h"
@@ -34,7 +33,7 @@ TEST(EtcdUrl, parts) {
   EXPECT_EQ(url.password, "p@ss");
   EXPECT_EQ(url.endpoints, (std::vector<std::string>{"a:1", "b:2379", "[::1]:3"}));
   EXPECT_EQ(url.key_prefix(), "/team/one\xFD");
-  EXPECT_EQ(url.tls->ca_file, "/ca");
+  EXPECT_EQ(url.tls->ca, "/ca");
   EXPECT_EQ(url.tls->server_name, "db");
   EXPECT_EQ(url.describe(), "etcd://a:1,b:2379,[::1]:3/team/one");
   EXPECT_EQ(parse_etcd_url("etcd://h").value().key_prefix(), "\xFD");

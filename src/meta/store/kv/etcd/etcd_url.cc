@@ -33,14 +33,14 @@ Result<std::string> percent_decoded(std::string_view text) {
   return out;
 }
 
-Status take_option(EtcdUrl* url, EtcdTls* tls, std::string_view name, std::string value) {
+Status take_option(EtcdUrl* url, TlsFiles* tls, std::string_view name, std::string value) {
   if (name == "insecure-skip-verify") {
     tls->skip_verify = !value.empty();
     return {};
   }
-  std::string* field = name == "cacert"        ? &tls->ca_file
-                       : name == "cert"        ? &tls->cert_file
-                       : name == "key"         ? &tls->key_file
+  std::string* field = name == "cacert"        ? &tls->ca
+                       : name == "cert"        ? &tls->cert
+                       : name == "key"         ? &tls->key
                        : name == "server-name" ? &tls->server_name
                                                : nullptr;
   if (!field) return wrong("option " + std::string(name) + " is not supported");
@@ -51,7 +51,7 @@ Status take_option(EtcdUrl* url, EtcdTls* tls, std::string_view name, std::strin
 
 // Without one of the files or a name there is no TLS, as in JuiceFS.
 Status take_options(EtcdUrl* url, std::string_view query) {
-  EtcdTls tls;
+  TlsFiles tls;
   while (!query.empty()) {
     const std::string_view text = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), text.size() + 1));
@@ -59,7 +59,7 @@ Status take_options(EtcdUrl* url, std::string_view query) {
     std::string value = equals == text.npos ? "" : TRY(percent_decoded(text.substr(equals + 1)));
     TRY(take_option(url, &tls, text.substr(0, equals), std::move(value)));
   }
-  if (tls.cert_file.empty() != tls.key_file.empty()) return wrong("cert and key go together");
+  if (tls.cert.empty() != tls.key.empty()) return wrong("cert and key go together");
   if (url->tls) url->tls = std::move(tls);
   return {};
 }

@@ -9,23 +9,16 @@
 #include <vector>
 
 #include "base/result.h"
+#include "meta/store/kv/grpc_channel.h"
 
 namespace cider::meta::kv {
-
-struct EtcdTls {
-  std::string ca_file;
-  std::string cert_file;
-  std::string key_file;
-  std::string server_name;
-  bool skip_verify = false;
-};
 
 struct EtcdUrl {
   std::string user;
   std::string password;                // else of META_PASSWORD, META_PASSWORD_FILE
   std::vector<std::string> endpoints;  // HOST:PORT
   std::string path;                    // "/prefix", or ""
-  std::optional<EtcdTls> tls;
+  std::optional<TlsFiles> tls;
 
   // What stands before every key of the volume.
   std::string key_prefix() const { return path + '\xFD'; }

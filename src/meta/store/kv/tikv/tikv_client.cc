@@ -1,0 +1,173 @@
+#include "meta/store/kv/tikv/tikv_client.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <tikv.grpc.pb.h>
+#include "base/interruptible_sleep.h"
+
+namespace cider::meta::kv {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+
+constexpr seconds kPatience{300};
+constexpr seconds kOneCall{20};
+constexpr milliseconds kLongestPause{200};
+
+struct Cancel {
+  grpc::ClientContext* context;
+  void operator()() const { context->TryCancel(); }
+};
+
+}  // namespace
+
+// A connection to a store, and its methods by their requests.
+struct TikvClient::Store {
+  explicit Store(const std::shared_ptr<grpc::Channel>& channel) : tikv(tikvpb::Tikv::NewStub(channel)) {}
+
+#define CIDER_TIKV_CALL(method, message)                                                   \
+  grpc::Status call(grpc::ClientContext* context, const tikvpb::message##Request& request, \
+                    tikvpb::message##Response* response) {                                 \
+    return tikv->method(context, request, response);                                       \
+  }
+  CIDER_TIKV_CALL(KvGet, Get)
+  CIDER_TIKV_CALL(KvBatchGet, BatchGet)
+  CIDER_TIKV_CALL(KvScan, Scan)
+  CIDER_TIKV_CALL(KvPrewrite, Prewrite)
+  CIDER_TIKV_CALL(KvCommit, Commit)
+  CIDER_TIKV_CALL(KvBatchRollback, BatchRollback)
+  CIDER_TIKV_CALL(KvCheckTxnStatus, CheckTxnStatus)
+  CIDER_TIKV_CALL(KvCheckSecondaryLocks, CheckSecondaryLocks)
+  CIDER_TIKV_CALL(KvScanLock, ScanLock)
+  CIDER_TIKV_CALL(KvResolveLock, ResolveLock)
+#undef CIDER_TIKV_CALL
+
+  const std::unique_ptr<tikvpb::Tikv::Stub> tikv;
+};
+
+TikvClient::TikvClient(TikvUrl url) : url_(std::move(url)), pd_(url_) {}
+TikvClient::~TikvClient() = default;
+
+Status TikvClient::open(const std::stop_token& stop) {
+  return pd_.open(stop);
+}
+
+TikvClient::Patience::Patience(const TikvClient& client)
+    : client_(client), end_(steady_clock::now() + kPatience) {}
+
+Status TikvClient::Patience::pause(const std::stop_token& stop) {
+  if (steady_clock::now() > end_) return fail(ETIMEDOUT, client_.url_.describe() + " does not answer");
+  if (!interruptible_sleep(next_, stop)) return fail(EINTR);
+  next_ = std::min(next_ * 2, kLongestPause);
+  return {};
+}
+
+Result<TikvRegion> TikvClient::region_of(std::string_view key, const std::stop_token& stop) {
+  {
+    std::lock_guard lock(mutex_);
+    auto after = regions_.upper_bound(key);
+    if (after != regions_.begin() && std::prev(after)->second.contains(key)) return std::prev(after)->second;
+  }
+  TikvRegion region = TRY(pd_.region_of(key, stop));
+  std::lock_guard lock(mutex_);
+  std::erase_if(regions_, [&](const auto& known) {  // what it overlaps is no more
+    const TikvRegion& other = known.second;
+    return (region.end.empty() || other.begin < region.end) &&
+           (other.end.empty() || region.begin < other.end);
+  });
+  regions_.insert_or_assign(region.begin, region);
+  return region;
+}
+
+Result<std::vector<TikvClient::Part>> TikvClient::split(std::span<const std::string> keys,
+                                                        const std::stop_token& stop) {
+  std::vector<Part> parts;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    auto known = std::ranges::find_if(parts, [&](const Part& part) { return part.region.contains(keys[i]); });
+    if (known == parts.end()) known = parts.insert(parts.end(), Part{TRY(region_of(keys[i], stop)), {}});
+    known->keys.push_back(i);
+  }
+  return parts;
+}
+
+void TikvClient::forget(const TikvRegion& region) {
+  std::lock_guard lock(mutex_);
+  auto known = regions_.find(region.begin);
+  if (known != regions_.end() && known->second.id == region.id) regions_.erase(known);
+}
+
+void TikvClient::forget_store(uint64_t id) {
+  std::lock_guard lock(mutex_);
+  stores_.erase(id);
+}
+
+Result<std::shared_ptr<TikvClient::Store>> TikvClient::store(uint64_t id, const std::stop_token& stop) {
+  {
+    std::lock_guard lock(mutex_);
+    if (auto known = stores_.find(id); known != stores_.end()) return known->second;
+  }
+  const std::string address = TRY(pd_.address_of(id, stop));
+  auto opened = std::make_shared<Store>(TRY(open_channel(address, url_.tls)));
+  std::lock_guard lock(mutex_);
+  return stores_.try_emplace(id, std::move(opened)).first->second;
+}
+
+template <class Request, class Response>
+Result<TikvClient::Sent> TikvClient::send(const TikvRegion& region, Request& request, Response* response,
+                                          const std::stop_token& stop) {
+  if (stop.stop_requested()) return fail(EINTR);
+  const std::shared_ptr<Store> store = TRY(this->store(region.store, stop));
+  tikvpb::Context* where = request.mutable_context();
+  where->set_region_id(region.id);
+  where->mutable_region_epoch()->set_conf_ver(region.conf_version);
+  where->mutable_region_epoch()->set_version(region.version);
+  where->mutable_peer()->set_id(region.peer);
+  where->mutable_peer()->set_store_id(region.store);
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kOneCall);
+  std::stop_callback on_stop(stop, Cancel{&context});
+  response->Clear();
+  ++requests_;
+  const grpc::Status status = store->call(&context, request, response);
+  if (status.ok() && !response->has_region_error()) return Sent::answered;
+  forget(region);
+  if (status.ok()) return response->region_error().has_undetermined_result() ? Sent::unknown : Sent::moved;
+  forget_store(region.store);
+  return Sent::unknown;
+}
+
+template <class Request, class Response>
+Status TikvClient::ask(std::string_view key, Request& request, Response* response,
+                       const std::stop_token& stop) {
+  Patience patience(*this);
+  while (true) {
+    const TikvRegion region = TRY(region_of(key, stop));
+    if (TRY(send(region, request, response, stop)) == Sent::answered) return {};
+    TRY(patience.pause(stop));
+  }
+}
+
+#define CIDER_TIKV_SENDS(message)                                                                          \
+  template Result<TikvClient::Sent> TikvClient::send(const TikvRegion&, tikvpb::message##Request&,         \
+                                                     tikvpb::message##Response*, const std::stop_token&);  \
+  template Status TikvClient::ask(std::string_view, tikvpb::message##Request&, tikvpb::message##Response*, \
+                                  const std::stop_token&);
+CIDER_TIKV_SENDS(Get)
+CIDER_TIKV_SENDS(BatchGet)
+CIDER_TIKV_SENDS(Scan)
+CIDER_TIKV_SENDS(Prewrite)
+CIDER_TIKV_SENDS(Commit)
+CIDER_TIKV_SENDS(BatchRollback)
+CIDER_TIKV_SENDS(CheckTxnStatus)
+CIDER_TIKV_SENDS(CheckSecondaryLocks)
+CIDER_TIKV_SENDS(ScanLock)
+CIDER_TIKV_SENDS(ResolveLock)
+#undef CIDER_TIKV_SENDS
+
+}  // namespace cider::meta::kv

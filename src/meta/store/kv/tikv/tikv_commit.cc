@@ -1,0 +1,151 @@
+#include "meta/store/kv/tikv/tikv_commit.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <tikv.pb.h>
+
+namespace cider::meta::kv {
+namespace {
+
+constexpr size_t kMostAsynchronous = 256;  // keys, and
+constexpr size_t kMostBytes = 4096;        // of keys: every lock reader may have to look at all
+constexpr int kMostWaits = 6;
+constexpr uint64_t kLockTime = 5000;  // milliseconds, from the present on
+
+tikvpb::Op op_of(const std::optional<Value>& value) {
+  if (!value) return tikvpb::Lock;
+  return *value ? tikvpb::Put : tikvpb::Del;
+}
+
+}  // namespace
+
+Result<Committed> TikvCommit::run() {
+  size_t bytes = 0;
+  for (const std::string& key : mutations_.keys) bytes += key.size();
+  asynchronous_ = mutations_.keys.size() <= kMostAsynchronous && bytes <= kMostBytes;
+  auto locked = lock_all();
+  if (!locked) return fail(locked.error());
+  if (*locked == Locked::unknown) return settle();
+  if (*locked == Locked::conflict) {
+    // Best effort: others would have to wait until our locks have outlived their time.
+    if (locked_any_) (void)resolver_.settle(mutations_.keys, start_ts_, stop_);
+    return Committed::conflict;
+  }
+  if (committed_at_ > 0) return Committed::done;
+  if (!asynchronous_) return commit_primary();
+  leave(least_commit_);
+  return Committed::done;
+}
+
+Result<TikvCommit::Locked> TikvCommit::lock_all() {
+  std::vector<size_t> open(mutations_.keys.size());
+  std::iota(open.begin(), open.end(), 0);
+  TikvClient::Patience patience(client_);
+  for (bool first = true; !open.empty(); first = false) {
+    if (!first) TRY(patience.pause(stop_));
+    std::vector<std::string> asked;
+    for (size_t place : open) asked.push_back(mutations_.keys[place]);
+    std::vector<TikvClient::Part> parts = TRY(client_.split(asked, stop_));
+    const bool whole = parts.size() == 1 && open.size() == mutations_.keys.size();
+    std::vector<size_t> again;
+    for (TikvClient::Part& part : parts) {
+      for (size_t& place : part.keys) place = open[place];
+      const Locked locked = TRY(lock_part(part, whole, &again));
+      if (locked != Locked::yes) return locked;
+    }
+    open = std::move(again);
+  }
+  return Locked::yes;
+}
+
+Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, bool whole,
+                                                 std::vector<size_t>* again) {
+  tikvpb::PrewriteRequest request;
+  for (size_t place : part.keys) {
+    tikvpb::Mutation& mutation = *request.add_mutations();
+    const std::optional<Value>& value = mutations_.values[place];
+    mutation.set_op(op_of(value));
+    mutation.set_key(mutations_.keys[place]);
+    if (value && *value) mutation.set_value(**value);
+  }
+  request.set_primary_lock(mutations_.keys.front());
+  request.set_start_version(start_ts_);
+  request.set_lock_ttl(kLockTime + static_cast<uint64_t>(physical_of(later_than_) - physical_of(start_ts_)));
+  request.set_txn_size(mutations_.keys.size());
+  request.set_min_commit_ts(std::max(later_than_, start_ts_) + 1);
+  request.set_try_one_pc(whole);
+  request.set_use_async_commit(asynchronous_);
+  const bool has_primary = std::ranges::find(part.keys, size_t{0}) != part.keys.end();
+  if (asynchronous_ && has_primary) {
+    for (size_t i = 1; i < mutations_.keys.size(); ++i) request.add_secondaries(mutations_.keys[i]);
+  }
+  tikvpb::PrewriteResponse response;
+  const TikvClient::Sent sent = TRY(client_.send(part.region, request, &response, stop_));
+  if (sent == TikvClient::Sent::unknown) return Locked::unknown;
+  if (sent == TikvClient::Sent::moved) {
+    again->insert(again->end(), part.keys.begin(), part.keys.end());
+    return Locked::yes;
+  }
+  bool locked_by_others = false;
+  const Locked locked = TRY(look_at(response, &locked_by_others));
+  if (locked_by_others) again->insert(again->end(), part.keys.begin(), part.keys.end());
+  return locked;
+}
+
+Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& response,
+                                               bool* locked_by_others) {
+  for (const tikvpb::KeyError& error : response.errors()) {
+    if (error.has_conflict() || !error.retryable().empty()) return Locked::conflict;
+    if (!error.has_locked()) return fail(EIO, "TiKV: " + error.ShortDebugString());
+    const bool gone = TRY(resolver_.resolve(error.locked(), stop_));
+    // Who holds locks and waits for others may be waited for by them.
+    if (!gone && locked_any_ && ++waits_ > kMostWaits) return Locked::conflict;
+    *locked_by_others = true;
+  }
+  if (*locked_by_others) return Locked::yes;
+  committed_at_ = response.one_pc_commit_ts();
+  if (committed_at_ > 0) return Locked::yes;
+  locked_any_ = true;
+  if (response.min_commit_ts() == 0) asynchronous_ = false;  // the cluster will not
+  least_commit_ = std::max(least_commit_, response.min_commit_ts());
+  return Locked::yes;
+}
+
+Result<Committed> TikvCommit::commit_primary() {
+  tikvpb::CommitRequest request;
+  request.set_start_version(start_ts_);
+  request.set_commit_version(TRY(client_.pd().timestamp(stop_)));
+  request.add_keys(mutations_.keys.front());
+  tikvpb::CommitResponse response;
+  TikvClient::Patience patience(client_);
+  while (true) {
+    const TikvRegion region = TRY(client_.region_of(mutations_.keys.front(), stop_));
+    const TikvClient::Sent sent = TRY(client_.send(region, request, &response, stop_));
+    maybe_committed_ |= sent == TikvClient::Sent::unknown;
+    if (sent == TikvClient::Sent::answered && response.error().has_commit_ts_expired()) {
+      request.set_commit_version(TRY(client_.pd().timestamp(stop_)));
+      continue;
+    }
+    if (sent == TikvClient::Sent::answered) break;
+    TRY(patience.pause(stop_));
+  }
+  if (response.has_error()) return settle();  // others have rolled it back, or a lost try has committed it
+  leave(request.commit_version());
+  return Committed::done;
+}
+
+Result<Committed> TikvCommit::settle() {
+  maybe_committed_ = true;
+  const Fate fate = TRY(resolver_.settle(mutations_.keys, start_ts_, stop_));
+  maybe_committed_ = false;
+  if (fate.commit_ts == 0) return Committed::conflict;
+  leave(fate.commit_ts);
+  return Committed::done;
+}
+
+void TikvCommit::leave(uint64_t commit_ts) {
+  left_ = {mutations_.keys, start_ts_, commit_ts};
+}
+
+}  // namespace cider::meta::kv

@@ -1,0 +1,73 @@
+// One commit, by Percolator: every key that is changed or relied on is locked at the view's timestamp, which
+// fails where it has changed since; then the primary's commit decides. Where all keys lie in one region that
+// is one request (1PC); where they are few, the locks themselves decide (asynchronous commit) and the rest is
+// done afterwards.
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "meta/store/kv/kv.h"
+#include "meta/store/kv/tikv/lock_resolver.h"
+#include "meta/store/kv/tikv/tikv_client.h"
+
+namespace cider::meta::kv {
+
+// What is to be locked; those to be changed come first: the primary is one of them.
+struct TikvMutations {
+  std::vector<std::string> keys;
+  std::vector<std::optional<Value>> values;  // nullopt: only relied on
+};
+
+// Keys that are committed, but may still be locked.
+struct LeftLocks {
+  std::vector<std::string> keys;
+  uint64_t start_ts = 0;
+  uint64_t commit_ts = 0;
+};
+
+class TikvCommit {
+ public:
+  // `later_than`: a timestamp given after the transaction began.
+  TikvCommit(TikvClient& client, const TikvMutations& mutations, uint64_t start_ts, uint64_t later_than,
+             const std::stop_token& stop)
+      : client_(client),
+        resolver_(client),
+        mutations_(mutations),
+        start_ts_(start_ts),
+        later_than_(later_than),
+        stop_(stop) {}
+
+  // An error leaves it open whether it was committed only if maybe_committed(); then settle() tells.
+  Result<Committed> run();
+  bool maybe_committed() const { return maybe_committed_; }
+  const LeftLocks& left() const { return left_; }
+
+ private:
+  enum class Locked { yes, conflict, unknown };
+  Result<Locked> lock_all();
+  Result<Locked> lock_part(const TikvClient::Part& part, bool whole, std::vector<size_t>* again);
+  Result<Locked> look_at(const tikvpb::PrewriteResponse& response, bool* locked_by_others);
+  Result<Committed> commit_primary();
+  Result<Committed> settle();
+  void leave(uint64_t commit_ts);
+
+  TikvClient& client_;
+  LockResolver resolver_;
+  const TikvMutations& mutations_;
+  const uint64_t start_ts_;
+  const uint64_t later_than_;
+  const std::stop_token& stop_;
+  bool asynchronous_ = false;
+  bool maybe_committed_ = false;
+  bool locked_any_ = false;
+  int waits_ = 0;
+  uint64_t committed_at_ = 0;  // by 1PC
+  uint64_t least_commit_ = 0;  // of the locks, if the commit is asynchronous
+  LeftLocks left_;
+};
+
+}  // namespace cider::meta::kv

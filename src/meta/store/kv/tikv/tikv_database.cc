@@ -1,0 +1,220 @@
+#include "meta/store/kv/tikv/tikv_database.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <thread>
+
+#include "base/interruptible_sleep.h"
+#include "base/log.h"
+#include "meta/store/kv/tikv/tikv_commit.h"
+#include "meta/store/kv/tikv/tikv_gc.h"
+#include "meta/store/kv/tikv/tikv_view.h"
+
+namespace cider::meta::kv {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr size_t kParts = 4096;
+constexpr size_t kBytes = 4 << 20;
+constexpr size_t kGroup = 32;
+// An older one conflicts with more, and its locks live shorter.
+constexpr std::chrono::seconds kOldestAdvance{1};
+
+// Of a range below an inode: the key of its attributes.
+std::optional<std::string> record_over(const Range& range) {
+  constexpr size_t kInode = 1 + 8;  // 'A' and the number
+  if (range.begin.size() < kInode || range.begin.front() != 'A') return std::nullopt;
+  return range.begin.substr(0, kInode) + 'I';
+}
+
+// Unlocks what commits leave locked, one after the other.
+class Cleaner {
+ public:
+  explicit Cleaner(TikvClient& client) : resolver_(client) {
+    thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
+  }
+  void add(LeftLocks left) {
+    std::lock_guard lock(mutex_);
+    queue_.push_back(std::move(left));
+    changed_.notify_all();
+  }
+  // Those that come later will be found by whoever meets them.
+  void drain(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, patience, [&] { return queue_.empty(); });
+  }
+
+ private:
+  void work(const std::stop_token& stop) {
+    while (true) {
+      LeftLocks left;
+      {
+        std::unique_lock lock(mutex_);
+        if (!changed_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
+        left = queue_.front();
+      }
+      for (const std::string& key : left.keys) {
+        const Status done = resolver_.finish(key, left.start_ts, left.commit_ts, stop);
+        if (!done && done.error().code != EINTR) log::warning("TiKV: " + done.error().to_string());
+      }
+      std::lock_guard lock(mutex_);
+      queue_.pop_front();
+      changed_.notify_all();
+    }
+  }
+
+  LockResolver resolver_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<LeftLocks> queue_;
+  std::jthread thread_;
+};
+
+class TikvDatabase final : public Database {
+ public:
+  TikvDatabase(TikvUrl url, bool read_only)
+      : client_(std::move(url)), prefix_(client_.url().key_prefix()), read_only_(read_only) {}
+  ~TikvDatabase() override {
+    if (cleaner_) cleaner_->drain(std::chrono::seconds(1));
+  }
+
+  Status open() {
+    TRY(client_.open({}));
+    cleaner_.emplace(client_);
+    return {};
+  }
+
+  std::string name() const override { return "tikv"; }
+  std::string describe() const override { return client_.url().describe(); }
+  Result<std::unique_ptr<View>> view(std::stop_token stop) override {
+    return std::make_unique<TikvView>(client_, prefix_, client_.pd().ask_timestamp(), nullptr,
+                                      std::move(stop));
+  }
+  Result<std::unique_ptr<View>> working_view(std::stop_token stop) override;
+  Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
+                           std::stop_token stop) override;
+  Limits limits() const override {
+    return {.parts = kParts, .bytes = kBytes, .deletes_ranges = false, .group = kGroup};
+  }
+  Status housekeeping() override {
+    const auto age = client_.url().gc_interval;
+    return age.count() == 0 ? Status{} : move_safe_point(client_, age, {});
+  }
+  bool read_only() const override { return read_only_; }
+  uint64_t requests() const { return client_.requests(); }
+
+ private:
+  Result<Committed> check_only(const TikvView& seen, const Checks& checks, const std::stop_token& stop);
+  TikvMutations mutations_of(const Checks& checks, const Changes& changes) const;
+  void fetch_advance();
+
+  TikvClient client_;
+  const std::string prefix_;
+  const bool read_only_;
+  std::mutex mutex_;
+  std::shared_ptr<PdClient::Timestamp> advance_;  // asked for after the last commit, for the next
+  steady_clock::time_point advance_asked_;
+  std::optional<Cleaner> cleaner_;
+};
+
+Result<std::unique_ptr<View>> TikvDatabase::working_view(std::stop_token stop) {
+  std::shared_ptr<PdClient::Timestamp> advance;
+  {
+    std::lock_guard lock(mutex_);
+    advance = std::exchange(advance_, nullptr);
+    if (steady_clock::now() - advance_asked_ > kOldestAdvance) advance.reset();
+  }
+  if (!advance) return view(std::move(stop));
+  return std::make_unique<TikvView>(client_, prefix_, std::move(advance), client_.pd().ask_timestamp(),
+                                    std::move(stop));
+}
+
+void TikvDatabase::fetch_advance() {
+  std::lock_guard lock(mutex_);
+  advance_ = client_.pd().ask_timestamp();
+  advance_asked_ = steady_clock::now();
+}
+
+TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& changes) const {
+  TikvMutations mutations;
+  std::set<std::string> relied(checks.keys.begin(), checks.keys.end());
+  for (const Checks::Unchanged& unchanged : checks.ranges) {
+    auto record = record_over(unchanged.range);
+    if (record) relied.insert(*std::move(record));
+    if (!record) relied.insert(unchanged.keys.begin(), unchanged.keys.end());
+  }
+  for (const auto& [key, value] : changes.keys) {
+    mutations.keys.push_back(prefix_ + key);
+    mutations.values.emplace_back(value);
+  }
+  for (const std::string& key : relied) {
+    if (changes.keys.contains(key)) continue;
+    mutations.keys.push_back(prefix_ + key);
+    mutations.values.emplace_back(std::nullopt);
+  }
+  return mutations;
+}
+
+Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const Changes& changes,
+                                       std::stop_token stop) {
+  auto& seen = dynamic_cast<TikvView&>(view);
+  if (changes.empty()) return check_only(seen, checks, stop);
+  const TikvMutations mutations = mutations_of(checks, changes);
+  TikvCommit commit(client_, mutations, TRY(seen.timestamp()), TRY(seen.beginning()), stop);
+  auto committed = commit.run();
+  if (!committed && commit.maybe_committed())
+    return fail(EIO, "it is not known whether a change was made: " + committed.error().to_string());
+  if (committed && *committed == Committed::done) fetch_advance();
+  if (!commit.left().keys.empty()) cleaner_->add(commit.left());
+  return committed;
+}
+
+// What a view shows at a timestamp that is no older than the question was so at that instant.
+Result<Committed> TikvDatabase::check_only(const TikvView& seen, const Checks& checks,
+                                           const std::stop_token& stop) {
+  if (seen.is_fresh()) return Committed::done;
+  const std::unique_ptr<View> present = TRY(view(stop));
+  std::vector<std::string> keys(checks.keys.begin(), checks.keys.end());
+  for (const Checks::Unchanged& unchanged : checks.ranges) {
+    for (const std::string& key : unchanged.keys) {
+      if (seen.shown().contains(key)) keys.push_back(key);  // with its value
+    }
+  }
+  const std::vector<Value> values = TRY(present->get(keys));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const auto known = seen.shown().find(keys[i]);
+    if (known == seen.shown().end() || known->second != values[i]) return Committed::conflict;
+  }
+  for (const Checks::Unchanged& unchanged : checks.ranges) {
+    std::vector<std::string> found;
+    for (Pair& pair : TRY(present->scan(unchanged.range, unchanged.keys.size() + 1, true)))
+      found.push_back(std::move(pair.key));
+    if (found != unchanged.keys) return Committed::conflict;
+  }
+  return Committed::done;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Database>> open_tikv(std::string_view url, bool read_only) {
+  auto database = std::make_shared<TikvDatabase>(TRY(parse_tikv_url(url)), read_only);
+  TRY(database->open());
+  return database;
+}
+
+bool tikv_answers(std::string_view url) {
+  const auto parsed = parse_tikv_url(url);
+  std::stop_source soon;
+  std::jthread timer([&](const std::stop_token& done) {
+    if (interruptible_sleep(std::chrono::seconds(1), done)) soon.request_stop();
+  });
+  return parsed && PdClient(*parsed).open(soon.get_token());
+}
+
+uint64_t tikv_requests(const Database& database) {
+  return dynamic_cast<const TikvDatabase&>(database).requests();
+}
+
+}  // namespace cider::meta::kv

@@ -1,0 +1,115 @@
+#include "meta/store/kv/tikv/tikv_view.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include <tikv.pb.h>
+
+namespace cider::meta::kv {
+namespace {
+
+constexpr size_t kPage = 4096;  // pairs of one answer
+
+std::unexpected<Error> unknown(const tikvpb::KeyError& error) {
+  return fail(EIO, "TiKV: " + error.ShortDebugString());
+}
+
+}  // namespace
+
+Result<std::vector<Value>> TikvView::get(std::span<const std::string> keys) {
+  std::vector<std::string> whole;
+  whole.reserve(keys.size());
+  for (const std::string& key : keys) whole.push_back(prefix_ + key);
+  std::vector<Value> values(keys.size());
+  std::vector<size_t> open(keys.size());  // not answered yet
+  std::iota(open.begin(), open.end(), 0);
+  TikvClient::Patience patience(client_);
+  for (bool first = true; !open.empty(); first = false) {
+    if (!first) TRY(patience.pause(stop_));
+    std::vector<std::string> asked;
+    for (size_t place : open) asked.push_back(whole[place]);
+    std::vector<size_t> again;
+    for (TikvClient::Part& part : TRY(client_.split(asked, stop_))) {
+      for (size_t& place : part.keys) place = open[place];
+      TRY(get_part(part, whole, &values, &again));
+    }
+    open = std::move(again);
+  }
+  for (size_t i = 0; i < keys.size(); ++i) shown_.insert_or_assign(keys[i], values[i]);
+  return values;
+}
+
+Status TikvView::get_part(const TikvClient::Part& part, std::span<const std::string> keys,
+                          std::vector<Value>* values, std::vector<size_t>* again) {
+  tikvpb::BatchGetRequest request;
+  request.set_version(TRY(timestamp()));
+  for (size_t place : part.keys) request.add_keys(keys[place]);
+  tikvpb::BatchGetResponse response;
+  if (TRY(client_.send(part.region, request, &response, stop_)) != TikvClient::Sent::answered) {
+    again->insert(again->end(), part.keys.begin(), part.keys.end());
+    return {};
+  }
+  if (response.has_error()) return unknown(response.error());
+  for (tikvpb::KvPair& pair : *response.mutable_pairs()) {
+    const std::string& key = pair.has_error() ? pair.error().locked().key() : pair.key();
+    const auto place = std::ranges::find_if(part.keys, [&](size_t i) { return keys[i] == key; });
+    if (place == part.keys.end())
+      return pair.has_error() ? unknown(pair.error()) : fail(EIO, "TiKV: no such key was asked for");
+    if (!pair.has_error()) {
+      (*values)[*place] = std::move(*pair.mutable_value());
+      continue;
+    }
+    TRY(resolver_.resolve(pair.error().locked(), stop_));
+    again->push_back(*place);
+  }
+  return {};
+}
+
+Result<std::vector<Pair>> TikvView::scan(const Range& range, size_t limit, bool keys_only) {
+  std::vector<Pair> pairs;
+  std::string from = prefix_ + range.begin;
+  const std::string end = prefix_ + range.end;
+  TikvClient::Patience patience(client_);
+  while (pairs.size() < limit && from < end) {
+    if (!TRY(scan_part(&from, end, limit, keys_only, &pairs))) TRY(patience.pause(stop_));
+  }
+  for (Pair& pair : pairs) {
+    pair.key.erase(0, prefix_.size());
+    if (!keys_only) shown_.insert_or_assign(pair.key, pair.value);
+  }
+  return pairs;
+}
+
+// A page of one region; moves `from` on. False: not all of it was to be had.
+Result<bool> TikvView::scan_part(std::string* from, const std::string& end, size_t limit, bool keys_only,
+                                 std::vector<Pair>* pairs) {
+  const TikvRegion region = TRY(client_.region_of(*from, stop_));
+  const std::string last = region.end.empty() ? end : std::min(region.end, end);
+  const size_t wanted = std::min(limit - pairs->size(), kPage);
+  tikvpb::ScanRequest request;
+  request.set_start_key(*from);
+  request.set_end_key(last);
+  request.set_limit(static_cast<uint32_t>(wanted));
+  request.set_version(TRY(timestamp()));
+  request.set_key_only(keys_only);
+  tikvpb::ScanResponse response;
+  if (TRY(client_.send(region, request, &response, stop_)) != TikvClient::Sent::answered) return false;
+  if (response.has_error() && !response.error().has_locked()) return unknown(response.error());
+  if (response.has_error()) {
+    TRY(resolver_.resolve(response.error().locked(), stop_));
+    return false;
+  }
+  for (tikvpb::KvPair& pair : *response.mutable_pairs()) {
+    if (pair.has_error()) {  // from here on once more, when it is resolved
+      if (!pair.error().has_locked()) return unknown(pair.error());
+      TRY(resolver_.resolve(pair.error().locked(), stop_));
+      return false;
+    }
+    *from = pair.key() + '\0';
+    pairs->push_back({std::move(*pair.mutable_key()), keys_only ? "" : std::move(*pair.mutable_value())});
+  }
+  if (static_cast<size_t>(response.pairs_size()) < wanted) *from = last;
+  return true;
+}
+
+}  // namespace cider::meta::kv

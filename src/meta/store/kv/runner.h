@@ -7,7 +7,7 @@
 // queue; the first that finds nobody leading takes what is queued, runs it as one commit and wakes the
 // others. Work sees the changes of those before it, so that all is as if they ran one after the other. Work
 // that answers an error changes nothing, but what it saw is checked with the rest. On a conflict the group
-// runs again on a new view; after some conflicts its first work alone, with growing pauses.
+// runs again on a new view; after some conflicts its first work alone, with short pauses.
 //
 // Thread-safe.
 #pragma once

@@ -7,7 +7,7 @@
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/redis_url.h"
-#include "meta/store/sql/sqlite_store.h"
+#include "meta/store/sql/sqlite/sqlite_store.h"
 
 namespace cider::meta {
 namespace {

@@ -6,9 +6,9 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "meta/model/attr.h"
-#include "meta/store/sql/sqlite_db.h"
+#include "meta/store/sql/session.h"
 
-namespace cider::meta::sqlite {
+namespace cider::meta::sql {
 
 // The columns that read_attr takes, in its order, of the table (or alias) `t` with its dot.
 #define CIDER_NODE_COLUMNS(t)                                                                        \
@@ -17,7 +17,7 @@ namespace cider::meta::sqlite {
     "default_acl_id," t "tier_id"
 
 // The attributes in the columns from `first` on. EIO, with the inode's number, where they make no sense.
-Result<Attr> read_attr(const Query& row, int first, Ino ino);
+Result<Attr> read_attr(const Rows& row, int first, Ino ino);
 
 // Format: JuiceFS 1.4 pkg/meta/sql.go setAtime: nanoseconds since 1970 divided by 1000, and the remainder,
 // both rounded toward zero: before 1970 both are negative. Microseconds reach over the whole range of years;
@@ -30,4 +30,4 @@ struct SqlTime {
 SqlTime to_sql_time(Time t);
 Time from_sql_time(SqlTime t);
 
-}  // namespace cider::meta::sqlite
+}  // namespace cider::meta::sql

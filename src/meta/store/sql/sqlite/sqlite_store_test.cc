@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_store.h"
+#include "meta/store/sql/sqlite/sqlite_store.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -6,11 +6,15 @@
 #include <fstream>
 
 #include "meta/model/slices.h"
-#include "meta/store/sql/sqlite_node.h"
-#include "meta/store/sql/sqlite_testing.h"
+#include "meta/store/sql/node.h"
+#include "meta/store/sql/sqlite/sqlite_testing.h"
 
 namespace cider::meta::sqlite {
 namespace {
+
+using sql::from_sql_time;
+using sql::SqlTime;
+using sql::to_sql_time;
 
 const Entry kFile{10, FileType::file};
 

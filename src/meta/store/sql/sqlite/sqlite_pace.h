@@ -18,7 +18,7 @@
 #include <set>
 
 #include "base/result.h"
-#include "meta/store/sql/sqlite_db.h"
+#include "meta/store/sql/sqlite/sqlite_db.h"
 
 namespace cider::meta::sqlite {
 

@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_store.h"
+#include "meta/store/sql/sqlite/sqlite_store.h"
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -8,13 +8,12 @@
 #include <filesystem>
 #include <thread>
 
+#include "meta/store/sql/scans.h"
 #include "meta/store/sql/schema.h"
-#include "meta/store/sql/sqlite_pool.h"
-#include "meta/store/sql/sqlite_reads.h"
-#include "meta/store/sql/sqlite_scans.h"
-#include "meta/store/sql/sqlite_volume.h"
-#include "meta/store/sql/sqlite_wal.h"
-#include "meta/store/sql/sqlite_writer.h"
+#include "meta/store/sql/sqlite/sqlite_pool.h"
+#include "meta/store/sql/sqlite/sqlite_wal.h"
+#include "meta/store/sql/sqlite/sqlite_writer.h"
+#include "meta/store/sql/volume.h"
 
 namespace cider::meta {
 
@@ -34,8 +33,7 @@ class WriterFetcher final : public Fetcher {
   explicit WriterFetcher(Turn& turn) : turn_(turn) {}
   Status fetch(const std::vector<ReadItem*>& items) override {
     for (ReadItem* item : items) {
-      TRY(sqlite::answer(turn_.db, item));
-      turn_.changes.complete_answer(item);
+      TRY(turn_.changes.answer(item));
     }
     return {};
   }
@@ -71,22 +69,21 @@ class SqliteStore final : public Store {
   std::string describe() const override { return "sqlite3://" + path_; }
 
   Result<std::optional<std::string>> load_setting() override {
-    return sqlite::load_setting(*TRY(readers_.acquire()));
+    return sql::load_setting(*TRY(readers_.acquire()));
   }
 
   Status create_volume(std::string_view setting, const Attr& root,
                        const std::optional<Attr>& trash) override {
-    return change(
-        [&](Turn& turn) { return sqlite::create_volume(turn.db, turn.changes, setting, root, trash); });
+    return change([&](Turn& turn) { return sql::create_volume(turn.db, setting, root, trash); });
   }
   Status save_setting(std::string_view setting) override {
-    return change([&](Turn& turn) { return sqlite::save_setting(turn.db, setting); });
+    return change([&](Turn& turn) { return sql::save_setting(turn.db, setting); });
   }
   Status destroy_volume() override {
-    return change([&](Turn& turn) { return sqlite::drop_schema(turn.db); });
+    return change([&](Turn& turn) { return sql::drop_schema(turn.db); });
   }
 
-  Result<bool> has_quotas() override { return sqlite::has_quotas(*TRY(readers_.acquire())); }
+  Result<bool> has_quotas() override { return sql::has_quotas(*TRY(readers_.acquire())); }
 
   Status run(Operation operation, std::stop_token stop) override {
     if (!writer_) return read_only();
@@ -115,73 +112,76 @@ class SqliteStore final : public Store {
   Status sync() override { return wal_.sync(); }
 
   Result<int64_t> counter(Counter counter) override {
-    return sqlite::counter(*TRY(readers_.acquire()), counter);
+    return sql::counter(*TRY(readers_.acquire()), counter);
   }
   Result<int64_t> add_counter(Counter counter, int64_t delta, std::stop_token) override {
-    return change_and_answer<int64_t>(
-        [&](Turn& turn) { return sqlite::add_counter(turn.db, counter, delta); });
+    return change_and_answer<int64_t>([&](Turn& turn) { return sql::add_counter(turn.db, counter, delta); });
   }
   Result<uint64_t> highest_id(Counter counter) override {
-    return sqlite::highest_id(*TRY(readers_.acquire()), counter);
+    return sql::highest_id(*TRY(readers_.acquire()), counter);
   }
   Result<bool> set_if_small(Counter counter, int64_t value, int64_t diff) override {
     return change_and_answer<bool>(
-        [&](Turn& turn) { return sqlite::set_if_small(turn.db, counter, value, diff); });
+        [&](Turn& turn) { return sql::set_if_small(turn.db, counter, value, diff); });
   }
 
   Result<std::optional<AclRule>> acl(uint32_t id, std::stop_token) override {
-    return sqlite::acl(*TRY(readers_.acquire()), id);
+    return sql::acl(*TRY(readers_.acquire()), id);
   }
   Result<uint32_t> intern_acl(const AclRule& rule, std::stop_token) override {
-    return change_and_answer<uint32_t>([&](Turn& turn) { return sqlite::intern_acl(turn.db, rule); });
+    return change_and_answer<uint32_t>([&](Turn& turn) { return sql::intern_acl(turn.db, rule); });
   }
 
   Result<std::vector<ListedEntry>> list_dir(Ino dir, DirCursor* cursor, size_t limit, bool with_attrs,
                                             std::stop_token) override {
-    return sqlite::list_dir(*TRY(readers_.acquire()), dir, cursor, limit, with_attrs);
+    ReaderPool::Lease lease = TRY(readers_.acquire());
+    sqlite::Snapshot snapshot = TRY(sqlite::Snapshot::begin(*lease));
+    return sql::list_dir(*lease, dir, cursor, limit, with_attrs);
   }
 
   Status put_session(const SessionRecord& session, std::stop_token) override {
     if (writer_) writer_->pace().add_own(session.sid);
-    return change([&](Turn& turn) { return sqlite::put_session(turn.db, session); });
+    return change([&](Turn& turn) { return sql::put_session(turn.db, session); });
   }
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token) override {
-    return change([&](Turn& turn) { return sqlite::refresh_session(turn.db, sid, expire); });
+    return change([&](Turn& turn) { return sql::refresh_session(turn.db, sid, expire); });
   }
   Result<std::vector<SessionRecord>> list_sessions() override {
-    return sqlite::list_sessions(*TRY(readers_.acquire()));
+    return sql::list_sessions(*TRY(readers_.acquire()));
   }
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override {
-    return sqlite::sustained_inodes(*TRY(readers_.acquire()), sid);
+    return sql::sustained_inodes(*TRY(readers_.acquire()), sid);
   }
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override {
-    return sqlite::session_locks(*TRY(readers_.acquire()), sid);
+    ReaderPool::Lease lease = TRY(readers_.acquire());
+    sqlite::Snapshot snapshot = TRY(sqlite::Snapshot::begin(*lease));
+    return sql::session_locks(*lease, sid);
   }
 
   Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) override {
-    return sqlite::deleted_files(*TRY(readers_.acquire()), before, limit);
+    return sql::deleted_files(*TRY(readers_.acquire()), before, limit);
   }
   Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t) override {
-    return sqlite::chunks_of(*TRY(readers_.acquire()), ino);
+    return sql::chunks_of(*TRY(readers_.acquire()), ino);
   }
   Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) override {
-    return sqlite::unreferenced_slices(*TRY(readers_.acquire()), limit);
+    return sql::unreferenced_slices(*TRY(readers_.acquire()), limit);
   }
   Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) override {
-    return sqlite::delayed_slices(*TRY(readers_.acquire()), before, limit);
+    return sql::delayed_slices(*TRY(readers_.acquire()), before, limit);
   }
 
   Result<std::vector<ChunkRow>> scan_chunks(TableCursor* cursor, size_t limit) override {
-    return sqlite::scan_chunks(*TRY(readers_.acquire()), cursor, limit);
+    return sql::scan_chunks(*TRY(readers_.acquire()), cursor, limit);
   }
   Result<std::vector<SliceCount>> scan_slice_counts(TableCursor* cursor, size_t limit) override {
-    return sqlite::scan_slice_counts(*TRY(readers_.acquire()), cursor, limit);
+    return sql::scan_slice_counts(*TRY(readers_.acquire()), cursor, limit);
   }
   Result<std::vector<DelayedList>> scan_delayed(TableCursor* cursor, size_t limit) override {
-    return sqlite::scan_delayed(*TRY(readers_.acquire()), cursor, limit);
+    return sql::scan_delayed(*TRY(readers_.acquire()), cursor, limit);
   }
   Result<std::vector<DeletedFile>> scan_deleted_files(TableCursor* cursor, size_t limit) override {
-    return sqlite::scan_deleted_files(*TRY(readers_.acquire()), cursor, limit);
+    return sql::scan_deleted_files(*TRY(readers_.acquire()), cursor, limit);
   }
 
  private:
@@ -241,13 +241,13 @@ bool is_immutable(const std::string& path) {
 
 // Volumes of older clients lack tables and columns that were added since.
 Status check_schema(Connection& db, const SqliteOptions& options) {
-  if (!TRY(sqlite::load_setting(db)) || TRY(sqlite::schema_is_complete(db))) return {};
+  if (!TRY(sql::load_setting(db)) || TRY(sql::schema_is_complete(db))) return {};
   if (options.read_only) {
     return fail(
         EROFS, "the volume's tables are of an older client; mount it once for writing, which completes them");
   }
   TRY(db.execute("BEGIN IMMEDIATE"));
-  Status status = sqlite::complete_schema(db);
+  Status status = sql::complete_schema(db);
   if (status)
     TRY(db.execute("COMMIT"));
   else

@@ -1,9 +1,7 @@
 // One connection to a SQLite database, and statements on it.
 //
 // A connection is used by one thread at a time. Statements are compiled once per connection and found again
-// by the address of their text, so the text must be a literal, or live as long as the connection. Integers
-// are bound as INTEGER (unsigned ones by their bits), a string_view as BLOB, Text as TEXT; both may hold any
-// byte.
+// by the address of their text (sql/statement.h). Blobs and texts may hold any byte.
 //
 // Errors: ENOSPC (disk full), EROFS, EEXIST (a unique key is taken), EINVAL (not a SQLite database),
 // ETIMEDOUT (another process held its lock too long), EIO with SQLite's message for everything else, a
@@ -11,7 +9,6 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -20,35 +17,36 @@
 #include <utility>
 
 #include "base/result.h"
+#include "meta/store/sql/session.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 namespace cider::meta::sqlite {
 
-struct Text {
-  std::string_view bytes;
-};
+using sql::Statement;
+using sql::Text;
 
 // One execution of a statement. Ends (and gives up its snapshot, outside of a transaction) with the object.
-class Query {
+class Query final : public sql::Rows {
  public:
   Query(sqlite3* db, sqlite3_stmt* statement) : db_(db), statement_(statement) {}
   Query(Query&& other) noexcept : db_(other.db_), statement_(std::exchange(other.statement_, nullptr)) {}
   Query(const Query&) = delete;
   Query& operator=(const Query&) = delete;
-  ~Query();
+  ~Query() override;
 
-  Result<bool> next();                       // to the first, or next, row; false: no more
-  int64_t integer(int column) const;         // 0 for NULL
-  std::string_view bytes(int column) const;  // of a BLOB or TEXT, NULs included; valid until next()
+  Result<bool> next() override;
+  int64_t integer(int column) const override;
+  std::string_view bytes(int column) const override;  // of a BLOB or TEXT
+  bool is_null(int column) const override;
 
  private:
   sqlite3* db_;
   sqlite3_stmt* statement_;
 };
 
-class Connection {
+class Connection final : public sql::Session {
  public:
   // immutable: a file on a read-only file system, which nobody can change, nor lock.
   enum class Mode { immutable, read_only, read_write, create };
@@ -59,26 +57,21 @@ class Connection {
     std::chrono::milliseconds busy_limit{60'000};  // how long to wait for a lock of another process
   };
   static Result<std::unique_ptr<Connection>> open(const std::string& path, const Options& options);
-  ~Connection();
+  ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Starts a statement. Strings are copied, so arguments may be temporaries.
+  const sql::Dialect& dialect() const override;
+  Result<std::unique_ptr<sql::Rows>> ask(const Statement& statement) override;
+  Result<int64_t> change(const Statement& statement) override;
+  // As ask(), for what is asked often. Strings are copied.
+  Result<Query> start(const Statement& statement);
   template <class... Args>
-  Result<Query> query(const char* sql, const Args&... args) {
-    sqlite3_stmt* statement = TRY(prepare(sql));
-    TRY(bind_all(statement, /*copy=*/true, args...));
-    return Query(db_, statement);
-  }
-  // Runs a statement to its end; answers the number of rows it changed.
-  template <class... Args>
-  Result<int64_t> execute(const char* sql, const Args&... args) {
-    sqlite3_stmt* statement = TRY(prepare(sql));
-    TRY(bind_all(statement, /*copy=*/false, args...));
-    return finish(statement);
+  Result<Query> query(const char* text, Args&&... args) {
+    return start(Statement(text, std::forward<Args>(args)...));
   }
   // Runs statements that are not worth keeping.
-  Status script(const std::string& sql);
+  Status script(const std::string& sql) override;
   bool in_transaction() const;
   // Ends a transaction without its changes. Harmless where SQLite did so itself already.
   void rollback();
@@ -99,22 +92,7 @@ class Connection {
   Result<sqlite3_stmt*> prepare(const char* sql);
   Result<int64_t> finish(sqlite3_stmt* statement);
 
-  template <class... Args>
-  Status bind_all([[maybe_unused]] sqlite3_stmt* statement, [[maybe_unused]] bool copy, const Args&... args) {
-    int index = 0;
-    int error = 0;
-    ((error = error ? error : bind(statement, ++index, args, copy)), ...);
-    if (error) return bind_failure(error);
-    return {};
-  }
-  template <std::integral T>
-  static int bind(sqlite3_stmt* statement, int index, T value, bool) {
-    return bind_integer(statement, index, static_cast<int64_t>(value));
-  }
-  static int bind(sqlite3_stmt* statement, int index, std::string_view value, bool copy);
-  static int bind(sqlite3_stmt* statement, int index, Text value, bool copy);
-  static int bind_integer(sqlite3_stmt* statement, int index, int64_t value);
-  std::unexpected<Error> bind_failure(int code);
+  Status bind(sqlite3_stmt* compiled, const Statement& statement, bool copy);
 
   sqlite3* db_ = nullptr;
   int log_pages_ = 0;

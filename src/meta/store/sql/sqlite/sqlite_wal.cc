@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_wal.h"
+#include "meta/store/sql/sqlite/sqlite_wal.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/testing/fixtures.h"
 #include "meta/model/slices.h"
-#include "meta/store/sql/sqlite_testing.h"
+#include "meta/store/sql/sqlite/sqlite_testing.h"
 
 namespace cider::meta::sqlite {
 namespace {

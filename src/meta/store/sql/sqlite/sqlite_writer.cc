@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_writer.h"
+#include "meta/store/sql/sqlite/sqlite_writer.h"
 
 #include <algorithm>
 #include <chrono>

@@ -18,9 +18,9 @@
 
 #include "base/function_ref.h"
 #include "base/result.h"
-#include "meta/store/sql/sqlite_db.h"
-#include "meta/store/sql/sqlite_pace.h"
-#include "meta/store/sql/sqlite_writes.h"
+#include "meta/store/sql/sqlite/sqlite_db.h"
+#include "meta/store/sql/sqlite/sqlite_pace.h"
+#include "meta/store/sql/sqlite/sqlite_writes.h"
 
 namespace cider::meta::sqlite {
 

@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_pace.h"
+#include "meta/store/sql/sqlite/sqlite_pace.h"
 
 #include <thread>
 
@@ -62,7 +62,7 @@ Status Pace::look_around(Connection& db) {
 }
 
 Result<bool> Pace::foreign_session(Connection& db) {
-  if (!TRY(table_exists(db, "jfs_session2"))) return false;
+  if (!TRY(sql::table_exists(db, "jfs_session2"))) return false;
   int64_t now = cider::Clock::system().now().sec;
   Query row = TRY(db.query("SELECT sid FROM jfs_session2 WHERE expire>=?", now));
   std::lock_guard lock(own_mutex_);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "meta/store/sql/sqlite_store.h"
+#include "meta/store/sql/sqlite/sqlite_store.h"
 
 namespace cider::meta::sqlite {
 

@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_pool.h"
+#include "meta/store/sql/sqlite/sqlite_pool.h"
 
 #include <sched.h>
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "meta/store/sql/sqlite_db.h"
+#include "meta/store/sql/sqlite/sqlite_db.h"
 
 namespace cider::meta::sqlite {
 

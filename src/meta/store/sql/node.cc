@@ -1,9 +1,9 @@
-#include "meta/store/sql/sqlite_node.h"
+#include "meta/store/sql/node.h"
 
 #include <limits>
 #include <string>
 
-namespace cider::meta::sqlite {
+namespace cider::meta::sql {
 
 SqlTime to_sql_time(Time t) {
   constexpr int64_t kLastSecond = std::numeric_limits<int64_t>::max() / 1'000'000 - 1;
@@ -27,7 +27,7 @@ Time from_sql_time(SqlTime t) {
   return {sec, static_cast<uint32_t>(nsec)};
 }
 
-Result<Attr> read_attr(const Query& row, int first, Ino ino) {
+Result<Attr> read_attr(const Rows& row, int first, Ino ino) {
   auto integer = [&](int column) { return row.integer(first + column); };
   int64_t type = integer(0);
   if (type < static_cast<int64_t>(FileType::file) || type > static_cast<int64_t>(FileType::socket)) {
@@ -52,4 +52,4 @@ Result<Attr> read_attr(const Query& row, int first, Ino ino) {
   return attr;
 }
 
-}  // namespace cider::meta::sqlite
+}  // namespace cider::meta::sql

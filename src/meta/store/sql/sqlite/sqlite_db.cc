@@ -1,4 +1,4 @@
-#include "meta/store/sql/sqlite_db.h"
+#include "meta/store/sql/sqlite/sqlite_db.h"
 
 #include <sqlite3.h>
 
@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "meta/store/sql/dialect.h"
 
 namespace cider::meta::sqlite {
 
@@ -108,6 +109,10 @@ int64_t Query::integer(int column) const {
   return sqlite3_column_int64(statement_, column);
 }
 
+bool Query::is_null(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
 std::string_view Query::bytes(int column) const {
   // The order matters: sqlite3_column_blob leaves TEXT as it is, and bytes() then counts it without looking
   // for a NUL.
@@ -197,7 +202,8 @@ int Connection::wait_for_lock(void* self, int tries) {
 Result<sqlite3_stmt*> Connection::prepare(const char* sql) {
   auto [found, is_new] = statements_.try_emplace(sql, nullptr);
   if (!is_new) return found->second;
-  int rc = sqlite3_prepare_v3(db_, sql, -1, SQLITE_PREPARE_PERSISTENT, &found->second, nullptr);
+  const std::string text = dialect().render(sql);
+  int rc = sqlite3_prepare_v3(db_, text.c_str(), -1, SQLITE_PREPARE_PERSISTENT, &found->second, nullptr);
   if (rc == SQLITE_OK) return found->second;
   statements_.erase(found);
   return failure(db_, rc);
@@ -251,23 +257,45 @@ Status Connection::checkpoint(std::chrono::milliseconds patience) {
   return failure(db_, rc);
 }
 
-int Connection::bind_integer(sqlite3_stmt* statement, int index, int64_t value) {
-  return sqlite3_bind_int64(statement, index, value);
-}
-
 // An empty string must not become NULL, so it needs an address.
-int Connection::bind(sqlite3_stmt* statement, int index, std::string_view value, bool copy) {
-  return sqlite3_bind_blob64(statement, index, value.empty() ? "" : value.data(), value.size(),
-                             copy ? SQLITE_TRANSIENT : SQLITE_STATIC);
+Status Connection::bind(sqlite3_stmt* compiled, const Statement& statement, bool copy) {
+  using Kind = sql::Value::Kind;
+  const auto destructor = copy ? SQLITE_TRANSIENT : SQLITE_STATIC;
+  int index = 0;
+  for (const sql::Value& value : statement.values) {
+    const char* bytes = value.bytes.empty() ? "" : value.bytes.data();
+    int rc;
+    ++index;
+    if (value.kind == Kind::blob)
+      rc = sqlite3_bind_blob64(compiled, index, bytes, value.bytes.size(), destructor);
+    else if (value.kind == Kind::text)
+      rc = sqlite3_bind_text64(compiled, index, bytes, value.bytes.size(), destructor, SQLITE_UTF8);
+    else
+      rc = sqlite3_bind_int64(compiled, index, value.number);
+    if (rc != SQLITE_OK) return failure(db_, rc);
+  }
+  return {};
 }
 
-int Connection::bind(sqlite3_stmt* statement, int index, Text value, bool copy) {
-  return sqlite3_bind_text64(statement, index, value.bytes.empty() ? "" : value.bytes.data(),
-                             value.bytes.size(), copy ? SQLITE_TRANSIENT : SQLITE_STATIC, SQLITE_UTF8);
+const sql::Dialect& Connection::dialect() const {
+  static const sql::Dialect dialect(sql::Dialect::Kind::sqlite);
+  return dialect;
 }
 
-std::unexpected<Error> Connection::bind_failure(int code) {
-  return failure(db_, code);
+Result<Query> Connection::start(const Statement& statement) {
+  sqlite3_stmt* compiled = TRY(prepare(statement.text));
+  TRY(bind(compiled, statement, /*copy=*/true));
+  return Query(db_, compiled);
+}
+
+Result<std::unique_ptr<sql::Rows>> Connection::ask(const Statement& statement) {
+  return std::unique_ptr<sql::Rows>(std::make_unique<Query>(TRY(start(statement))));
+}
+
+Result<int64_t> Connection::change(const Statement& statement) {
+  sqlite3_stmt* compiled = TRY(prepare(statement.text));
+  TRY(bind(compiled, statement, /*copy=*/false));
+  return finish(compiled);
 }
 
 Result<Snapshot> Snapshot::begin(Connection& db) {

@@ -2,9 +2,9 @@
 # removes them at the end, however it ends.
 #
 #   BIN         the client to test (default build/release/ciderfs); any with JuiceFS's command line works
-#   ENGINE      of the metadata: sqlite (default), or redis, for which a redis-server of the run's own is started
+#   ENGINE      of the metadata: sqlite (default), redis, postgres ... (tests/engines.py), with a server of the run's own
 #   MOUNTS      how often the volume is mounted at once (default 1)
-#   URL_OPTS    options of Redis's URL: client-cache=true
+#   URL_OPTS    more options of the META URL: client-cache=true
 #   MOUNT_OPTS  options for every mount, FORMAT_OPTS for format
 #   KEEP=1      leave the temporary directory
 #
@@ -24,21 +24,17 @@ POINTS=("$MNT")
 for ((i = 2; i <= MOUNTS; i++)); do POINTS+=("$W/mnt$i"); done
 mkdir "${POINTS[@]}"
 
-# The URL of a volume's metadata, by a name and, for Redis, a database number: url_of NAME NUMBER.
-url_of() {
-  if [ "$ENGINE" = redis ]; then echo "unix://$W/redis.sock?db=$2${URL_OPTS:+&$URL_OPTS}"; else echo "sqlite3://$W/$1.db"; fi
-}
 ENGINE=${ENGINE:-sqlite}
-ENGINE_PID=
-case $ENGINE in
-  sqlite) ;;
-  redis)
-    redis-server --port 0 --unixsocket "$W/redis.sock" --dir "$W" --save "" --appendonly yes >"$W/redis.log" &
-    ENGINE_PID=$!
-    until [ -S "$W/redis.sock" ]; do sleep 0.05; kill -0 $ENGINE_PID || exit 2; done
-    ;;
-  *) echo "there is no engine $ENGINE; there are sqlite and redis" >&2; exit 2 ;;
-esac
+"$ROOT/tests/engines.py" "$ENGINE" "$W" &
+ENGINE_PID=$!
+until [ -e "$W/engine.url" ]; do sleep 0.05; kill -0 $ENGINE_PID || exit 2; done
+# The URL of a volume's metadata, by a name and a number of its own: url_of NAME NUMBER.
+url_of() {
+  local url
+  url=$(sed "s|{name}|$1|; s|{n}|$2|" "$W/engine.url")
+  [ -z "${URL_OPTS:-}" ] || case $url in *\?*) url+="&$URL_OPTS" ;; *) url+="?$URL_OPTS" ;; esac
+  echo "$url"
+}
 META=$(url_of meta 0)
 
 PASSED=0

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import time
 
+import engines
+
 
 def program(name):
     """The absolute path of a client; any with JuiceFS's command line works."""
@@ -23,18 +25,6 @@ def rsa_key(path, secret=None):
     """Makes a key for --encrypt-rsa-key of `format`."""
     locked = ["-aes-256-cbc", "-pass", f"pass:{secret}"] if secret else []
     return make_key(path, "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", *locked)
-
-
-def start_redis(folder):
-    """A redis-server of its own that keeps its files in `folder`: the process and its unix socket."""
-    socket = folder / "redis.sock"
-    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", socket, "--dir", folder, "--save", "",
-                               "--appendonly", "yes"], stdout=subprocess.DEVNULL)
-    while not socket.exists():
-        if server.poll() is not None:
-            raise RuntimeError("redis-server does not start")
-        time.sleep(0.02)
-    return server, socket
 
 
 class Mount:
@@ -78,24 +68,19 @@ class Mount:
 
 
 class Volume:
-    """`work` holds meta.db, data/ (the bucket), cache/, mnt/ and mount.log; close() ends all mounts and removes all of it.
-
-    With the engine redis the metadata is in a redis-server of its own, which close() ends too. What is said of "the" mount is
-    the first of `mounts`."""
+    """`work` holds data/ (the bucket), cache/, mnt/, mount.log and metadata in files; close() ends all mounts and removes all
+    of it, the engine's server too, which is the volume's own. What is said of "the" mount is the first of `mounts`."""
 
     def __init__(self, binary, prefix="ciderfs-test.", engine="sqlite"):
         self.binary = binary
         self.work = pathlib.Path(tempfile.mkdtemp(prefix=prefix))
         self.bucket = self.work / "data"
-        self.database = self.work / "meta.db"
-        self.url = f"sqlite3://{self.database}"
+        self.engine = engines.start(engine, self.work)
+        self.url = self.engine.url()
+        self.database = self.work / "meta.db"  # of SQLite
         self.mounts = [Mount(self)]
         self.point = self.mounts[0].point
         self.log = self.mounts[0].log
-        self.server = None
-        if engine == "redis":
-            self.server, socket = start_redis(self.work)
-            self.url = f"unix://{socket}?db=1"
 
     def run(self, *words, check=True):
         result = subprocess.run([self.binary, *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
@@ -131,9 +116,7 @@ class Volume:
     def close(self, keep=False):
         for mount in self.mounts:
             mount.kill()
-        if self.server:
-            self.server.terminate()
-            self.server.wait()
+        self.engine.stop()
         if keep:
             print(f"left for a look: {self.work}")
         else:

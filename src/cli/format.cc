@@ -8,6 +8,7 @@
 #include "cli/settings.h"
 #include "cli/volume_access.h"
 #include "cli/volume_encryption.h"
+#include "meta/store/engines.h"
 
 namespace cider::cli {
 namespace {

@@ -12,13 +12,13 @@
 #include "base/version.h"
 #include "cli/host.h"
 #include "cli/volume_encryption.h"
+#include "meta/store/engines.h"
 #include "object/encrypted.h"
 #include "object/retry.h"
 
 namespace cider::cli {
 namespace {
 
-constexpr std::string_view kSqlite = "sqlite3://";
 constexpr std::string_view kTestFolder = "testing";
 constexpr std::string_view kMark = "juicefs_uuid";
 
@@ -37,12 +37,12 @@ std::string absolute_path(const std::string& path) {
 }  // namespace
 
 std::string absolute_meta_url(const std::string& url) {
-  if (!url.starts_with(kSqlite)) return url;
-  std::string path = url.substr(kSqlite.size());
+  const std::string path(meta::local_path(url));
   if (path.empty() || path.front() == '/') return url;
+  const std::string scheme = url.substr(0, url.size() - path.size());
   size_t query = path.find('?');
   std::string tail = query == std::string::npos ? "" : path.substr(query);
-  return std::string(kSqlite) + absolute_path(path.substr(0, query)) + tail;
+  return scheme + absolute_path(path.substr(0, query)) + tail;
 }
 
 Status check_meta_url(const std::string& url) {

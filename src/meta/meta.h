@@ -386,11 +386,6 @@ class Meta {
 
 // --- volumes, without mounting them (ops/volume.cc)
 
-// Opens the engine of a META URL: "sqlite3://path", "redis://host/db", "memory://". EINVAL for schemes that
-// aren't supported, naming those that are.
-Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, bool read_only);
-// The same errors, without opening anything.
-Status check_store_url(std::string_view url);
 // Loads and checks the setting: ENOENT where the database holds no volume, EPERM where this client's version
 // may not use it.
 Result<Volume> load_volume(Store& store);

@@ -23,8 +23,7 @@ TEST_P(ModelTest, RacesLeaveAConsistentVolume) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, ModelTest,
-                         ::testing::Values(Engine::memory, Engine::memory_conflicts, Engine::sqlite),
+INSTANTIATE_TEST_SUITE_P(Engines, ModelTest, ::testing::ValuesIn(local_engines()),
                          [](const auto& test) { return engine_name(test.param); });
 
 }  // namespace

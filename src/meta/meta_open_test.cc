@@ -181,9 +181,7 @@ class PausedTest : public OpenTest {
     return answer;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Engines, PausedTest,
-                         ::testing::Values(testing::Engine::memory, testing::Engine::memory_conflicts,
-                                           testing::Engine::sqlite),
+INSTANTIATE_TEST_SUITE_P(Engines, PausedTest, ::testing::ValuesIn(testing::local_engines()),
                          [](const auto& test) { return testing::engine_name(test.param); });
 
 TEST_P(PausedTest, LearnsThatItsSessionIsGone) {

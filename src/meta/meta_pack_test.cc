@@ -48,10 +48,7 @@ class PackTest : public testing::MetaTest {
   std::vector<Ino> files_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Engines, PackTest,
-                         ::testing::Values(testing::Engine::memory, testing::Engine::memory_conflicts,
-                                           testing::Engine::sqlite, testing::Engine::redis,
-                                           testing::Engine::redis_cluster),
+INSTANTIATE_TEST_SUITE_P(Engines, PackTest, ::testing::ValuesIn(testing::all_engines()),
                          [](const auto& test) { return testing::engine_name(test.param); });
 
 TEST_P(PackTest, MembersShareASlice) {

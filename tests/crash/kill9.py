@@ -19,6 +19,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+import engines  # noqa: E402
 from volume import Volume, program, rsa_key  # noqa: E402
 
 WRITER_SLOTS = 40   # files per writer
@@ -141,7 +142,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2.0, help="longest time until the kill")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
-    parser.add_argument("--engine", choices=["sqlite", "redis"], default="sqlite")
+    parser.add_argument("--engine", choices=engines.ENGINES, default="sqlite")
     parser.add_argument("--writeback", action="store_true")
     parser.add_argument("--upload-delay", default="0s", help="with --writeback")
     parser.add_argument("--encrypt-cache", action="store_true")

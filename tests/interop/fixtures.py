@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from volume import start_redis  # noqa: E402
+import engines  # noqa: E402
 
 FIXTURES = Path(os.environ.get("CIDER_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 READABLE = ["main-sqlite", "small-bs64k", "main-redis", "small-hashprefix", "small-zstd", "small-lz4", "small-aes",
@@ -99,7 +99,7 @@ class Volume:
     def __init__(self, binary, name):
         self.binary, self.name = binary, name
         self.work = Path(tempfile.mkdtemp(prefix="ciderfs-fixture."))
-        self.server = None
+        self.engine = None
         if (FIXTURES / name / "commands.resp").exists():
             self.url = self.load_redis(FIXTURES / name / "commands.resp")
         else:
@@ -113,11 +113,12 @@ class Volume:
         (self.work / "mnt").mkdir()
 
     def load_redis(self, commands):
-        self.server, path = start_redis(self.work)
-        loaded = subprocess.run(["redis-cli", "-s", path, "--pipe"], stdin=open(commands, "rb"), capture_output=True, text=True)
+        self.engine = engines.start("redis", self.work)
+        socket = self.engine.home / "redis.sock"
+        loaded = subprocess.run(["redis-cli", "-s", socket, "--pipe"], stdin=open(commands, "rb"), capture_output=True, text=True)
         if "errors: 0," not in loaded.stdout:
             raise RuntimeError(f"redis-cli --pipe: {loaded.stdout} {loaded.stderr}")
-        return f"unix://{path}"
+        return self.engine.url()
 
     def mount(self, passphrase=PASSPHRASE):
         env = {key: value for key, value in os.environ.items() if key != "JFS_RSA_PASSPHRASE"}
@@ -130,9 +131,8 @@ class Volume:
 
     def remove(self):
         subprocess.run(["umount", "-l", self.work / "mnt"], capture_output=True)
-        if self.server:
-            self.server.terminate()
-            self.server.wait()
+        if self.engine:
+            self.engine.stop()
         shutil.rmtree(self.work)
 
 

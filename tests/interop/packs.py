@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Small files that CiderFS packs, in the hands of JuiceFS: read, appended to, cut, copied, cloned, compacted and deleted by both.
 
-usage: packs.py CIDERFS JUICEFS [--engine sqlite|redis] [--files N] [--threads N] [--block-size KiB] [--seed N]
+usage: packs.py CIDERFS JUICEFS [--engine NAME] [--files N] [--threads N] [--block-size KiB] [--seed N]
 After each round both clients must show the same bytes, `juicefs fsck` must find every object, and `juicefs gc` none too many.
 """
 import argparse
@@ -18,17 +18,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
-from volume import program, start_redis  # noqa: E402
+import engines  # noqa: E402
+from volume import program  # noqa: E402
 
 
 class Volume:
     def __init__(self, args, work):
         self.args, self.work = args, work
-        self.server = None
-        self.url = f"sqlite3://{work}/meta.db"
-        if args.engine == "redis":
-            self.server, socket = start_redis(work)
-            self.url = f"unix://{socket}?db=1"
+        self.engine = engines.start(args.engine, work)
+        self.url = self.engine.url()
         self.bucket = work / "data"
         self.point = work / "mnt"
         self.point.mkdir()
@@ -61,9 +59,7 @@ class Volume:
 
     def close(self):
         subprocess.run(["umount", "-l", self.point], capture_output=True)
-        if self.server:
-            self.server.terminate()
-            self.server.wait()
+        self.engine.stop()
 
 
 class Files:
@@ -197,7 +193,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("ciderfs", type=program)
     parser.add_argument("juicefs", type=program)
-    parser.add_argument("--engine", choices=["sqlite", "redis"], default="sqlite")
+    parser.add_argument("--engine", choices=engines.ENGINES, default="sqlite")
     parser.add_argument("--files", type=int, default=300)
     parser.add_argument("--threads", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=2)

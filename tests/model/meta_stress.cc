@@ -13,9 +13,8 @@
 #include <thread>
 
 #include "base/log.h"
+#include "meta/store/engines.h"
 #include "meta/testing/random_ops.h"
-#include "meta/testing/redis_cluster.h"
-#include "meta/testing/redis_server.h"
 
 namespace {
 
@@ -35,8 +34,7 @@ struct Options {
 };
 
 std::optional<Engine> engine_of(const std::string& name) {
-  for (Engine engine :
-       {Engine::memory, Engine::memory_conflicts, Engine::sqlite, Engine::redis, Engine::redis_cluster}) {
+  for (Engine engine : all_engines()) {
     if (engine_name(engine) == name) return engine;
   }
   return std::nullopt;
@@ -78,19 +76,16 @@ std::vector<std::string> lines_of(int in) {
 
 // The volume that crashes hit.
 struct Target {
-  std::filesystem::path dir;  // of a database in files
+  const EngineTraits& engine;
+  std::filesystem::path dir;
   std::string url;
-  Result<VolumeDump> dump() const {
-    return dir.empty() ? dump_redis(url) : dump_sqlite((dir / "meta.db").string());
-  }
+  Result<VolumeDump> dump() const { return engine.dump(url); }
 };
 
 Target target_of(Engine engine) {
-  if (engine == Engine::redis) return {{}, RedisServer::shared().url(1)};
-  if (engine == Engine::redis_cluster) return {{}, RedisCluster::shared().url(1)};
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-crash-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
-  return {pattern, "sqlite3://" + pattern + "/meta.db"};
+  return {traits(engine), pattern, traits(engine).make(pattern)};
 }
 
 // Kills a child in the middle of its work. Everything it was told is there must be, and the volume be
@@ -162,7 +157,7 @@ int run_crashes(Options o, Engine engine) {
       std::cerr << "crash of seed " << o.seed << ": " << *failure << "; the database: " << target.url
                 << std::endl;
   }
-  if (!failure && !target.dir.empty()) std::filesystem::remove_all(target.dir);
+  if (!failure) std::filesystem::remove_all(target.dir);
   return failure ? 1 : 0;
 }
 
@@ -187,10 +182,11 @@ int main(int argc, char** argv) {
   app.add_option("--mode", o.mode,
                  "model: two clients in turn, compared with a model; race: threads on two clients; "
                  "linear: clients race for a few names, and an order must explain their answers; "
-                 "crash: a client on sqlite or redis that is killed")
+                 "crash: a client that is killed, on an engine that outlives it")
       ->check(CLI::IsMember({"model", "race", "linear", "crash"}));
-  app.add_option("--engine", o.engine, "memory, memory_conflicts, sqlite, redis or redis_cluster")
-      ->check(CLI::IsMember({"memory", "memory_conflicts", "sqlite", "redis", "redis_cluster"}));
+  std::vector<std::string> names;
+  for (Engine engine : all_engines()) names.push_back(engine_name(engine));
+  app.add_option("--engine", o.engine, "where the metadata is")->check(CLI::IsMember(names));
   app.add_option("--seed", o.seed, "the first seed");
   app.add_option("--seeds", o.seeds, "how many, one after the other");
   app.add_option("--ops", o.operations, "operations per seed (race, linear: and thread)");
@@ -199,6 +195,10 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", o.verbose, "print each operation");
   CLI11_PARSE(app, argc, argv);
   if (o.mode == "linear") log::set_level(log::Level::error);  // connections that we break are no news
+  if (o.mode == "crash" && !traits(*engine_of(o.engine)).make) {
+    std::cerr << "nothing of the engine " << o.engine << " outlives a client" << std::endl;
+    return 2;
+  }
   int result = o.mode == "crash" ? run_crashes(o, *engine_of(o.engine)) : run_seeds(o, *engine_of(o.engine));
   if (result == 0)
     std::cout << o.mode << ": " << o.seeds << " seeds from " << o.seed << " passed" << std::endl;

@@ -82,22 +82,18 @@ class Test:
 
     def counts(self):
         if self.args.engine == "redis":
-            lines = self.redis("HGETALL", "sliceRef").split()
+            lines = self.volume.engine.cli("HGETALL", "sliceRef").split()
             return {int(field[1:].split("_")[0]): int(value) + 1 for field, value in zip(lines[::2], lines[1::2])}
         with sqlite3.connect(self.volume.database) as db:
             return dict(db.execute("SELECT chunkid, refs FROM jfs_chunk_ref"))
 
     def add_to_count(self, slice_id, delta):
         if self.args.engine == "redis":
-            field = next(field for field in self.redis("HKEYS", "sliceRef").split() if field.startswith(f"k{slice_id}_"))
-            self.redis("HINCRBY", "sliceRef", field, str(delta))
+            field = next(field for field in self.volume.engine.cli("HKEYS", "sliceRef").split() if field.startswith(f"k{slice_id}_"))
+            self.volume.engine.cli("HINCRBY", "sliceRef", field, str(delta))
             return
         with sqlite3.connect(self.volume.database) as db:
             db.execute("UPDATE jfs_chunk_ref SET refs = refs + ? WHERE chunkid = ?", (delta, slice_id))
-
-    def redis(self, *words):
-        socket = self.volume.work / "redis.sock"
-        return subprocess.run(["redis-cli", "-s", socket, "-n", "1", *words], capture_output=True, text=True, check=True).stdout
 
     # --- the cases
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One volume mounted several times: random calls against a model, threads in shared directories, locks, a client that is killed.
 
-usage: several_mounts.py [--mounts N] [--engine sqlite|redis] [--seed N] [--steps N] [--seconds N] [BIN] [CASE...]
+usage: several_mounts.py [--mounts N] [--engine NAME] [--seed N] [--steps N] [--seconds N] [BIN] [CASE...]
        default build/release/ciderfs, all cases; ENGINE in the environment names the engine too, MOUNT_OPTS more options
 """
 import argparse
@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 from several_mounts_cases.harness import CASES  # noqa: E402
 import several_mounts_cases  # noqa: E402,F401  (its modules add themselves to CASES)
+import engines  # noqa: E402
 from volume import program  # noqa: E402
 
 
@@ -26,7 +27,7 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="BIN CASE...")
     parser.add_argument("--mounts", type=int, default=2)
-    parser.add_argument("--engine", choices=["sqlite", "redis"], default=os.environ.get("ENGINE", "sqlite"))
+    parser.add_argument("--engine", choices=sorted(engines.ENGINES.keys() - engines.SINGLE_PROCESS), default=os.environ.get("ENGINE", "sqlite"))
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--steps", type=int, default=1500, help="random calls of a case")
     parser.add_argument("--seconds", type=float, default=3, help="how long threads work")

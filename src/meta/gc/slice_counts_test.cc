@@ -67,10 +67,7 @@ class CountTest : public testing::MetaTest {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Engines, CountTest,
-                         ::testing::Values(testing::Engine::memory, testing::Engine::memory_conflicts,
-                                           testing::Engine::sqlite, testing::Engine::redis,
-                                           testing::Engine::redis_cluster),
+INSTANTIATE_TEST_SUITE_P(Engines, CountTest, ::testing::ValuesIn(testing::all_engines()),
                          [](const auto& test) { return testing::engine_name(test.param); });
 
 TEST_P(CountTest, ASmallCountIsRaised) {

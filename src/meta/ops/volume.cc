@@ -1,13 +1,9 @@
-// Volumes, without mounting them: open an engine, format, load.
+// Volumes, without mounting them: format, load.
 #include <sys/random.h>
 
 #include <cstdio>
 
 #include "meta/meta.h"
-#include "meta/store/memory/memory_store.h"
-#include "meta/store/redis/redis_store.h"
-#include "meta/store/redis/redis_url.h"
-#include "meta/store/sql/sqlite/sqlite_store.h"
 
 namespace cider::meta {
 namespace {
@@ -36,54 +32,7 @@ Attr directory_attr(uint16_t mode, Time now) {
   return attr;
 }
 
-enum class Engine { sqlite, redis, memory };
-
-struct StoreUrl {
-  Engine engine;
-  std::string rest;  // of SQLite the path, of Redis the whole URL
-};
-
-Result<StoreUrl> parse_store_url(std::string_view url) {
-  size_t colon = url.find("://");
-  std::string_view scheme = colon == std::string_view::npos ? std::string_view{} : url.substr(0, colon);
-  std::string rest(colon == std::string_view::npos ? std::string_view{} : url.substr(colon + 3));
-  if (scheme == "sqlite3") {
-    if (rest.empty())
-      return fail(EINVAL, "META URL '" + std::string(url) + "' names no file: sqlite3://PATH");
-    return StoreUrl{Engine::sqlite, std::move(rest)};
-  }
-  if (scheme == "redis" || scheme == "rediss" || scheme == "unix")
-    return StoreUrl{Engine::redis, std::string(url)};
-  // JuiceFS's short form: an address alone is Redis's.
-  if (colon == std::string_view::npos && !url.empty())
-    return StoreUrl{Engine::redis, "redis://" + std::string(url)};
-  if (scheme == "memory" || scheme == "memkv") return StoreUrl{Engine::memory, {}};
-  return fail(
-      EINVAL,
-      "META URL '" + std::string(url) +
-          "' is of no supported engine; use sqlite3://PATH, redis[s]://HOST:PORT/DB or unix:///SOCKET?db=DB");
-}
-
 }  // namespace
-
-Status check_store_url(std::string_view url) {
-  const StoreUrl parsed = TRY(parse_store_url(url));
-  if (parsed.engine == Engine::redis) TRY(redis::parse_redis_url(parsed.rest));
-  return {};
-}
-
-Result<std::unique_ptr<Store>> open_store(std::string_view url, bool create, bool read_only) {
-  const StoreUrl parsed = TRY(parse_store_url(url));
-  switch (parsed.engine) {
-    case Engine::sqlite:
-      return open_sqlite(parsed.rest, SqliteOptions{.create = create, .read_only = read_only});
-    case Engine::redis:
-      return open_redis(parsed.rest, read_only);
-    case Engine::memory:
-      break;
-  }
-  return std::unique_ptr<Store>(std::make_unique<MemoryStore>());
-}
 
 Result<Volume> load_volume(Store& store) {
   auto setting = TRY(store.load_setting());

@@ -91,12 +91,7 @@ class MetaTest : public ::testing::TestWithParam<Engine> {
 
 }  // namespace cider::meta::testing
 
-#define CIDER_META_TEST(name)                                                                          \
-  class name : public ::cider::meta::testing::MetaTest {};                                             \
-  INSTANTIATE_TEST_SUITE_P(                                                                            \
-      Engines, name,                                                                                   \
-      ::testing::Values(::cider::meta::testing::Engine::memory,                                        \
-                        ::cider::meta::testing::Engine::memory_conflicts,                              \
-                        ::cider::meta::testing::Engine::sqlite, ::cider::meta::testing::Engine::redis, \
-                        ::cider::meta::testing::Engine::redis_cluster),                                \
-      [](const auto& test) { return ::cider::meta::testing::engine_name(test.param); })
+#define CIDER_META_TEST(name)                                                                         \
+  class name : public ::cider::meta::testing::MetaTest {};                                            \
+  INSTANTIATE_TEST_SUITE_P(Engines, name, ::testing::ValuesIn(::cider::meta::testing::all_engines()), \
+                           [](const auto& test) { return ::cider::meta::testing::engine_name(test.param); })

@@ -3,14 +3,10 @@
 #include <cstdlib>
 #include <stdexcept>
 
-#include "meta/store/redis/client.h"
-#include "meta/testing/redis_cluster.h"
-#include "meta/testing/redis_server.h"
+#include "meta/store/engines.h"
 
 namespace cider::meta::testing {
 namespace {
-
-constexpr int kClusterDb = 2;
 
 template <class T>
 void must(const Result<T>& status, const char* what) {
@@ -19,35 +15,12 @@ void must(const Result<T>& status, const char* what) {
 
 }  // namespace
 
-std::string engine_name(Engine engine) {
-  switch (engine) {
-    case Engine::memory:
-      return "memory";
-    case Engine::memory_conflicts:
-      return "memory_conflicts";
-    case Engine::sqlite:
-      return "sqlite";
-    case Engine::redis:
-      return "redis";
-    case Engine::redis_cluster:
-      return "redis_cluster";
-  }
-  return "";
-}
-
-TestVolume::TestVolume(const VolumeSetup& setup) : random_(setup.seed) {
-  if (setup.engine == Engine::sqlite) {
+TestVolume::TestVolume(const VolumeSetup& setup) : engine_(traits(setup.engine)), random_(setup.seed) {
+  if (engine_.make) {
     std::string pattern = (std::filesystem::temp_directory_path() / "cider-meta-XXXXXX").string();
     if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
     dir_ = pattern;
-    url_ = "sqlite3://" + (dir_ / "meta.db").string();
-  } else if (setup.engine == Engine::redis) {
-    url_ = RedisServer::shared().url();
-    redis::Client client(redis::parse_redis_url(url_).value());
-    must(client.run("FLUSHDB"), "empty the database");
-  } else if (setup.engine == Engine::redis_cluster) {
-    url_ = RedisCluster::shared().url(kClusterDb);
-    must(open()->destroy_volume(), "remove what the test before has left");
+    url_ = engine_.make(dir_);
   } else {
     MemoryStore::Behaviour behaviour;
     if (setup.engine == Engine::memory_conflicts) {
@@ -99,7 +72,7 @@ void TestVolume::stop() {
 
 VolumeDump TestVolume::dump() {
   if (memory_) return dump_memory(*memory_);
-  auto dump = dir_.empty() ? dump_redis(url_) : dump_sqlite((dir_ / "meta.db").string());
+  auto dump = engine_.dump(url_);
   if (!dump) throw std::runtime_error("dump: " + dump.error().to_string());
   return *std::move(dump);
 }

@@ -11,13 +11,10 @@
 #include "meta/meta.h"
 #include "meta/store/memory/memory_store.h"
 #include "meta/testing/consistency.h"
+#include "meta/testing/engines.h"
 #include "meta/testing/fake_data.h"
 
 namespace cider::meta::testing {
-
-// memory_conflicts: every second operation runs twice, and a foreign client changes the root between reads.
-enum class Engine { memory, memory_conflicts, sqlite, redis, redis_cluster };
-std::string engine_name(Engine engine);
 
 // Moves on by a microsecond with each look, so that every change of a time shows. Thread-safe.
 class StepClock final : public Clock {
@@ -69,8 +66,9 @@ class TestVolume {
   StepClock clock_;
   FakeData data_;
   Volume volume_;
-  std::filesystem::path dir_;
-  std::string url_;  // of an engine that is not in memory
+  const EngineTraits& engine_;
+  std::filesystem::path dir_;  // of an engine that is not in memory, as
+  std::string url_;
   std::unique_ptr<MemoryStore> memory_;
   std::mutex random_mutex_;
   std::mt19937_64 random_;

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "meta/store/engines.h"
 #include "meta/store/redis/client.h"
 #include "meta/store/redis/keys.h"
 #include "meta/testing/redis_cluster.h"

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 
 #include "base/units.h"
+#include "meta/store/meta_password.h"
 
 namespace cider::meta::redis {
 namespace {
@@ -152,18 +152,10 @@ Status take_credentials(RedisUrl* url, std::string_view credentials) {
   return {};
 }
 
-Result<std::string> password_from_environment() {
-  for (const char* name : {"REDIS_PASSWORD", "META_PASSWORD"}) {
-    const char* password = std::getenv(name);
-    if (password != nullptr && *password != 0) return std::string(password);
-  }
-  const char* path = std::getenv("META_PASSWORD_FILE");
-  if (path == nullptr || *path == 0) return std::string{};
-  std::ifstream file(path);
-  std::string line;
-  if (!std::getline(file, line))
-    return fail(EINVAL, std::string("META_PASSWORD_FILE ") + path + " cannot be read");
-  return line;
+Result<std::string> redis_password_from_environment() {
+  const char* password = std::getenv("REDIS_PASSWORD");
+  if (password != nullptr && *password != 0) return std::string(password);
+  return password_from_environment();
 }
 
 // HOST[:PORT], [V6][:PORT]; the port may lack.
@@ -242,7 +234,7 @@ Result<RedisUrl> parse_redis_url(std::string_view text) {
   size_t question = text.find('?');
   if (question != text.npos) TRY(take_options(&url, text.substr(question + 1)));
   text = text.substr(0, question);
-  if (url.password.empty()) url.password = TRY(password_from_environment());
+  if (url.password.empty()) url.password = TRY(redis_password_from_environment());
   if (const char* password = std::getenv("SENTINEL_PASSWORD")) url.sentinel_password = password;
   if (scheme != "unix") {
     TRY(take_server(&url, text));

@@ -4,6 +4,8 @@
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/redis_url.h"
+#include "meta/store/sql/postgres/postgres_store.h"
+#include "meta/store/sql/postgres/postgres_url.h"
 #include "meta/store/sql/sqlite/sqlite_store.h"
 
 namespace cider::meta {
@@ -41,6 +43,15 @@ Result<std::unique_ptr<Store>> open_redis_url(std::string_view url, bool, bool r
   return open_redis(url, read_only);
 }
 
+Status check_postgres(std::string_view url) {
+  TRY(postgres::parse_postgres_url(url));
+  return {};
+}
+
+Result<std::unique_ptr<Store>> open_postgres_url(std::string_view url, bool, bool read_only) {
+  return open_postgres(url, read_only);
+}
+
 Status nothing_to_check(std::string_view) {
   return {};
 }
@@ -54,6 +65,8 @@ constexpr Engine kEngines[] = {
     {"redis", "redis[s]://HOST:PORT/DB", check_redis, open_redis_url},
     {"rediss", "", check_redis, open_redis_url},
     {"unix", "unix:///SOCKET?db=DB", check_redis, open_redis_url},
+    {"postgres", "postgres://USER@HOST:PORT/DB", check_postgres, open_postgres_url},
+    {"postgresql", "", check_postgres, open_postgres_url},
     {"memory", "", nothing_to_check, open_memory},
     {"memkv", "", nothing_to_check, open_memory},
 };

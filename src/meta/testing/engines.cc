@@ -5,6 +5,7 @@
 
 #include "meta/store/engines.h"
 #include "meta/store/redis/client.h"
+#include "meta/testing/postgres_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
 
@@ -41,12 +42,21 @@ std::string make_redis_cluster(const std::filesystem::path&) {
   return url;
 }
 
+std::string make_postgres(const std::filesystem::path&) {
+  std::string url = PostgresServer::shared().url();
+  auto store = open_store(url, true, false);
+  must(store, "open");
+  must((*store)->destroy_volume(), "remove what the test before has left");
+  return url;
+}
+
 constexpr EngineTraits kEngines[] = {
     {Engine::memory, "memory", nullptr, nullptr},
     {Engine::memory_conflicts, "memory_conflicts", nullptr, nullptr},
     {Engine::sqlite, "sqlite", make_sqlite, dump_sqlite_url},
     {Engine::redis, "redis", make_redis, dump_redis},
     {Engine::redis_cluster, "redis_cluster", make_redis_cluster, dump_redis},
+    {Engine::postgres, "postgres", make_postgres, dump_postgres},
 };
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace cider::meta::testing {
 
 // memory_conflicts: every second operation runs twice, and a foreign client changes the root between reads.
-enum class Engine { memory, memory_conflicts, sqlite, redis, redis_cluster };
+enum class Engine { memory, memory_conflicts, sqlite, redis, redis_cluster, postgres };
 
 struct EngineTraits {
   Engine engine;

@@ -72,6 +72,9 @@ void TestVolume::stop() {
 
 VolumeDump TestVolume::dump() {
   if (memory_) return dump_memory(*memory_);
+  for (auto* metas : {&clients_, &dead_}) {
+    for (auto& meta : *metas) must(meta->store().sync(), "write what is pending");
+  }
   auto dump = engine_.dump(url_);
   if (!dump) throw std::runtime_error("dump: " + dump.error().to_string());
   return *std::move(dump);

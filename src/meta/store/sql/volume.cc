@@ -10,7 +10,7 @@
 namespace cider::meta::sql {
 
 Result<std::optional<std::string>> load_setting(Session& db) {
-  if (!TRY(table_exists(db, "jfs_setting"))) return std::nullopt;
+  if (!TRY(table_exists(db, db.dialect().render("jfs_setting")))) return std::nullopt;
   auto row = TRY(db.query("SELECT value FROM jfs_setting WHERE name='format'"));
   if (!TRY(row->next())) return std::nullopt;
   return std::string(row->bytes(0));

@@ -20,7 +20,7 @@ CRASH_ROUNDS=${CRASH_ROUNDS:-5}
 # What runs threads against each other.
 TSAN_TARGETS=${TSAN_TARGETS:-"base_test chunk_test meta_test vfs_test fuse_test"}
 # But not with libraries that were built without ThreadSanitizer and hand data from thread to thread.
-TSAN_FILTER=${TSAN_FILTER:-"-*/rocksdb:*/etcd:*/tikv:*/mysql:Rocks*:Etcd*:Tikv*:Mysql*"}
+TSAN_FILTER=${TSAN_FILTER:-"-*/rocksdb:*/etcd:*/tikv:Rocks*:Etcd*:Tikv*"}
 mkdir -p "$OUT"
 
 passed=0
@@ -163,7 +163,7 @@ step_redis() {
 step_engines() {
   release || return
   local engine
-  for engine in rocksdb postgres mysql etcd tikv; do
+  for engine in rocksdb postgres etcd tikv; do
     ENGINE=$engine suite "smoke-$engine" tests/posix/smoke.sh
   done
   suite crash-rocksdb tests/crash/kill9.py build/release/ciderfs --engine rocksdb --rounds "$CRASH_ROUNDS"

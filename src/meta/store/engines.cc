@@ -11,7 +11,9 @@
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/redis_url.h"
-#include "meta/store/sql/sqlite_store.h"
+#include "meta/store/sql/postgres/postgres_store.h"
+#include "meta/store/sql/postgres/postgres_url.h"
+#include "meta/store/sql/sqlite/sqlite_store.h"
 
 namespace cider::meta {
 namespace {
@@ -46,6 +48,15 @@ Status check_redis(std::string_view url) {
 
 Result<std::unique_ptr<Store>> open_redis_url(std::string_view url, bool, bool read_only) {
   return open_redis(url, read_only);
+}
+
+Status check_postgres(std::string_view url) {
+  TRY(postgres::parse_postgres_url(url));
+  return {};
+}
+
+Result<std::unique_ptr<Store>> open_postgres_url(std::string_view url, bool, bool read_only) {
+  return open_postgres(url, read_only);
 }
 
 Status nothing_to_check(std::string_view) {
@@ -96,6 +107,8 @@ constexpr Engine kEngines[] = {
     {"unix", "unix:///SOCKET?db=DB", check_redis, open_redis_url},
     {"etcd", "etcd://HOST:PORT/PREFIX", check_etcd, open_etcd_url},
     {"tikv", "tikv://PD:PORT/PREFIX", check_tikv, open_tikv_url},
+    {"postgres", "postgres://USER@HOST:PORT/DB", check_postgres, open_postgres_url},
+    {"postgresql", "", check_postgres, open_postgres_url},
     {"memory", "", nothing_to_check, open_memory},
     {"memkv", "", nothing_to_check, open_memkv},
 };

@@ -10,6 +10,7 @@
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/store/redis/client.h"
 #include "meta/testing/etcd_server.h"
+#include "meta/testing/postgres_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
 #include "meta/testing/tikv_server.h"
@@ -86,6 +87,14 @@ Result<VolumeDump> dump_tikv(const std::string& url) {
   return dump_kv(*TRY(kv::open_tikv(url, true)));
 }
 
+std::string make_postgres(const std::filesystem::path&) {
+  std::string url = PostgresServer::shared().url();
+  auto store = open_store(url, true, false);
+  must(store, "open");
+  must((*store)->destroy_volume(), "remove what the test before has left");
+  return url;
+}
+
 constexpr EngineTraits kEngines[] = {
     {Engine::memory, "memory", nullptr, nullptr},
     {Engine::memory_conflicts, "memory_conflicts", nullptr, nullptr},
@@ -96,6 +105,7 @@ constexpr EngineTraits kEngines[] = {
     {Engine::rocksdb, "rocksdb", make_rocksdb, dump_rocksdb},
     {Engine::etcd, "etcd", make_etcd, dump_etcd},
     {Engine::tikv, "tikv", make_tikv, dump_tikv},
+    {Engine::postgres, "postgres", make_postgres, dump_postgres},
 };
 
 }  // namespace

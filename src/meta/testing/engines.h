@@ -12,7 +12,18 @@ namespace cider::meta::testing {
 
 // memory_conflicts: every second operation runs twice, and a foreign client changes the root between reads.
 // memkv: views show what has been, and commits fail without a reason, now and then.
-enum class Engine { memory, memory_conflicts, sqlite, redis, redis_cluster, memkv, rocksdb, etcd, tikv };
+enum class Engine {
+  memory,
+  memory_conflicts,
+  sqlite,
+  redis,
+  redis_cluster,
+  memkv,
+  rocksdb,
+  postgres,
+  etcd,
+  tikv
+};
 
 struct EngineTraits {
   Engine engine;

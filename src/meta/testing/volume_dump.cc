@@ -1,8 +1,9 @@
 #include "meta/testing/volume_dump.h"
 
-#include <sqlite3.h>
-
 #include "meta/store/memory/tables.h"
+#include "meta/store/sql/postgres/postgres_driver.h"
+#include "meta/store/sql/server/one_by_one.h"
+#include "meta/store/sql/sqlite/sqlite_db.h"
 
 namespace cider::meta::testing {
 namespace {
@@ -10,29 +11,18 @@ namespace {
 // One row of a query; values are 0 or empty for NULL.
 class Row {
  public:
-  explicit Row(sqlite3_stmt* statement) : statement_(statement) {}
-  uint64_t number(int column) const {
-    return static_cast<uint64_t>(sqlite3_column_int64(statement_, column));
-  }
-  std::string bytes(int column) const {
-    const void* data = sqlite3_column_blob(statement_, column);
-    return data ? std::string(static_cast<const char*>(data), sqlite3_column_bytes(statement_, column))
-                : std::string();
-  }
+  explicit Row(const sql::Rows& rows) : rows_(rows) {}
+  uint64_t number(int column) const { return static_cast<uint64_t>(rows_.integer(column)); }
+  std::string bytes(int column) const { return std::string(rows_.bytes(column)); }
 
  private:
-  sqlite3_stmt* statement_;
+  const sql::Rows& rows_;
 };
 
 template <class OnRow>
-Status each(sqlite3* db, const char* sql, OnRow on_row) {
-  sqlite3_stmt* statement = nullptr;
-  if (sqlite3_prepare_v2(db, sql, -1, &statement, nullptr) != SQLITE_OK) return fail(EIO, sqlite3_errmsg(db));
-  int code;
-  while ((code = sqlite3_step(statement)) == SQLITE_ROW) on_row(Row(statement));
-  std::string message = sqlite3_errmsg(db);
-  sqlite3_finalize(statement);
-  if (code != SQLITE_DONE) return fail(EIO, message);
+Status each(sql::Session& db, const char* sql, OnRow on_row) {
+  auto rows = TRY(db.query(sql));
+  while (TRY(rows->next())) on_row(Row(*rows));
   return {};
 }
 
@@ -49,7 +39,7 @@ Attr attr_of(const Row& r) {
   return attr;
 }
 
-Status fill(sqlite3* db, VolumeDump* out) {
+Status fill(sql::Session& db, VolumeDump* out) {
   Status damage;
   TRY(each(db, "SELECT inode,type,mode,nlink,length,parent,uid,gid,flags FROM jfs_node",
            [&](const Row& r) { out->nodes[r.number(0)] = attr_of(r); }));
@@ -132,18 +122,20 @@ VolumeDump dump_memory(MemoryStore& store) {
 }
 
 Result<VolumeDump> dump_sqlite(const std::string& path) {
-  sqlite3* db = nullptr;
-  if (sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE, nullptr) != SQLITE_OK) {
-    std::string message = sqlite3_errmsg(db);
-    sqlite3_close(db);
-    return fail(EIO, path + ": " + message);
-  }
-  sqlite3_busy_timeout(db, 60'000);
+  auto db = TRY(sqlite::Connection::open(path, {}));
   VolumeDump out;
-  Status done = each(db, "BEGIN", [](const Row&) {});
-  if (done) done = fill(db, &out);
-  sqlite3_close(db);
-  if (!done) return fail(std::move(done).error());
+  const auto snapshot = TRY(sqlite::Snapshot::begin(*db));
+  TRY(fill(*db, &out));
+  return out;
+}
+
+Result<VolumeDump> dump_postgres(const std::string& url) {
+  postgres::PostgresDriver driver(TRY(postgres::parse_postgres_url(url)));
+  auto connection = TRY(driver.connect({}));
+  sql::server::OneByOne session(*connection, {});
+  TRY(session.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  VolumeDump out;
+  TRY(fill(session, &out));
   return out;
 }
 

@@ -1,0 +1,106 @@
+#include "meta/store/sql/server/locked_reads.h"
+
+#include <utility>
+
+#include "meta/store/sql/questions.h"
+
+namespace cider::meta::sql::server {
+namespace {
+
+constexpr const char* kBegin = "BEGIN";
+constexpr const char* kMark =
+    "INSERT INTO cider_op (client,slot,seq) VALUES (?,?,?) {on conflict client,slot}seq={new seq}";
+
+}  // namespace
+
+LockedReads::LockedReads(Pool::Lease& lease, const Prediction& prediction, Hints& hints,
+                         const PendingUsage& usage, const std::string& client, int64_t seq,
+                         std::stop_token stop)
+    : lease_(lease),
+      prediction_(prediction),
+      hints_(hints),
+      usage_(usage),
+      client_(client),
+      seq_(seq),
+      stop_(std::move(stop)) {}
+
+Status LockedReads::fetch(const std::vector<ReadItem*>& items) {
+  // A second flight for the inodes of entries that were found.
+  for (;;) {
+    Parts missing;
+    for (ReadItem* item : items) {
+      if (!answer_from(known_, item)) add_parts(*item, known_, &missing);
+    }
+    std::erase_if(missing, [this](const auto& part) { return known_.contains(part.first); });
+    if (missing.empty()) return {};
+    if (Status asked = ask(std::move(missing)); !asked) {
+      failure_ = asked;
+      return asked;
+    }
+  }
+}
+
+// With the first flight goes what is predicted to be asked later.
+Status LockedReads::ask(Parts parts) {
+  if (!asked_) {
+    asked_ = true;
+    Parts first = prediction_.parts;
+    first.merge(parts);
+    return begin_and_ask(std::move(first));
+  }
+  return begin_and_ask(std::move(parts));
+}
+
+Status LockedReads::begin_and_ask(Parts parts) {
+  std::vector<Statement> statements;
+  if (!begun_) {
+    statements.emplace_back(kBegin);
+    statements.emplace_back(kMark, std::string_view(client_), lease_.member().slot, seq_);
+  } else if (lease_->dialect().kind() == Dialect::Kind::postgres) {
+    // Out of the order of places: who waits in a circle shall not wait for long.
+    statements.emplace_back("SET LOCAL lock_timeout='100ms'");
+  }
+  const size_t ahead = statements.size();
+  for (auto& [place, part] : parts) {
+    Statement& statement = statements.emplace_back(question(part));
+    statement.lock = prediction_.lock_of(place);
+    locks_[place] = statement.lock;
+  }
+  std::vector<Outcome> outcomes;
+  TRY(lease_->flight(statements, &outcomes, stop_));
+  begun_ = true;
+  size_t i = ahead;
+  for (auto& [place, part] : parts) {
+    TRY(take(&part, *outcomes[i++].rows));
+    hints_.remember(part);
+    usage_.complete(&part);
+    known_.insert_or_assign(place, std::move(part));
+  }
+  return {};
+}
+
+Status LockedReads::prepare_writes(const std::vector<WriteItem>& writes) {
+  std::map<std::string, Lock> places;
+  Parts needed;
+  for (const WriteItem& item : writes) {
+    add_places(item, &places);
+    add_backing(item, &needed);
+  }
+  for (const auto& [place, lock] : places) {
+    auto held = locks_.find(place);
+    if (held != locks_.end() && held->second == Lock::share) return fail(kRunAgain);
+  }
+  std::erase_if(needed, [this](const auto& part) { return known_.contains(part.first); });
+  if (!begun_ || !needed.empty()) {
+    if (Status asked = begin_and_ask(std::move(needed)); !asked) {
+      failure_ = asked;
+      return asked;
+    }
+  }
+  for (const WriteItem& item : writes) {
+    if (!is_backed(item, known_)) return fail(EIO, "a write does not match what was read");
+  }
+  return {};
+}
+
+}  // namespace cider::meta::sql::server

@@ -1,0 +1,102 @@
+// Operations against an SQL server: its rows are locked as they are read, so what an operation concludes,
+// errors among it, holds until the transaction's end.
+//
+// With hints of what an operation will ask and write there are two flights: BEGIN and all questions as
+// locking reads; then, after the operation has run on what is true, its writes and COMMIT.
+//
+// Operations that change the same inode wait for each other's commit anyway: those of one client are run one
+// after the other in one transaction (groups.h), as far as none changes what another has read.
+//
+// Whether a commit was made whose answer was lost, cider_op tells: each transaction begins by writing a
+// number there, in a row of its connection. Whoever reads that row for writing waits for the transaction's
+// end. So after that it was committed, or never will be.
+//
+// An operation that gives up before that is known (ETIMEDOUT, EINTR) leaves the question to this client's
+// next commit, as on Redis (redis/transactions.h): of what was committed the new slices are remembered, and
+// run() answers kCommittedBefore when they are to be committed again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "meta/store/pending_usage.h"
+#include "meta/store/sql/changes.h"
+#include "meta/store/sql/server/groups.h"
+#include "meta/store/sql/server/hints.h"
+#include "meta/store/sql/server/pool.h"
+#include "meta/store/store.h"
+
+namespace cider::meta::sql::server {
+
+// Thread-safe.
+class Transactions {
+ public:
+  // `prepare` makes our own tables (schema.h), before the first commit.
+  Transactions(Driver& driver, Pool& pool, PendingUsage& usage,
+               std::function<Status(std::stop_token)> prepare);
+
+  Status run(Operation operation, std::stop_token stop);
+  Status read(Operation operation, std::stop_token stop);
+  // Commits sums of usage.
+  Status write_usage(const UsageSums& sums, std::stop_token stop);
+  // Calls Status once(attempt) again while it answers that the connection was lost (kLost) or the transaction
+  // undone (kRunAgain); up to kPatience.
+  Status until_done(const std::stop_token& stop, FunctionRef<Status(int)> once);
+  uint64_t conflicts() const { return conflicts_; }
+  // After the tables are gone.
+  void forget();
+  // Removes this client's rows from cider_op.
+  Status leave(std::stop_token stop);
+
+ private:
+  // A transaction whose COMMIT was sent.
+  struct Attempt {
+    uint64_t slot = 0;
+    int64_t seq = 0;
+    std::vector<uint64_t> slices;  // that it makes part of a file
+    std::vector<WriteItem> usage;  // what is to be summed up if it was made
+    // What is summed up already, because the caller was told that it was not made, and is to be taken back.
+    std::vector<WriteItem> returned;
+  };
+  class Reading;
+
+  Status prepare(const std::stop_token& stop);
+  // Runs the operations of a group in one transaction, and answers each.
+  void serve(Pool::Lease lease, std::vector<Request*>& group);
+  void learn(const Transaction& tx);
+  // Sends the writes and COMMIT. EEXIST names the change that found its key taken, in `*taken`.
+  Status commit(Pool::Lease lease, std::vector<Change>& changes, Attempt attempt, const std::stop_token& stop,
+                size_t* taken);
+  // The end of an attempt whose answer was lost: success, or kRunAgain.
+  Status find_out(Attempt attempt, const std::stop_token& stop);
+  Result<bool> was_made(const Attempt& attempt, const std::stop_token& stop);
+  void abandon(Attempt attempt);
+  Status settle_abandoned(const std::stop_token& stop);
+  bool was_committed(const std::vector<uint64_t>& slices);
+  void committed(const Attempt& attempt);
+
+  Driver& driver_;
+  Pool& pool_;
+  PendingUsage& usage_;
+  const std::function<Status(std::stop_token)> prepare_;
+  Hints hints_;
+  Groups groups_;
+  const std::string client_;  // a random number, in bytes
+  std::atomic<int64_t> seq_{0};
+  std::atomic<bool> prepared_{false};
+  std::mutex preparing_;
+  std::mutex mutex_;
+  std::vector<Attempt> abandoned_;
+  std::atomic<bool> any_abandoned_{false};
+  std::deque<std::vector<uint64_t>> committed_;  // by attempts that were given up; the latest ones
+  std::atomic<uint64_t> conflicts_{0};
+};
+
+}  // namespace cider::meta::sql::server

@@ -144,27 +144,6 @@ class Postgres(Server):
         return self.run(self.programs / "psql", "-q", where, "-c", statement, check=check)
 
 
-class MariaDB(Server):
-    def prepare(self):
-        self.user = None if os.getuid() != 0 else "root"
-        self.run("mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data", "--auth-root-authentication-method=normal",
-                 "--skip-test-db", *self.as_root())
-
-    def as_root(self):
-        return ["--user=root"] if os.getuid() == 0 else []
-
-    def command(self):
-        return [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.home}/data",
-                f"--socket={self.home}/sock", f"--port={self.port}", "--bind-address=127.0.0.1",
-                f"--pid-file={self.home}/pid", "--innodb-flush-log-at-trx-commit=2", *self.as_root()]
-
-    def ready(self):
-        statements = [f"CREATE DATABASE IF NOT EXISTS meta{n};" for n in range(VOLUMES)]
-        statements += [f"CREATE USER IF NOT EXISTS '{NAME}'@'127.0.0.1' IDENTIFIED BY '{NAME}';",
-                       f"GRANT ALL ON *.* TO '{NAME}'@'127.0.0.1';"]
-        return self.run("mariadb", "--no-defaults", f"--socket={self.home}/sock", "-u", "root", "-e", " ".join(statements), check=False)
-
-
 class Etcd(Server):
     def prepare(self):
         self.peer = free_port()
@@ -198,7 +177,6 @@ ENGINES = {
     "sqlite": (Engine, "sqlite3://{folder}/{name}.db"),
     "redis": (Redis, "unix://{home}/redis.sock?db={n}"),
     "postgres": (Postgres, f"postgres://{NAME}:{NAME}@127.0.0.1:{{port}}/meta{{n}}?sslmode=disable"),
-    "mysql": (MariaDB, f"mysql://{NAME}:{NAME}@(127.0.0.1:{{port}})/meta{{n}}"),
     "rocksdb": (Engine, "rocksdb://{folder}/{name}.rocks"),
     "tikv": (Tikv, "tikv://127.0.0.1:{port}/meta{n}"),
     "etcd": (Etcd, "etcd://127.0.0.1:{port}/meta{n}"),

@@ -8,7 +8,6 @@
 #include <thread>
 
 #include "base/clock.h"
-#include "meta/meta.h"
 #include "meta/store/engines.h"
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/etcd/etcd_url.h"

@@ -22,7 +22,6 @@ Runner::Runner(Database& database)
 
 Status Runner::run(Work work, std::stop_token stop) {
   if (database_.read_only()) return fail(EROFS, database_.describe() + " was opened for reading only");
-  if (std::mutex* exclusive = database_.exclusive()) return run_alone(work, *exclusive, stop);
   Request request{work, stop, {}, {}, {}, Request::State::waiting};
   std::stop_callback on_stop(stop, [&] {
     std::lock_guard lock(request.mutex);
@@ -30,19 +29,6 @@ Status Runner::run(Work work, std::stop_token stop) {
   });
   if (enqueue(&request) || wait_for_turn(&request)) lead(request);
   return std::move(request.answer);
-}
-
-// Nobody else changes anything meanwhile, so what the work saw needs no checks.
-Status Runner::run_alone(Work work, std::mutex& exclusive, const std::stop_token& stop) {
-  if (stop.stop_requested()) return fail(EINTR);
-  std::lock_guard lock(exclusive);
-  const std::unique_ptr<View> view = TRY(database_.working_view(stop));
-  Workspace space(*view, false, limits_.deletes_ranges);
-  space.begin();
-  TRY(work(space));
-  if (space.changes().empty()) return {};
-  TRY(database_.commit(*view, space.checks(), space.changes(), stop));
-  return {};
 }
 
 // The notification under the lock: once it is released, the request may be gone.
@@ -134,7 +120,9 @@ void Runner::serve_group() {
     drop_stopped(&group);
     if (group.empty()) return;
     Result<std::optional<Committed>> outcome = std::nullopt;
-    {
+    if (database_.exclusive()) {  // never waits
+      outcome = attempt(&group, {});
+    } else {
       std::stop_source any;  // of the group
       const std::function<void()> pass_on = [&] { any.request_stop(); };
       std::deque<std::stop_callback<std::function<void()>>> watches;
@@ -157,8 +145,12 @@ void Runner::serve_group() {
 
 // Runs as many as fit into one commit, the others go back into the queue.
 Result<std::optional<Committed>> Runner::attempt(Group* group, const std::stop_token& stop) {
+  // With the lock nobody else changes anything meanwhile, so what is seen needs no checks.
+  std::mutex* const exclusive = database_.exclusive();
+  std::unique_lock<std::mutex> lock;
+  if (exclusive) lock = std::unique_lock(*exclusive);
   const std::unique_ptr<View> view = TRY(database_.working_view(stop));
-  Workspace space(*view, true, limits_.deletes_ranges);
+  Workspace space(*view, exclusive == nullptr, limits_.deletes_ranges);
   for (size_t i = 0; i < group->size(); ++i) {
     Request& request = *(*group)[i];
     space.begin();
@@ -178,6 +170,7 @@ Result<std::optional<Committed>> Runner::attempt(Group* group, const std::stop_t
     give_back(*group, i);
     return std::nullopt;  // the one that did not fit left its checks behind
   }
+  if (exclusive && space.changes().empty()) return Committed::done;
   return TRY(database_.commit(*view, space.checks(), space.changes(), stop));
 }
 

@@ -1,13 +1,12 @@
 // Runs the operations of one client on a database.
 //
-// Of an embedded database: one after the other under its lock, each with a commit of its own.
-//
-// Of a remote one: in groups, because a commit is a round trip, and because a directory's attributes are one
-// value that all changes in it rewrite. There is no thread for it: who calls run() puts its work into a
-// queue; the first that finds nobody leading takes what is queued, runs it as one commit and wakes the
-// others. Work sees the changes of those before it, so that all is as if they ran one after the other. Work
-// that answers an error changes nothing, but what it saw is checked with the rest. On a conflict the group
-// runs again on a new view; after some conflicts its first work alone, with short pauses.
+// In groups: of a remote database because a commit is a round trip, and because a directory's attributes are
+// one value that all changes in it rewrite; of an embedded one because threads that hand a lock to each other
+// sleep and wake for every change. There is no thread for it: who calls run() puts its work into a queue; the
+// first that finds nobody leading takes what is queued, runs it as one commit and wakes the others. Work sees
+// the changes of those before it, so that all is as if they ran one after the other. Work that answers an
+// error changes nothing, but what it saw is checked with the rest. On a conflict the group runs again on a
+// new view; after some conflicts its first work alone, with short pauses.
 //
 // Thread-safe.
 #pragma once
@@ -58,7 +57,6 @@ class Runner {
   };
   using Group = std::vector<Request*>;
 
-  Status run_alone(Work work, std::mutex& exclusive, const std::stop_token& stop);
   bool enqueue(Request* request);        // true: the caller leads
   bool wait_for_turn(Request* request);  // likewise; false: it is done
   void lead(const Request& own);

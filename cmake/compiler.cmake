@@ -6,6 +6,9 @@ add_compile_definitions(_FILE_OFFSET_BITS=64 _GNU_SOURCE)
 if(CIDER_SANITIZE)
   add_compile_options(-fsanitize=${CIDER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${CIDER_SANITIZE})
+  if(CIDER_SANITIZE MATCHES undefined)  # these find little that ASan does not, and are a third of the build's time
+    add_compile_options(-fno-sanitize=null,alignment,object-size,vptr)
+  endif()
 endif()
 
 find_program(CIDER_CCACHE ccache)

@@ -7,6 +7,7 @@ import (
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/tikv"
 	"github.com/tikv/pd/client/clients/router"
+	"github.com/tikv/pd/client/constants"
 )
 
 const clusterID = 1
@@ -92,6 +93,10 @@ func (p *placementDriver) GetGCSafePoint(ctx context.Context, _ *pdpb.GetGCSafeP
 }
 
 func (p *placementDriver) UpdateGCSafePoint(ctx context.Context, request *pdpb.UpdateGCSafePointRequest) (*pdpb.UpdateGCSafePointResponse, error) {
+	controller := p.mock.GetGCInternalController(constants.NullKeyspaceID)
+	if _, err := controller.AdvanceTxnSafePoint(ctx, request.SafePoint); err != nil {
+		return nil, err
+	}
 	point, err := p.mock.UpdateGCSafePoint(ctx, request.SafePoint)
 	return &pdpb.UpdateGCSafePointResponse{Header: header(), NewSafePoint: point}, err
 }

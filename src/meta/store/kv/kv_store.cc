@@ -280,7 +280,8 @@ Result<std::vector<uint32_t>> KvStore::chunks_of(Ino ino, uint64_t) {
 }
 // Once an hour, of all clients by one.
 Result<std::vector<DelayedSlice>> KvStore::unreferenced_slices(size_t limit) {
-  TRY(database_->housekeeping());
+  if (Status done = database_->housekeeping(); !done)
+    log::warning(database_->describe() + ": " + done.error().to_string());
   return kv::unreferenced_slices(*TRY(database_->view({})), limit);
 }
 Result<std::vector<DelayedRow>> KvStore::delayed_slices(int64_t before, size_t limit) {

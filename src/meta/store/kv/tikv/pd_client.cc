@@ -156,17 +156,16 @@ Result<std::string> PdClient::address_of(uint64_t store, const std::stop_token& 
 }
 
 Status PdClient::move_safe_point(uint64_t safe_point, const std::stop_token& stop) {
-  return ask(
-      [&](Driver& driver, grpc::ClientContext* context, std::string* why) {
-        pdpb::UpdateGCSafePointRequest request;
-        request.mutable_header()->set_cluster_id(driver.cluster);
-        request.set_safe_point(safe_point);
-        pdpb::UpdateGCSafePointResponse response;
-        const grpc::Status status = driver.pd->UpdateGCSafePoint(context, request, &response);
-        *why = status.error_message();
-        return status.ok();
-      },
-      stop);
+  const std::shared_ptr<Driver> driver = TRY(this->driver(stop));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kOneCall);
+  pdpb::UpdateGCSafePointRequest request;
+  request.mutable_header()->set_cluster_id(driver->cluster);
+  request.set_safe_point(safe_point);
+  pdpb::UpdateGCSafePointResponse response;
+  const grpc::Status status = driver->pd->UpdateGCSafePoint(&context, request, &response);
+  if (!status.ok()) return fail(EIO, url_.describe() + ": " + status.error_message());
+  return {};
 }
 
 std::shared_ptr<PdClient::Timestamp> PdClient::ask_timestamp() {

@@ -59,7 +59,7 @@ class PdClient {
 
   Result<TikvRegion> region_of(std::string_view key, const std::stop_token& stop);
   Result<std::string> address_of(uint64_t store, const std::stop_token& stop);
-  // What is older may be forgotten. It never goes back.
+  // What is older may be forgotten. It never goes back. Tried once: EIO.
   Status move_safe_point(uint64_t safe_point, const std::stop_token& stop);
 
  private:

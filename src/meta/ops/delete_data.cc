@@ -167,6 +167,8 @@ Status Meta::delete_files_now(size_t limit, int64_t grace) {
 }
 
 Status Meta::clean_unreferenced_slices() {
+  if (Status kept = store_->housekeeping(); !kept)
+    log::warning(store_->describe() + ": " + kept.error().to_string());
   SliceSet slices;
   for (const DelayedSlice& slice : TRY(store_->unreferenced_slices(10'000)))
     slices.insert({slice.id, slice.size});

@@ -194,6 +194,8 @@ class Store {
     return std::vector(files.begin(), files.end());
   }
   virtual Result<std::vector<DelayedSlice>> unreferenced_slices(size_t limit) = 0;
+  // What an engine needs besides: once an hour, by one client of the volume.
+  virtual Status housekeeping() { return {}; }
   virtual Result<std::vector<DelayedRow>> delayed_slices(int64_t before, size_t limit) = 0;
 
   // --- scans of whole tables, page by page, for the collection of garbage. A row that is there from the

@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "meta/store/redis/client.h"
 #include "meta/store/engines.h"
+#include "meta/store/redis/client.h"
 #include "meta/testing/fault_proxy.h"
 #include "meta/testing/redis_server.h"
 #include "meta/testing/test_volume.h"

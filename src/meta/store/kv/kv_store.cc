@@ -278,10 +278,7 @@ Result<std::vector<DeletedFile>> KvStore::deleted_files(int64_t before, size_t l
 Result<std::vector<uint32_t>> KvStore::chunks_of(Ino ino, uint64_t) {
   return kv::chunks_of(*TRY(database_->view({})), ino);
 }
-// Once an hour, of all clients by one.
 Result<std::vector<DelayedSlice>> KvStore::unreferenced_slices(size_t limit) {
-  if (Status done = database_->housekeeping(); !done)
-    log::warning(database_->describe() + ": " + done.error().to_string());
   return kv::unreferenced_slices(*TRY(database_->view({})), limit);
 }
 Result<std::vector<DelayedRow>> KvStore::delayed_slices(int64_t before, size_t limit) {

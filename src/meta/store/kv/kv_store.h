@@ -30,6 +30,7 @@ class KvStore final : public Store {
   Status run(Operation operation, std::stop_token stop) override;
   Status read(Operation operation, std::stop_token stop) override;
   Status sync() override;
+  Status housekeeping() override { return database_->housekeeping(); }
   size_t records_per_commit() const override { return database_->limits().records; }
 
   Result<int64_t> counter(Counter counter) override;

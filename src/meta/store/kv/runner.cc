@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <thread>
 #include <utility>
@@ -22,83 +23,15 @@ Runner::Runner(Database& database)
 
 Status Runner::run(Work work, std::stop_token stop) {
   if (database_.read_only()) return fail(EROFS, database_.describe() + " was opened for reading only");
-  Request request{work, stop, {}, {}, {}, Request::State::waiting};
-  std::stop_callback on_stop(stop, [&] {
-    std::lock_guard lock(request.mutex);
-    request.wake.notify_one();
-  });
-  if (enqueue(&request) || wait_for_turn(&request)) lead(request);
+  Request request(work, std::move(stop));
+  queue_.run(&request, [this] { serve_group(); });
   return std::move(request.answer);
-}
-
-// The notification under the lock: once it is released, the request may be gone.
-void Runner::Request::set(State next) {
-  std::lock_guard lock(mutex);
-  state = next;
-  wake.notify_one();
-}
-
-Runner::Request::State Runner::Request::wait(bool interruptible) {
-  std::unique_lock lock(mutex);
-  wake.wait(lock, [&] { return state != State::waiting || (interruptible && stop.stop_requested()); });
-  return state;
-}
-
-Runner::Request::State Runner::Request::present() {
-  std::lock_guard lock(mutex);
-  return state;
-}
-
-bool Runner::enqueue(Request* request) {
-  std::lock_guard lock(mutex_);
-  queue_.push_back(request);
-  return !std::exchange(led_, true);
-}
-
-bool Runner::wait_for_turn(Request* request) {
-  Request::State state = request->wait(true);
-  if (state == Request::State::waiting) {  // interrupted
-    std::lock_guard lock(mutex_);
-    state = request->present();  // to lead is given under this lock
-    if (state == Request::State::waiting && std::erase(queue_, request) == 1) {
-      request->answer = fail(EINTR);
-      return false;
-    }
-  }
-  if (state == Request::State::waiting) state = request->wait(false);  // too late: it is being worked on
-  return state == Request::State::leads;
-}
-
-void Runner::lead(const Request& own) {
-  while (own.state != Request::State::done) serve_group();
-  std::lock_guard lock(mutex_);
-  led_ = !queue_.empty();
-  if (led_) queue_.front()->set(Request::State::leads);
-}
-
-Runner::Group Runner::take(size_t limit) {
-  std::lock_guard lock(mutex_);
-  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(limit, queue_.size()));
-  Group group(queue_.begin(), end);
-  queue_.erase(queue_.begin(), end);
-  return group;
 }
 
 void Runner::give_back(Group& group, size_t from) {
   if (from >= group.size()) return;
-  const auto rest = group.begin() + static_cast<std::ptrdiff_t>(from);
-  std::lock_guard lock(mutex_);
-  queue_.insert(queue_.begin(), rest, group.end());
-  group.erase(rest, group.end());
-}
-
-// Wakes them; afterwards they may be gone.
-void Runner::answer_all(Group& group, const Status* status) {
-  for (Request* request : group) {
-    if (status) request->answer = *status;
-    request->set(Request::State::done);
-  }
-  group.clear();
+  queue_.give_back(std::span(group).subspan(from));
+  group.resize(from);
 }
 
 void Runner::drop_stopped(Group* group) {
@@ -109,11 +42,11 @@ void Runner::drop_stopped(Group* group) {
     return true;
   });
   const Status interrupted = fail(EINTR);
-  answer_all(stopped, &interrupted);
+  queue_.answer_all(stopped, &interrupted);
 }
 
 void Runner::serve_group() {
-  Group group = take(limits_.group);
+  Group group = queue_.take(limits_.group);
   for (int tries = 0; !group.empty();) {
     if (tries > kTriesTogether) give_back(group, 1);
     if (tries > kTriesAtOnce) back_off(tries - kTriesAtOnce);
@@ -134,10 +67,10 @@ void Runner::serve_group() {
     if (!outcome && outcome.error().code == EINTR) continue;  // whoever was meant is dropped
     if (!outcome) {
       const Status failed = fail(outcome.error());
-      return answer_all(group, &failed);
+      return queue_.answer_all(group, &failed);
     }
     if (!*outcome) continue;
-    if (**outcome == Committed::done) return answer_all(group, nullptr);
+    if (**outcome == Committed::done) return queue_.answer_all(group, nullptr);
     ++tries;
     ++conflicts_;
   }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/units.h"
+#include "base/url.h"
 #include "meta/store/meta_password.h"
 
 namespace cider::meta::redis {
@@ -16,23 +17,10 @@ std::unexpected<Error> wrong(const std::string& what) {
   return fail(EINVAL, "META URL: " + what + "; expected redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]");
 }
 
-Result<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    unsigned value = 0;
-    std::string_view digits = text.substr(i + 1, 2);
-    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2) {
-      return wrong("'%' must be followed by two hexadecimal digits");
-    }
-    out += static_cast<char>(value);
-    i += 2;
-  }
-  return out;
+Result<std::string> decoded(std::string_view text) {
+  auto out = percent_decoded(text);
+  if (!out) return wrong("'%' must be followed by two hexadecimal digits");
+  return *std::move(out);
 }
 
 Result<int> number(std::string_view text, const std::string& what, int limit) {
@@ -133,7 +121,7 @@ Status take_options(RedisUrl* url, std::string_view query) {
     size_t equals = text.find('=');
     Option option{std::string(text.substr(0, equals)), {}};
     std::ranges::replace(option.name, '_', '-');
-    if (equals != text.npos) option.value = TRY(percent_decoded(text.substr(equals + 1)));
+    if (equals != text.npos) option.value = TRY(decoded(text.substr(equals + 1)));
     TRY(take_option(url, option));
   }
   if (url->tls && url->tls->cert_file.empty() != url->tls->key_file.empty())
@@ -147,8 +135,8 @@ Status take_options(RedisUrl* url, std::string_view query) {
 
 Status take_credentials(RedisUrl* url, std::string_view credentials) {
   size_t colon = credentials.find(':');
-  url->user = TRY(percent_decoded(credentials.substr(0, colon)));
-  if (colon != credentials.npos) url->password = TRY(percent_decoded(credentials.substr(colon + 1)));
+  url->user = TRY(decoded(credentials.substr(0, colon)));
+  if (colon != credentials.npos) url->password = TRY(decoded(credentials.substr(colon + 1)));
   return {};
 }
 

@@ -25,8 +25,6 @@ constexpr int64_t kInodeInUse = 2;
 constexpr int64_t kSliceInUse = 4;
 
 constexpr int64_t kProlongEvery = 3600;  // seconds; the hash of decided attempts lives for a day
-// Commits that were given up and are remembered: the data path tries again within seconds.
-constexpr size_t kMostRemembered = 4096;
 
 // What conflict replies said, by question: the values of one instant.
 using Known = std::unordered_map<std::string, std::vector<Answer>>;
@@ -53,14 +51,6 @@ bool absence_expected(const ReadItem& item) {
   if (const auto* entry = std::get_if<EntryRead>(&item)) return entry->absence_expected;
   if (const auto* lookup = std::get_if<LookupRead>(&item)) return lookup->absence_expected;
   return false;
-}
-
-std::vector<uint64_t> new_slices(const Transaction& tx) {
-  std::vector<uint64_t> out;
-  for (const WriteItem& item : tx.writes()) {
-    if (const auto* ref = std::get_if<InsertSliceRef>(&item)) out.push_back(ref->id);
-  }
-  return out;
 }
 
 // A short random sleep that grows, so that clients who meet in one directory get out of each other's way.
@@ -350,17 +340,14 @@ Status Transactions::refuse_abandoned(std::stop_token stop) {
     if (std::erase(abandoned_, attempt) == 0) continue;
     any_abandoned_ = !abandoned_.empty();
     free_slots_.push_back(attempt.slot);
-    if (reply[0].integer() != kDone || attempt.slices.empty()) continue;
-    committed_.push_back(std::move(attempt.slices));
-    if (committed_.size() > kMostRemembered) committed_.pop_front();
+    if (reply[0].integer() == kDone) given_up_.remember(std::move(attempt.slices));
   }
   return {};
 }
 
 bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
-  if (slices.empty()) return false;
   std::lock_guard lock(slots_mutex_);
-  return std::ranges::find(committed_, slices) != committed_.end();
+  return given_up_.were_committed(slices);
 }
 
 // A broken connection leaves it open whether the commit ran: the next try gets the same verdict, or the

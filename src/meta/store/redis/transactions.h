@@ -10,18 +10,17 @@
 // were committed. That is asked once, before the commit is first sent: an attempt that is given up later,
 // while the commit is being resent, was under way at the same time, and may come before or after it. Of those
 // that were committed the new slices are remembered: when the data path tries a write-commit of the same
-// slices again, run() answers kCommittedBefore. Looking into the chunk would not do: its records may have
-// been compacted since.
+// slices again, run() answers kCommittedBefore (given_up_slices.h).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <vector>
 
+#include "meta/store/given_up_slices.h"
 #include "meta/store/redis/client.h"
 #include "meta/store/redis/client_cache.h"
 #include "meta/store/redis/fairness.h"
@@ -89,7 +88,7 @@ class Transactions {
   std::vector<uint32_t> free_slots_;
   std::vector<Attempt> abandoned_;  // their slots are not free
   std::atomic<bool> any_abandoned_{false};
-  std::deque<std::vector<uint64_t>> committed_;  // by attempts that were given up; the latest ones
+  GivenUpSlices given_up_;
   uint32_t slots_ = 0;
   std::atomic<uint64_t> seq_{0};
   std::atomic<int64_t> prolong_at_{0};  // steady seconds

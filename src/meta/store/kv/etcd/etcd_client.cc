@@ -4,6 +4,7 @@
 
 #include <etcd.grpc.pb.h>
 #include "base/interruptible_sleep.h"
+#include "meta/store/kv/grpc_call.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -70,26 +71,20 @@ struct EtcdClient::Server {
   const std::unique_ptr<etcdserverpb::Auth::Stub> auth;
 };
 
-// One call, which ends early when `stop` is requested.
+// A call for a client that has logged in, or needs not.
 class EtcdClient::Attempt {
  public:
-  Attempt(const std::string& token, const std::stop_token& stop) : on_stop_(stop, Cancel{&context_}) {
-    context_.set_deadline(std::chrono::system_clock::now() + kOneCall);
-    if (!token.empty()) context_.AddMetadata("token", token);
+  Attempt(const std::string& token, const std::stop_token& stop) : call_(stop, kOneCall) {
+    if (!token.empty()) call_.context()->AddMetadata("token", token);
   }
   template <class Request, class Response>
   grpc::Status call(Server& server, const Request& request, Response* response) {
     response->Clear();
-    return server.call(&context_, request, response);
+    return server.call(call_.context(), request, response);
   }
 
  private:
-  struct Cancel {
-    grpc::ClientContext* context;
-    void operator()() const { context->TryCancel(); }
-  };
-  grpc::ClientContext context_;
-  std::stop_callback<Cancel> on_stop_;
+  GrpcCall call_;
 };
 
 EtcdClient::EtcdClient(EtcdUrl url) : url_(std::move(url)) {}

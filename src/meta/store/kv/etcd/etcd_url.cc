@@ -1,8 +1,8 @@
 #include "meta/store/kv/etcd/etcd_url.h"
 
 #include <algorithm>
-#include <charconv>
 
+#include "base/url.h"
 #include "meta/store/meta_password.h"
 
 namespace cider::meta::kv {
@@ -15,22 +15,10 @@ std::unexpected<Error> wrong(const std::string& what) {
   return fail(EINVAL, "META URL: " + what + "; expected etcd://[USER:PASSWORD@]HOST[:PORT][,HOST...]/PREFIX");
 }
 
-Result<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    unsigned value = 0;
-    const std::string_view digits = text.substr(i + 1, 2);
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-    if (digits.size() != 2 || error != std::errc{} || end != digits.data() + 2)
-      return wrong("'%' must be followed by two hexadecimal digits");
-    out += static_cast<char>(value);
-    i += 2;
-  }
-  return out;
+Result<std::string> decoded(std::string_view text) {
+  auto out = percent_decoded(text);
+  if (!out) return wrong("'%' must be followed by two hexadecimal digits");
+  return *std::move(out);
 }
 
 Status take_option(EtcdUrl* url, TlsFiles* tls, std::string_view name, std::string value) {
@@ -56,7 +44,7 @@ Status take_options(EtcdUrl* url, std::string_view query) {
     const std::string_view text = query.substr(0, query.find('&'));
     query.remove_prefix(std::min(query.size(), text.size() + 1));
     const size_t equals = text.find('=');
-    std::string value = equals == text.npos ? "" : TRY(percent_decoded(text.substr(equals + 1)));
+    std::string value = equals == text.npos ? "" : TRY(decoded(text.substr(equals + 1)));
     TRY(take_option(url, &tls, text.substr(0, equals), std::move(value)));
   }
   if (tls.cert.empty() != tls.key.empty()) return wrong("cert and key go together");
@@ -95,12 +83,12 @@ Result<EtcdUrl> parse_etcd_url(std::string_view text) {
   if (const size_t at = text.rfind('@'); at != text.npos) {
     const std::string_view credentials = text.substr(0, at);
     const size_t colon = credentials.find(':');
-    url.user = TRY(percent_decoded(credentials.substr(0, colon)));
-    if (colon != credentials.npos) url.password = TRY(percent_decoded(credentials.substr(colon + 1)));
+    url.user = TRY(decoded(credentials.substr(0, colon)));
+    if (colon != credentials.npos) url.password = TRY(decoded(credentials.substr(colon + 1)));
     text.remove_prefix(at + 1);
   }
   const size_t slash = text.find('/');
-  if (slash != text.npos) url.path = TRY(percent_decoded(text.substr(slash)));
+  if (slash != text.npos) url.path = TRY(decoded(text.substr(slash)));
   TRY(take_endpoints(&url, text.substr(0, slash)));
   if (!url.user.empty() && url.password.empty()) url.password = TRY(password_from_environment());
   return url;

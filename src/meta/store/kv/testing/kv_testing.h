@@ -14,9 +14,12 @@
 #include "base/testing/fixtures.h"
 #include "meta/store/kv/kv.h"
 #include "meta/store/store.h"
+#include "meta/testing/store_calls.h"
 
 namespace cider::meta::kv::testing {
 
+using meta::testing::ask;
+using meta::testing::write;
 using Pairs = std::map<std::string, std::string>;
 
 // The pairs of a fixture's kv.hex, without the engine's prefix.
@@ -63,37 +66,6 @@ inline void put_pairs(Database& database, const Pairs& pairs) {
     if (changes.keys.size() == kAtOnce) commit();
   }
   commit();
-}
-
-// Commits writes with nothing read.
-template <class... Items>
-Status write(Store& store, const Items&... items) {
-  return store.run(
-      [&](Transaction& transaction) -> Status {
-        (transaction.write(items), ...);
-        return {};
-      },
-      {});
-}
-
-// Asks one question, once as a reader and once within an operation: both must answer alike.
-template <class Item>
-Item ask(Store& store, const Item& question) {
-  Item answers[2];
-  size_t i = 0;
-  const auto operation = [&](Transaction& transaction) -> Status {
-    Item& item = transaction.ask(question);
-    TRY(transaction.fetch());
-    answers[i] = item;
-    return {};
-  };
-  const Status read = store.read(operation, {});
-  EXPECT_TRUE(read) << read.error().to_string();
-  i = 1;
-  const Status run = store.run(operation, {});
-  EXPECT_TRUE(run) << run.error().to_string();
-  EXPECT_TRUE(still_holds(ReadItem(answers[0]), ReadItem(answers[1])));
-  return answers[1];
 }
 
 inline Attr directory_attr() {

@@ -17,7 +17,7 @@ std::string text_of(const Message& message) {
 Result<bool> LockResolver::resolve(const tikvpb::LockInfo& lock, const std::stop_token& stop) {
   const Fate fate = TRY(fate_of(lock, stop));
   if (!fate.decided) return false;
-  TRY(finish(lock.key(), lock.lock_version(), fate.commit_ts, stop));
+  TRY(finish({&lock.key(), 1}, lock.lock_version(), fate.commit_ts, stop));
   return true;
 }
 
@@ -44,36 +44,42 @@ Result<Fate> LockResolver::fate_of(const tikvpb::LockInfo& lock, const std::stop
 
 // A key that is neither locked nor committed can't be locked any more once it has been asked for.
 Result<Fate> LockResolver::fate_by_secondaries(const tikvpb::LockInfo& primary, const std::stop_token& stop) {
-  const std::vector<std::string> keys(primary.secondaries().begin(), primary.secondaries().end());
+  std::vector<std::string> keys(primary.secondaries().begin(), primary.secondaries().end());
   Fate fate{true, primary.min_commit_ts()};
-  for (const std::string& key : keys) {
+  TRY(client_.each_part(keys, stop, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
     tikvpb::CheckSecondaryLocksRequest request;
-    request.add_keys(key);
+    for (size_t place : part.keys) request.add_keys(keys[place]);
     request.set_start_version(primary.lock_version());
     tikvpb::CheckSecondaryLocksResponse response;
-    TRY(client_.ask(key, request, &response, stop));
+    if (TRY(client_.send(part.region, request, &response, stop)) != TikvClient::Sent::answered)
+      return TikvClient::Next::again;
     if (response.has_error()) return fail(EIO, "locks of a transaction: " + text_of(response.error()));
-    if (response.locks().empty()) {
+    if (static_cast<size_t>(response.locks_size()) < part.keys.size()) {
       fate.commit_ts = response.commit_ts();
-      break;
+      return TikvClient::Next::end;
     }
-    fate.commit_ts = std::max(fate.commit_ts, response.locks(0).min_commit_ts());
-  }
-  TRY(finish(primary.primary_lock(), primary.lock_version(), fate.commit_ts, stop));
-  for (const std::string& key : keys) TRY(finish(key, primary.lock_version(), fate.commit_ts, stop));
+    for (const tikvpb::LockInfo& lock : response.locks())
+      fate.commit_ts = std::max(fate.commit_ts, lock.min_commit_ts());
+    return TikvClient::Next::others;
+  }));
+  keys.push_back(primary.primary_lock());
+  TRY(finish(keys, primary.lock_version(), fate.commit_ts, stop));
   return fate;
 }
 
-Status LockResolver::finish(const std::string& key, uint64_t start_ts, uint64_t commit_ts,
+Status LockResolver::finish(std::span<const std::string> keys, uint64_t start_ts, uint64_t commit_ts,
                             const std::stop_token& stop) {
-  tikvpb::ResolveLockRequest request;
-  request.set_start_version(start_ts);
-  request.set_commit_version(commit_ts);
-  request.add_keys(key);
-  tikvpb::ResolveLockResponse response;
-  TRY(client_.ask(key, request, &response, stop));
-  if (response.has_error()) return fail(EIO, "a left lock: " + text_of(response.error()));
-  return {};
+  return client_.each_part(keys, stop, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
+    tikvpb::ResolveLockRequest request;
+    request.set_start_version(start_ts);
+    request.set_commit_version(commit_ts);
+    for (size_t place : part.keys) request.add_keys(keys[place]);
+    tikvpb::ResolveLockResponse response;
+    if (TRY(client_.send(part.region, request, &response, stop)) != TikvClient::Sent::answered)
+      return TikvClient::Next::again;
+    if (response.has_error()) return fail(EIO, "a left lock: " + text_of(response.error()));
+    return TikvClient::Next::others;
+  });
 }
 
 Result<Fate> LockResolver::settle(const std::vector<std::string>& keys, uint64_t start_ts,
@@ -88,16 +94,28 @@ Result<Fate> LockResolver::settle(const std::vector<std::string>& keys, uint64_t
   if (response.has_error()) return fail(EIO, "state of a transaction: " + text_of(response.error()));
   if (response.commit_version() > 0) return Fate{true, response.commit_version()};
   if (response.lock_info().use_async_commit()) return fate_by_secondaries(response.lock_info(), stop);
-  for (const std::string& key : keys) {
-    tikvpb::BatchRollbackRequest rollback;
-    rollback.set_start_version(start_ts);
-    rollback.add_keys(key);
-    tikvpb::BatchRollbackResponse rolled_back;
-    TRY(client_.ask(key, rollback, &rolled_back, stop));
-    // Only the primary can be committed here, by a request of ours that was under way.
-    if (rolled_back.has_error() && key == keys.front()) return settle(keys, start_ts, stop);
-  }
+  // The primary alone, first: while it can still be committed, by a request of ours that is under way, no other
+  // key may be rolled back.
+  const std::span<const std::string> all(keys);
+  if (!TRY(roll_back(all.first(1), start_ts, stop))) return settle(keys, start_ts, stop);
+  TRY(roll_back(all.subspan(1), start_ts, stop));
   return Fate{true, 0};
+}
+
+Result<bool> LockResolver::roll_back(std::span<const std::string> keys, uint64_t start_ts,
+                                     const std::stop_token& stop) {
+  bool done = true;
+  TRY(client_.each_part(keys, stop, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
+    tikvpb::BatchRollbackRequest request;
+    request.set_start_version(start_ts);
+    for (size_t place : part.keys) request.add_keys(keys[place]);
+    tikvpb::BatchRollbackResponse response;
+    if (TRY(client_.send(part.region, request, &response, stop)) != TikvClient::Sent::answered)
+      return TikvClient::Next::again;
+    done &= !response.has_error();
+    return TikvClient::Next::others;
+  }));
+  return done;
 }
 
 }  // namespace cider::meta::kv

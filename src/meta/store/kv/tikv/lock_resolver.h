@@ -4,6 +4,7 @@
 // Thread-safe.
 #pragma once
 
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -35,11 +36,14 @@ class LockResolver {
   // if it was not committed. `keys` are all of its keys, the primary first.
   Result<Fate> settle(const std::vector<std::string>& keys, uint64_t start_ts, const std::stop_token& stop);
 
-  // Takes away one lock of a transaction whose fate is known.
-  Status finish(const std::string& key, uint64_t start_ts, uint64_t commit_ts, const std::stop_token& stop);
+  // Takes away the locks of a transaction whose fate is known.
+  Status finish(std::span<const std::string> keys, uint64_t start_ts, uint64_t commit_ts,
+                const std::stop_token& stop);
 
  private:
   Result<Fate> fate_of(const tikvpb::LockInfo& lock, const std::stop_token& stop);
+  // False: one of them is committed.
+  Result<bool> roll_back(std::span<const std::string> keys, uint64_t start_ts, const std::stop_token& stop);
   // Of one with asynchronous commit: all of its keys are locked, or one tells.
   Result<Fate> fate_by_secondaries(const tikvpb::LockInfo& primary, const std::stop_token& stop);
 

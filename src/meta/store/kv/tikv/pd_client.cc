@@ -7,6 +7,7 @@
 
 #include <pd.grpc.pb.h>
 #include "base/interruptible_sleep.h"
+#include "meta/store/kv/grpc_call.h"
 #include "meta/store/kv/tikv/region_key.h"
 
 namespace cider::meta::kv {
@@ -19,11 +20,6 @@ using std::chrono::steady_clock;
 constexpr seconds kPatience{300};
 constexpr seconds kOneCall{3};
 constexpr milliseconds kPause{100};
-
-struct Cancel {
-  grpc::ClientContext* context;
-  void operator()() const { context->TryCancel(); }
-};
 
 // "http://HOST:PORT" as members are listed.
 std::string host_of(std::string url) {
@@ -59,11 +55,9 @@ Result<std::shared_ptr<PdClient::Driver>> PdClient::find_leader(const std::stop_
   std::string why = "no placement driver leads";
   for (const std::string& host : url_.placement_drivers) {
     auto driver = std::make_shared<Driver>(TRY(open_channel(host, url_.tls)));
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kOneCall);
-    std::stop_callback on_stop(stop, Cancel{&context});
+    GrpcCall call(stop, kOneCall);
     pdpb::GetMembersResponse members;
-    const grpc::Status status = driver->pd->GetMembers(&context, {}, &members);
+    const grpc::Status status = driver->pd->GetMembers(call.context(), {}, &members);
     if (stop.stop_requested()) return fail(EINTR);
     if (!status.ok()) why = status.error_message();
     if (!status.ok() || members.leader().client_urls().empty()) continue;
@@ -104,11 +98,9 @@ Status PdClient::ask(const Call& call, const std::stop_token& stop) {
   const auto end = steady_clock::now() + kPatience;
   while (true) {
     const std::shared_ptr<Driver> driver = TRY(this->driver(stop));
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + kOneCall);
-    std::stop_callback on_stop(stop, Cancel{&context});
+    GrpcCall one(stop, kOneCall);
     std::string why;
-    if (call(*driver, &context, &why)) return {};
+    if (call(*driver, one.context(), &why)) return {};
     if (stop.stop_requested()) return fail(EINTR);
     forget(driver);
     if (steady_clock::now() > end) return fail(ETIMEDOUT, url_.describe() + ": " + why);
@@ -157,13 +149,12 @@ Result<std::string> PdClient::address_of(uint64_t store, const std::stop_token& 
 
 Status PdClient::move_safe_point(uint64_t safe_point, const std::stop_token& stop) {
   const std::shared_ptr<Driver> driver = TRY(this->driver(stop));
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kOneCall);
+  GrpcCall call(stop, kOneCall);
   pdpb::UpdateGCSafePointRequest request;
   request.mutable_header()->set_cluster_id(driver->cluster);
   request.set_safe_point(safe_point);
   pdpb::UpdateGCSafePointResponse response;
-  const grpc::Status status = driver->pd->UpdateGCSafePoint(&context, request, &response);
+  const grpc::Status status = driver->pd->UpdateGCSafePoint(call.context(), request, &response);
   if (!status.ok()) return fail(EIO, url_.describe() + ": " + status.error_message());
   return {};
 }
@@ -196,9 +187,8 @@ void PdClient::serve(const std::stop_token& stop) {
 
 // False: the stream broke. What was asked for on it is asked for again.
 bool PdClient::serve_stream(const std::shared_ptr<Driver>& driver, const std::stop_token& stop) {
-  grpc::ClientContext context;
-  std::stop_callback on_stop(stop, Cancel{&context});
-  const auto stream = driver->pd->Tso(&context);
+  GrpcCall call(stop);
+  const auto stream = driver->pd->Tso(call.context());
   std::vector<std::shared_ptr<Timestamp>> batch;
   const auto give_back = [&] {
     std::lock_guard lock(mutex_);

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include <tikv.grpc.pb.h>
 #include "base/interruptible_sleep.h"
+#include "meta/store/kv/grpc_call.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -19,11 +21,6 @@ using std::chrono::steady_clock;
 constexpr seconds kPatience{300};
 constexpr seconds kOneCall{20};
 constexpr milliseconds kLongestPause{200};
-
-struct Cancel {
-  grpc::ClientContext* context;
-  void operator()() const { context->TryCancel(); }
-};
 
 }  // namespace
 
@@ -96,6 +93,26 @@ Result<std::vector<TikvClient::Part>> TikvClient::split(std::span<const std::str
   return parts;
 }
 
+Status TikvClient::each_part(std::span<const std::string> keys, const std::stop_token& stop, AskPart ask) {
+  std::vector<size_t> open(keys.size());  // not answered yet
+  std::iota(open.begin(), open.end(), 0);
+  Patience patience(*this);
+  for (bool first = true; !open.empty(); first = false) {
+    if (!first) TRY(patience.pause(stop));
+    std::vector<std::string> asked;
+    for (size_t place : open) asked.push_back(keys[place]);
+    std::vector<size_t> again;
+    for (Part& part : TRY(split(asked, stop))) {
+      for (size_t& place : part.keys) place = open[place];
+      const Next next = TRY(ask(part));
+      if (next == Next::end) return {};
+      if (next == Next::again) again.insert(again.end(), part.keys.begin(), part.keys.end());
+    }
+    open = std::move(again);
+  }
+  return {};
+}
+
 void TikvClient::forget(const TikvRegion& region) {
   std::lock_guard lock(mutex_);
   auto known = regions_.find(region.begin);
@@ -129,12 +146,10 @@ Result<TikvClient::Sent> TikvClient::send(const TikvRegion& region, Request& req
   where->mutable_region_epoch()->set_version(region.version);
   where->mutable_peer()->set_id(region.peer);
   where->mutable_peer()->set_store_id(region.store);
-  grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + kOneCall);
-  std::stop_callback on_stop(stop, Cancel{&context});
+  GrpcCall call(stop, kOneCall);
   response->Clear();
   ++requests_;
-  const grpc::Status status = store->call(&context, request, response);
+  const grpc::Status status = store->call(call.context(), request, response);
   if (status.ok() && !response->has_region_error()) return Sent::answered;
   forget(region);
   if (status.ok()) return response->region_error().has_undetermined_result() ? Sent::unknown : Sent::moved;

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "meta/store/kv/tikv/pd_client.h"
 
@@ -54,12 +55,18 @@ class TikvClient {
 
   // Where a key lies, as far as is known.
   Result<TikvRegion> region_of(std::string_view key, const std::stop_token& stop);
-  // Groups of keys by region.
+  // Those of a list of keys that lie in one region.
   struct Part {
     TikvRegion region;
     std::vector<size_t> keys;  // places in the list
   };
-  Result<std::vector<Part>> split(std::span<const std::string> keys, const std::stop_token& stop);
+  // What comes after a part: those left in its `keys` once more, when all others have been asked; the other
+  // parts; nothing.
+  enum class Next { again, others, end };
+  using AskPart = FunctionRef<Result<Next>(Part&)>;
+  // Calls `ask` for the parts of the list, until it has been answered for every key; with a pause before each
+  // round but the first. ETIMEDOUT, EINTR, and the errors of `ask`.
+  Status each_part(std::span<const std::string> keys, const std::stop_token& stop, AskPart ask);
 
   enum class Sent {
     answered,
@@ -83,6 +90,7 @@ class TikvClient {
  private:
   struct Store;
 
+  Result<std::vector<Part>> split(std::span<const std::string> keys, const std::stop_token& stop);
   Result<std::shared_ptr<Store>> store(uint64_t id, const std::stop_token& stop);
   void forget(const TikvRegion& region);
   void forget_store(uint64_t id);

@@ -1,7 +1,6 @@
 #include "meta/store/kv/tikv/tikv_commit.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <tikv.pb.h>
 
@@ -39,28 +38,18 @@ Result<Committed> TikvCommit::run() {
 }
 
 Result<TikvCommit::Locked> TikvCommit::lock_all() {
-  std::vector<size_t> open(mutations_.keys.size());
-  std::iota(open.begin(), open.end(), 0);
-  TikvClient::Patience patience(client_);
-  for (bool first = true; !open.empty(); first = false) {
-    if (!first) TRY(patience.pause(stop_));
-    std::vector<std::string> asked;
-    for (size_t place : open) asked.push_back(mutations_.keys[place]);
-    std::vector<TikvClient::Part> parts = TRY(client_.split(asked, stop_));
-    const bool whole = parts.size() == 1 && open.size() == mutations_.keys.size();
-    std::vector<size_t> again;
-    for (TikvClient::Part& part : parts) {
-      for (size_t& place : part.keys) place = open[place];
-      const Locked locked = TRY(lock_part(part, whole, &again));
-      if (locked != Locked::yes) return locked;
-    }
-    open = std::move(again);
-  }
-  return Locked::yes;
+  Locked locked = Locked::yes;
+  TRY(client_.each_part(mutations_.keys, stop_, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
+    bool again = false;
+    locked = TRY(lock_part(part, &again));
+    if (locked != Locked::yes) return TikvClient::Next::end;
+    return again ? TikvClient::Next::again : TikvClient::Next::others;
+  }));
+  return locked;
 }
 
-Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, bool whole,
-                                                 std::vector<size_t>* again) {
+Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, bool* again) {
+  const bool whole = part.keys.size() == mutations_.keys.size();
   tikvpb::PrewriteRequest request;
   for (size_t place : part.keys) {
     tikvpb::Mutation& mutation = *request.add_mutations();
@@ -83,14 +72,8 @@ Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, b
   tikvpb::PrewriteResponse response;
   const TikvClient::Sent sent = TRY(client_.send(part.region, request, &response, stop_));
   if (sent == TikvClient::Sent::unknown) return Locked::unknown;
-  if (sent == TikvClient::Sent::moved) {
-    again->insert(again->end(), part.keys.begin(), part.keys.end());
-    return Locked::yes;
-  }
-  bool locked_by_others = false;
-  const Locked locked = TRY(look_at(response, &locked_by_others));
-  if (locked_by_others) again->insert(again->end(), part.keys.begin(), part.keys.end());
-  return locked;
+  *again = sent == TikvClient::Sent::moved;
+  return *again ? Locked::yes : look_at(response, again);
 }
 
 Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& response,

@@ -49,7 +49,7 @@ class TikvCommit {
  private:
   enum class Locked { yes, conflict, unknown };
   Result<Locked> lock_all();
-  Result<Locked> lock_part(const TikvClient::Part& part, bool whole, std::vector<size_t>* again);
+  Result<Locked> lock_part(const TikvClient::Part& part, bool* again);
   Result<Locked> look_at(const tikvpb::PrewriteResponse& response, bool* locked_by_others);
   Result<Committed> commit_primary();
   Result<Committed> settle();

@@ -55,10 +55,8 @@ class Cleaner {
         if (!changed_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
         left = queue_.front();
       }
-      for (const std::string& key : left.keys) {
-        const Status done = resolver_.finish(key, left.start_ts, left.commit_ts, stop);
-        if (!done && done.error().code != EINTR) log::warning("TiKV: " + done.error().to_string());
-      }
+      const Status done = resolver_.finish(left.keys, left.start_ts, left.commit_ts, stop);
+      if (!done && done.error().code != EINTR) log::warning("TiKV: " + done.error().to_string());
       std::lock_guard lock(mutex_);
       queue_.pop_front();
       changed_.notify_all();

@@ -1,7 +1,6 @@
 #include "meta/store/kv/tikv/tikv_view.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include <tikv.pb.h>
 
@@ -21,35 +20,23 @@ Result<std::vector<Value>> TikvView::get(std::span<const std::string> keys) {
   whole.reserve(keys.size());
   for (const std::string& key : keys) whole.push_back(prefix_ + key);
   std::vector<Value> values(keys.size());
-  std::vector<size_t> open(keys.size());  // not answered yet
-  std::iota(open.begin(), open.end(), 0);
-  TikvClient::Patience patience(client_);
-  for (bool first = true; !open.empty(); first = false) {
-    if (!first) TRY(patience.pause(stop_));
-    std::vector<std::string> asked;
-    for (size_t place : open) asked.push_back(whole[place]);
-    std::vector<size_t> again;
-    for (TikvClient::Part& part : TRY(client_.split(asked, stop_))) {
-      for (size_t& place : part.keys) place = open[place];
-      TRY(get_part(part, whole, &values, &again));
-    }
-    open = std::move(again);
-  }
+  TRY(client_.each_part(whole, stop_,
+                        [&](TikvClient::Part& part) { return get_part(part, whole, &values); }));
   for (size_t i = 0; i < keys.size(); ++i) shown_.insert_or_assign(keys[i], values[i]);
   return values;
 }
 
-Status TikvView::get_part(const TikvClient::Part& part, std::span<const std::string> keys,
-                          std::vector<Value>* values, std::vector<size_t>* again) {
+// Leaves those in the part whose locks were in the way.
+Result<TikvClient::Next> TikvView::get_part(TikvClient::Part& part, std::span<const std::string> keys,
+                                            std::vector<Value>* values) {
   tikvpb::BatchGetRequest request;
   request.set_version(TRY(timestamp()));
   for (size_t place : part.keys) request.add_keys(keys[place]);
   tikvpb::BatchGetResponse response;
-  if (TRY(client_.send(part.region, request, &response, stop_)) != TikvClient::Sent::answered) {
-    again->insert(again->end(), part.keys.begin(), part.keys.end());
-    return {};
-  }
+  if (TRY(client_.send(part.region, request, &response, stop_)) != TikvClient::Sent::answered)
+    return TikvClient::Next::again;
   if (response.has_error()) return unknown(response.error());
+  std::vector<size_t> locked;
   for (tikvpb::KvPair& pair : *response.mutable_pairs()) {
     const std::string& key = pair.has_error() ? pair.error().locked().key() : pair.key();
     const auto place = std::ranges::find_if(part.keys, [&](size_t i) { return keys[i] == key; });
@@ -60,9 +47,10 @@ Status TikvView::get_part(const TikvClient::Part& part, std::span<const std::str
       continue;
     }
     TRY(resolver_.resolve(pair.error().locked(), stop_));
-    again->push_back(*place);
+    locked.push_back(*place);
   }
-  return {};
+  part.keys = std::move(locked);
+  return TikvClient::Next::again;
 }
 
 Result<std::vector<Pair>> TikvView::scan(const Range& range, size_t limit, bool keys_only) {

@@ -198,6 +198,17 @@ bool PostgresConnection::send(const Statement& statement, std::vector<const Prep
                              formats.data(), kBinary) == 1;
 }
 
+// After the answers to all statements, one of which may have failed.
+Status PostgresConnection::end_flight(std::optional<Error> error, const std::stop_token& stop) {
+  if (error && error->code == kLost) {
+    usable_ = false;
+    return fail(*std::move(error));
+  }
+  TRY(receive_sync(stop));
+  if (error) return fail(*std::move(error));
+  return {};
+}
+
 Status PostgresConnection::flight(std::span<const Statement> statements, std::vector<Outcome>* outcomes,
                                   std::stop_token stop) {
   if (!usable_) return fail(kLost, "PostgreSQL: the connection was lost");
@@ -217,13 +228,7 @@ Status PostgresConnection::flight(std::span<const Statement> statements, std::ve
     if (!done && !error) error = error_of(answer.get());
     if (done && !prepared) outcomes->push_back(outcome_of(std::move(answer)));
   }
-  if (error && error->code == kLost) {
-    usable_ = false;
-    return fail(*std::move(error));
-  }
-  TRY(receive_sync(stop));
-  if (error) return fail(*std::move(error));
-  return {};
+  return end_flight(std::move(error), stop);
 }
 
 Status PostgresConnection::script(const std::string& sql, std::stop_token stop) {
@@ -237,13 +242,7 @@ Status PostgresConnection::script(const std::string& sql, std::stop_token stop) 
   const bool done = PQresultStatus(answer.get()) == PGRES_COMMAND_OK;
   std::optional<Error> error;
   if (!done) error = error_of(answer.get());
-  if (error && error->code == kLost) {
-    usable_ = false;
-    return fail(*std::move(error));
-  }
-  TRY(receive_sync(stop));
-  if (error) return fail(*std::move(error));
-  return {};
+  return end_flight(std::move(error), stop);
 }
 
 void PostgresConnection::roll_back() {

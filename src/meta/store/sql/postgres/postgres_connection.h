@@ -38,6 +38,7 @@ class PostgresConnection final : public sql::server::Connection {
   Result<Answer> receive(const std::stop_token& stop);
   // All answers of one command.
   Result<Answer> receive_command(const std::stop_token& stop);
+  Status end_flight(std::optional<Error> error, const std::stop_token& stop);
   Status receive_sync(const std::stop_token& stop);
   Status receive_old(const std::stop_token& stop);
   Status wait(const std::stop_token& stop);

@@ -94,7 +94,7 @@ TEST_F(PostgresFaultTest, AReplyThatIsLostIsNoLostSuccess) {
 TEST_F(PostgresFaultTest, ARequestThatIsLostIsMadeAgainAndNotTwice) {
   file("f");
   file("g");
-  proxy_.strike(Fault::lose_request);
+  proxy_.strike(Fault::hold_request);
   EXPECT_EQ(unlink("f"), 0);
   EXPECT_TRUE(proxy_.has_struck());
   ASSERT_TRUE(b_->mknod(Caller{}, kRootIno, "f", NewNode{}));
@@ -106,7 +106,7 @@ TEST_F(PostgresFaultTest, ARequestThatIsLostIsMadeAgainAndNotTwice) {
 TEST_F(PostgresFaultTest, UsageIsCountedOnce) {
   ASSERT_TRUE(a_->store().sync());
   const int64_t before = b_->store().counter(Counter::total_inodes).value();
-  for (Fault fault : {Fault::lose_reply, Fault::lose_request}) {
+  for (Fault fault : {Fault::lose_reply, Fault::hold_request}) {
     ASSERT_TRUE(write(a_->store(), AddUsage{0, 1}));
     proxy_.strike(fault);
     ASSERT_TRUE(a_->store().sync());

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
-#include <optional>
 #include <set>
 
+#include "base/url.h"
 #include "meta/store/meta_password.h"
 
 namespace cider::meta::postgres {
@@ -20,23 +20,6 @@ std::set<std::string> known_to_libpq() {
   Options defaults(PQconndefaults(), &PQconninfoFree);
   for (const PQconninfoOption* option = defaults.get(); option && option->keyword; ++option)
     out.insert(option->keyword);
-  return out;
-}
-
-std::optional<std::string> unescaped(std::string_view text) {
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out += text[i];
-      continue;
-    }
-    unsigned char byte = 0;
-    if (i + 2 >= text.size()) return std::nullopt;
-    const char* end = text.data() + i + 3;
-    if (std::from_chars(text.data() + i + 1, end, byte, 16).ptr != end) return std::nullopt;
-    out += static_cast<char>(byte);
-    i += 2;
-  }
   return out;
 }
 
@@ -118,8 +101,8 @@ Result<PostgresUrl> parse_postgres_url(std::string_view url) {
     query.remove_prefix(std::min(query.size(), pair.size() + 1));
     if (pair.empty()) continue;
     const size_t equals = pair.find('=');
-    const auto name = unescaped(pair.substr(0, equals));
-    const auto value = unescaped(equals == pair.npos ? std::string_view{} : pair.substr(equals + 1));
+    const auto name = percent_decoded(pair.substr(0, equals));
+    const auto value = percent_decoded(equals == pair.npos ? std::string_view{} : pair.substr(equals + 1));
     if (!name || !value) return fail(EINVAL, "META URL: an option is not escaped right (% and two digits)");
     if (TRY(take_option(*name, *value, &out))) continue;
     if (!known.contains(*name))

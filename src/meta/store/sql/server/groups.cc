@@ -11,10 +11,6 @@ constexpr size_t kGroupLimit = 64;
 }  // namespace
 
 void Groups::run(Ino key, Request* request, Acquire acquire, Serve serve) {
-  std::stop_callback on_stop(request->stop, [&] {
-    std::lock_guard lock(request->mutex);
-    request->wake.notify_one();
-  });
   bool leads;
   {
     std::lock_guard lock(mutex_);
@@ -23,32 +19,8 @@ void Groups::run(Ino key, Request* request, Acquire acquire, Serve serve) {
     leads = !queue.led;
     queue.led = true;
   }
-  if (leads || wait_for_turn(key, request)) lead(key, request, acquire, serve);
-}
-
-// Whether it is to lead; if not, it is done.
-bool Groups::wait_for_turn(Ino key, Request* request) {
-  const auto wait = [&](bool interruptible) {
-    std::unique_lock lock(request->mutex);
-    request->wake.wait(lock, [&] {
-      return request->state != Request::State::waiting || (interruptible && request->stop.stop_requested());
-    });
-    return request->state;
-  };
-  Request::State state = wait(true);
-  if (state == Request::State::waiting) {  // interrupted
-    std::lock_guard lock(mutex_);          // to lead is given under this lock
-    {
-      std::lock_guard own(request->mutex);
-      state = request->state;
-    }
-    if (state == Request::State::waiting && std::erase(queues_[key].waiting, request) == 1) {
-      request->answer = fail(EINTR);
-      return false;
-    }
-  }
-  if (state == Request::State::waiting) state = wait(false);  // too late: it is being worked on
-  return state == Request::State::leads;
+  const auto withdraw = [&] { return std::erase(queues_[key].waiting, request) == 1; };
+  if (leads || wait_for_turn(*request, mutex_, withdraw)) lead(key, request, acquire, serve);
 }
 
 std::vector<Request*> Groups::take(Ino key) {
@@ -71,7 +43,7 @@ bool Groups::finish(Ino key, const std::vector<Request*>& group, const Request* 
     } else if (request == own) {
       done = true;
     } else {
-      request->set(Request::State::done);  // afterwards it may be gone
+      request->set(Waiter::State::done);  // afterwards it may be gone
     }
   }
   std::lock_guard lock(mutex_);
@@ -98,7 +70,7 @@ void Groups::lead(Ino key, Request* own, Acquire acquire, Serve serve) {
   if (queue.waiting.empty()) {
     queues_.erase(key);
   } else {
-    queue.waiting.front()->set(Request::State::leads);
+    queue.waiting.front()->set(Waiter::State::leads);
   }
 }
 

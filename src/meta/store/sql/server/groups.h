@@ -1,11 +1,9 @@
 // Operations of one client that change the same directory or file share a transaction: else each would wait
 // for the other's commit, which holds the row.
 //
-// There is no thread for it, as in the SQLite engine (sqlite_writer.h): who finds nobody at work under its
-// key leads, serves all that wait there, and hands over when its own work is done.
+// Callers lead in turn (store/turns.h), with a queue for each directory or file.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -19,31 +17,18 @@
 #include "meta/store/sql/server/pool.h"
 #include "meta/store/sql/server/prediction.h"
 #include "meta/store/store.h"
+#include "meta/store/turns.h"
 
 namespace cider::meta::sql::server {
 
 // An operation on its caller's stack, until it is answered.
-struct Request {
+struct Request : Waiter {
   Request(Operation work, Prediction foreseen, std::stop_token stopping)
-      : operation(work), prediction(std::move(foreseen)), stop(std::move(stopping)) {}
+      : Waiter(std::move(stopping)), operation(work), prediction(std::move(foreseen)) {}
 
   Operation operation;
   Prediction prediction;
-  std::stop_token stop;
-  Status answer;
   bool deferred = false;  // not served: what it read is changed by others of its group
-
- private:
-  friend class Groups;
-  enum class State { waiting, leads, done };
-  void set(State next) {
-    std::lock_guard lock(mutex);
-    state = next;
-    wake.notify_one();
-  }
-  std::mutex mutex;
-  std::condition_variable wake;
-  State state = State::waiting;
 };
 
 // Thread-safe.
@@ -64,7 +49,6 @@ class Groups {
     std::deque<Request*> waiting;
     bool led = false;
   };
-  bool wait_for_turn(Ino key, Request* request);
   void lead(Ino key, Request* own, Acquire acquire, Serve serve);
   std::vector<Request*> take(Ino key);
   bool finish(Ino key, const std::vector<Request*>& group, const Request* own);

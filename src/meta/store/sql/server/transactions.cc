@@ -15,9 +15,6 @@
 namespace cider::meta::sql::server {
 namespace {
 
-// Commits that were given up and are remembered: the data path tries again within seconds.
-constexpr size_t kMostRemembered = 4096;
-
 std::string random_client() {
   std::string bytes(16, '\0');
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
@@ -188,14 +185,6 @@ bool is_disturbed(const Transaction& tx, const std::vector<Work>& before) {
     }
   }
   return false;
-}
-
-std::vector<uint64_t> new_slices(const Transaction& tx) {
-  std::vector<uint64_t> out;
-  for (const WriteItem& item : tx.writes()) {
-    if (const auto* ref = std::get_if<InsertSliceRef>(&item)) out.push_back(ref->id);
-  }
-  return out;
 }
 
 }  // namespace
@@ -380,17 +369,14 @@ Status Transactions::settle_abandoned(const std::stop_token& stop) {
     if (!made) continue;
     committed(attempt);
     for (const WriteItem& item : attempt.returned) usage_.add(item);
-    if (attempt.slices.empty()) continue;
-    committed_.push_back(std::move(attempt.slices));
-    if (committed_.size() > kMostRemembered) committed_.pop_front();
+    given_up_.remember(std::move(attempt.slices));
   }
   return {};
 }
 
 bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
-  if (slices.empty()) return false;
   std::lock_guard lock(mutex_);
-  return std::ranges::find(committed_, slices) != committed_.end();
+  return given_up_.were_committed(slices);
 }
 
 void Transactions::forget() {

@@ -18,7 +18,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <mutex>
 #include <stop_token>
@@ -26,6 +25,7 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "meta/store/given_up_slices.h"
 #include "meta/store/pending_usage.h"
 #include "meta/store/sql/changes.h"
 #include "meta/store/sql/server/groups.h"
@@ -95,7 +95,7 @@ class Transactions {
   std::mutex mutex_;
   std::vector<Attempt> abandoned_;
   std::atomic<bool> any_abandoned_{false};
-  std::deque<std::vector<uint64_t>> committed_;  // by attempts that were given up; the latest ones
+  GivenUpSlices given_up_;
   std::atomic<uint64_t> conflicts_{0};
 };
 

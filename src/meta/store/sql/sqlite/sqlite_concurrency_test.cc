@@ -9,7 +9,7 @@
 #include <random>
 #include <thread>
 
-#include "meta/store/sql/sqlite/sqlite_testing.h"
+#include "meta/testing/sqlite_testing.h"
 
 namespace cider::meta::sqlite {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "meta/model/slices.h"
 #include "meta/store/sql/node.h"
-#include "meta/store/sql/sqlite/sqlite_testing.h"
+#include "meta/testing/sqlite_testing.h"
 
 namespace cider::meta::sqlite {
 namespace {

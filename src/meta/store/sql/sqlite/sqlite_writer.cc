@@ -27,75 +27,9 @@ Writer::Writer(std::unique_ptr<Connection> db)
     : db_(std::move(db)), changes_(*db_), group_limit_(kGroupLimit), next_checkpoint_(kCheckpointPages) {}
 
 Status Writer::run(Work work, std::stop_token stop) {
-  Request request{work, stop, {}, {}, {}, Request::State::waiting};
-  std::stop_callback on_stop(stop, [&] {
-    std::lock_guard lock(request.mutex);
-    request.wake.notify_one();
-  });
-  if (enqueue(&request) || wait_for_turn(&request)) lead(request);
+  Request request(work, std::move(stop));
+  queue_.run(&request, [this] { serve_group(); });
   return std::move(request.answer);
-}
-
-// The notification under the lock: once it is released, the request may be gone.
-void Writer::Request::set(State next) {
-  std::lock_guard lock(mutex);
-  state = next;
-  wake.notify_one();
-}
-
-Writer::Request::State Writer::Request::wait(bool interruptible) {
-  std::unique_lock lock(mutex);
-  wake.wait(lock, [&] { return state != State::waiting || (interruptible && stop.stop_requested()); });
-  return state;
-}
-
-Writer::Request::State Writer::Request::present() {
-  std::lock_guard lock(mutex);
-  return state;
-}
-
-bool Writer::enqueue(Request* request) {
-  std::lock_guard lock(mutex_);
-  queue_.push_back(request);
-  return !std::exchange(led_, true);
-}
-
-bool Writer::wait_for_turn(Request* request) {
-  Request::State state = request->wait(true);
-  if (state == Request::State::waiting) {  // interrupted
-    std::lock_guard lock(mutex_);
-    state = request->present();  // to lead is given under this lock
-    if (state == Request::State::waiting && std::erase(queue_, request) == 1) {
-      request->answer = fail(EINTR);
-      return false;
-    }
-  }
-  if (state == Request::State::waiting) state = request->wait(false);  // too late: it is being worked on
-  return state == Request::State::leads;
-}
-
-void Writer::lead(const Request& own) {
-  while (own.state != Request::State::done) serve_group();
-  std::lock_guard lock(mutex_);
-  led_ = !queue_.empty();
-  if (led_) queue_.front()->set(Request::State::leads);
-}
-
-Writer::Request* Writer::take() {
-  std::lock_guard lock(mutex_);
-  if (queue_.empty()) return nullptr;
-  Request* request = queue_.front();
-  queue_.pop_front();
-  return request;
-}
-
-// Wakes them; afterwards they may be gone.
-void Writer::answer(std::vector<Request*>& requests, const Status* status) {
-  for (Request* request : requests) {
-    if (status) request->answer = *status;
-    request->set(Request::State::done);
-  }
-  requests.clear();
 }
 
 void Writer::serve_group() {
@@ -109,8 +43,9 @@ void Writer::serve_group() {
   }
   auto end = std::chrono::steady_clock::now() + kGroupTime;
   while (group.size() < group_limit_ && std::chrono::steady_clock::now() < end) {
-    Request* request = take();
-    if (!request) break;
+    const std::vector<Request*> next = queue_.take(1);
+    if (next.empty()) break;
+    Request* request = next.front();
     Turn turn{*db_, changes_};
     request->answer = request->stop.stop_requested() ? Status(fail(EINTR)) : request->work(turn);
     // Some errors (disk full, I/O) make SQLite roll back by itself, with everything before.
@@ -129,11 +64,7 @@ void Writer::serve_group() {
 // still waiting for one. A group costs hardly more than a single work, so give them the processor once. With
 // one caller nobody is expected.
 void Writer::let_others_join() {
-  bool expected;
-  {
-    std::lock_guard lock(mutex_);
-    expected = static_cast<double>(queue_.size()) < crowd_ * 0.6;
-  }
+  const bool expected = static_cast<double>(queue_.size()) < crowd_ * 0.6;
   if (expected) std::this_thread::yield();
 }
 
@@ -160,7 +91,7 @@ void Writer::commit(std::vector<Request*>& group) {
     db_->rollback();
     changes_.discard();
   }
-  answer(group, committed ? nullptr : &committed);
+  queue_.answer_all(group, committed ? nullptr : &committed);
 }
 
 // A work failed when it had written already. Those before it are repeated as a group of their own; it comes
@@ -173,20 +104,18 @@ void Writer::undo(std::vector<Request*>& group, Request* failed) {
     group_limit_ = kGroupLimit;
     if (failed->answer) failed->answer = fail(EIO, "the database ended a transaction without a reason");
     group.push_back(failed);
-    answer(group, nullptr);
+    queue_.answer_all(group, nullptr);
     return;
   }
   group_limit_ = group.size();
   group.push_back(failed);
-  std::lock_guard lock(mutex_);
-  queue_.insert(queue_.begin(), group.begin(), group.end());
+  queue_.give_back(group);
 }
 
 void Writer::fail_all(const Error& error) {
-  std::vector<Request*> requests;
-  while (Request* request = take()) requests.push_back(request);
-  Status status = fail(error);
-  answer(requests, &status);
+  std::vector<Request*> requests = queue_.take(SIZE_MAX);
+  const Status status = fail(error);
+  queue_.answer_all(requests, &status);
 }
 
 }  // namespace cider::meta::sqlite

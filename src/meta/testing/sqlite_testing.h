@@ -1,5 +1,5 @@
 // For the tests of the store `sqlite`: a database in a folder of its own, and short forms of what tests say
-// often.
+// often. For tests only.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -11,8 +11,12 @@
 #include <vector>
 
 #include "meta/store/sql/sqlite/sqlite_store.h"
+#include "meta/testing/store_calls.h"
 
 namespace cider::meta::sqlite {
+
+using testing::ask;
+using testing::write;
 
 class TempFolder {
  public:
@@ -71,37 +75,6 @@ struct TestVolume {
     if (!made) throw std::runtime_error(made.error().to_string());
   }
 };
-
-// Commits writes with nothing read.
-template <class... Items>
-Status write(Store& store, const Items&... items) {
-  return store.run(
-      [&](Transaction& transaction) -> Status {
-        (transaction.write(items), ...);
-        return {};
-      },
-      {});
-}
-
-// Asks one question, once as a reader and once within a write transaction: both must answer alike.
-template <class Item>
-Item ask(Store& store, const Item& question) {
-  Item answers[2];
-  size_t i = 0;
-  auto operation = [&](Transaction& transaction) -> Status {
-    Item& item = transaction.ask(question);
-    TRY(transaction.fetch());
-    answers[i] = item;
-    return {};
-  };
-  Status read = store.read(operation, {});
-  EXPECT_TRUE(read) << read.error().to_string();
-  i = 1;
-  Status run = store.run(operation, {});
-  EXPECT_TRUE(run) << run.error().to_string();
-  EXPECT_TRUE(still_holds(ReadItem(answers[0]), ReadItem(answers[1])));
-  return answers[1];
-}
 
 // Rows of a query on the file itself, each as "value:type|value:type".
 inline std::vector<std::string> rows(const std::string& path, const std::string& sql) {

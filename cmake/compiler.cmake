@@ -13,7 +13,8 @@ endif()
 
 find_program(CIDER_CCACHE ccache)
 if(CIDER_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CIDER_CCACHE})
+  # It keeps what was compiled with precompiled headers only where the times and macros in them don't count.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CIDER_CCACHE})
 endif()
 find_program(CIDER_MOLD mold)
 if(CIDER_MOLD)

@@ -4,6 +4,10 @@
 # go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's. What stands in a
 # folder testing/ is a library for tests alone, cider_<name>_testing. Each test runs in a process of its own, but for those that
 # TOGETHER names (a GoogleTest filter), whose preparations are dear: they are one test of ctest.
+if(CIDER_SANITIZE)  # most of such a build's time went into optimising the tests
+  set(CIDER_TEST_OPTIONS -O0)
+endif()
+
 function(cider_module name)
   cmake_parse_arguments(ARG "" "TOGETHER" "DEPENDS;LINK" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
@@ -27,22 +31,24 @@ function(cider_module name)
   add_library(cider_${name} STATIC ${sources})
   target_include_directories(cider_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(cider_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_LINK} Threads::Threads)
+  cider_precompiled(cider_${name} library)
 
   if(CIDER_TESTS AND helpers)
     add_library(cider_${name}_testing STATIC ${helpers})
     target_link_libraries(cider_${name}_testing PUBLIC cider_${name} PRIVATE ${ARG_LINK})
-    target_compile_definitions(cider_${name}_testing PRIVATE CIDER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+    if(NOT name STREQUAL base)
+      target_link_libraries(cider_${name}_testing PUBLIC cider_base_testing)
+    endif()
+    cider_precompiled(cider_${name}_testing library)
   endif()
   if(CIDER_TESTS AND tests)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE cider_${name} ${ARG_LINK} GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE cider_${name} cider_base_testing ${ARG_LINK} GTest::gtest_main)
     if(helpers)
       target_link_libraries(${name}_test PRIVATE cider_${name}_testing)
     endif()
-    target_compile_definitions(${name}_test PRIVATE CIDER_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-    if(CIDER_SANITIZE)  # most of such a build's time went into optimising the tests
-      target_compile_options(${name}_test PRIVATE -O0)
-    endif()
+    target_compile_options(${name}_test PRIVATE ${CIDER_TEST_OPTIONS})
+    cider_precompiled(${name}_test test)
     if(ARG_TOGETHER)
       set(alone TEST_FILTER "-${ARG_TOGETHER}")
       add_test(NAME ${name}_together COMMAND ${name}_test --gtest_filter=${ARG_TOGETHER})

@@ -174,7 +174,7 @@ release() { [ -n "${release_built:-}" ] || { build release ciderfs benches && re
 say "packages"
 scripts/install-packages.sh build test || exit 1
 for step in $STEPS; do
-  say "$step"
+  say "$step (after $SECONDS s)"
   if declare -F "step_$step" >/dev/null; then "step_$step"; else echo "test.sh: there is no step \"$step\"" >&2; exit 2; fi
 done
 

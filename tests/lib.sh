@@ -49,11 +49,12 @@ mount_pids() { pgrep -f "^$BIN mount .*$W/mnt"; }
 # shellcheck disable=SC2086
 format_volume() { "$BIN" format --storage file --bucket "$BUCKET" --trash-days 0 ${FORMAT_OPTS:-} "$@" "$META" $VOLUME >>"$W/log" 2>&1; }
 
+# What a cache keeps shall not depend on how full the machine's disk is.
 # shellcheck disable=SC2086
 mount_volume() {
   local point
   for point in "${POINTS[@]}"; do
-    "$BIN" mount -d --log "$W/mount.log" --no-syslog --cache-dir "$W/cache" ${MOUNT_OPTS:-} "$@" "$META" "$point" >>"$W/log" 2>&1 || return
+    "$BIN" mount -d --log "$W/mount.log" --no-syslog --cache-dir "$W/cache" --free-space-ratio 0 ${MOUNT_OPTS:-} "$@" "$META" "$point" >>"$W/log" 2>&1 || return
   done
 }
 

@@ -37,8 +37,9 @@ class Mount:
         self.point.mkdir()
 
     def start(self, *options):
-        return self.volume.run("mount", "-d", "--log", self.log, "--no-syslog", "--cache-dir", self.volume.work / "cache", *options,
-                               self.volume.url, self.point)
+        # What a cache keeps shall not depend on how full the machine's disk is.
+        return self.volume.run("mount", "-d", "--log", self.log, "--no-syslog", "--cache-dir", self.volume.work / "cache",
+                               "--free-space-ratio", "0", *options, self.volume.url, self.point)
 
     def pids(self):
         found = subprocess.run(["pgrep", "-f", f"^{self.volume.binary} mount .*{self.point}$"], capture_output=True, text=True)

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/testing/fixtures.h"
 #include "object/object_store.h"
 #include "object/testing/faulty_store.h"
 
@@ -34,17 +35,12 @@ TEST(BlockLength, LastBlockIsTheRest) {
   EXPECT_EQ(block_length(layout, 200, 2), 0u);
 }
 
-fs::path fixtures() {
-  const char* set = std::getenv("CIDER_FIXTURES");
-  return set ? fs::path(set) : fs::path(CIDER_SOURCE_DIR) / ".." / "shared" / "fixtures";
-}
-
 // Each object that JuiceFS wrote has the name that we would give it.
 TEST(BlockKey, NamesOfObjectsInTheFixtures) {
-  if (!fs::exists(fixtures())) GTEST_SKIP() << "no fixtures at " << fixtures() << "; set CIDER_FIXTURES";
+  CIDER_FIXTURE(fixtures, "");
   int seen = 0;
   int hashed = 0;
-  for (const auto& entry : fs::recursive_directory_iterator(fixtures())) {
+  for (const auto& entry : fs::recursive_directory_iterator(fixtures)) {
     std::string path = entry.path();
     size_t objects = path.find("/objects/");
     size_t chunks = path.find("/chunks/");

@@ -388,7 +388,9 @@ TEST_P(StagingTest, ManyWritersReadersAndRemovers) {
         std::string out(100, '\0');
         auto read = s.staging.read(block, 7, std::as_writable_bytes(std::span(out)));
         ASSERT_TRUE(read);
-        if (*read) EXPECT_EQ(out, pattern(3000, block.slice).substr(7, 100));
+        if (*read) {
+          EXPECT_EQ(out, pattern(3000, block.slice).substr(7, 100));
+        }
         if (i % 3 == 0 && !s.staging.remove(block)) {
           // On its way, or in the store: whoever removes the slice removes the object.
           store.target().remove(block);

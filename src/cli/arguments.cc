@@ -11,7 +11,7 @@
 namespace cider::cli {
 namespace {
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return "\"" + std::string(text) + "\"";
 }
 
@@ -45,7 +45,7 @@ Status drop_value(Result<T>&& result) {
 Status check_value(const Option& option, const std::string& value) {
   switch (option.type) {
     case OptionType::flag:
-      return parse_bool(value) ? Status() : fail(EINVAL, quoted(value) + " is neither true nor false");
+      return parse_bool(value) ? Status() : fail(EINVAL, in_quotes(value) + " is neither true nor false");
     case OptionType::integer:
       return drop_value(parse_integer(value));
     case OptionType::size:
@@ -125,7 +125,7 @@ class ArgumentParser {
     }
     if (const Option* option = find(name)) return take_known(*option, std::move(value));
     if (const UnsupportedOption* option = find_unsupported(name)) return refuse(*option, std::move(value));
-    return fail(EINVAL, "unknown option: " + quoted(word));
+    return fail(EINVAL, "unknown option: " + in_quotes(word));
   }
 
   Status take_known(const Option& option, std::optional<std::string> value) {
@@ -163,7 +163,7 @@ class ArgumentParser {
     if (count < command_.min_arguments) return fail(EINVAL, "arguments are missing" + usage);
     if (count > command_.max_arguments) {
       return fail(EINVAL,
-                  "unexpected argument " + quoted(arguments_.positional_[command_.max_arguments]) + usage);
+                  "unexpected argument " + in_quotes(arguments_.positional_[command_.max_arguments]) + usage);
     }
     return {};
   }

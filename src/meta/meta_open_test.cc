@@ -237,9 +237,13 @@ TEST_P(PausedTest, NothingHangsOnASessionThatWasRemoved) {
           return {};
         },
         {}));
-    if (first == 0) ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "f"));
+    if (first == 0) {
+      ASSERT_TRUE(b().unlink(Caller{}, kRootIno, "f"));
+    }
     if (first == 1) made(b().tmpfile(Caller{}, kRootIno, 0600));
-    if (first == 2) ASSERT_EQ(lock(b(), file), 0);
+    if (first == 2) {
+      ASSERT_EQ(lock(b(), file), 0);
+    }
     if (first == 3)
       b().setlk(Caller{}, file, 1, {LockKind::write, 1, 0, 10}, false, [](Status s) { EXPECT_TRUE(s); });
     EXPECT_NE(b().session_id(), before);

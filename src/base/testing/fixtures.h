@@ -13,11 +13,13 @@
 #include <stdexcept>
 #include <string>
 
+#include "base/testing/source_dir.h"
+
 namespace cider::testing {
 
 // The folder of all fixtures, or of the one named; nullopt if it isn't there.
 inline std::optional<std::filesystem::path> fixture_dir(const std::string& name = {}) {
-  std::filesystem::path root = std::filesystem::path(CIDER_SOURCE_DIR) / ".." / "shared" / "fixtures";
+  std::filesystem::path root = std::filesystem::path(source_dir()) / ".." / "shared" / "fixtures";
   if (const char* given = std::getenv("CIDER_FIXTURES")) root = given;
   std::filesystem::path dir = name.empty() ? root : root / name;
   std::error_code ignored;

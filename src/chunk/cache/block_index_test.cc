@@ -99,7 +99,9 @@ TEST(BlockIndex, StagedBlocksAreNotPicked) {
   for (uint64_t slice = 1; slice <= 100; slice++) index.add({slice, 0, 100}, 1, slice % 2 == 0);
   for (int i = 0; i < 1'000; i++) {
     auto victim = index.pick(2);
-    if (victim) EXPECT_EQ(victim->name.slice % 2, 1u);
+    if (victim) {
+      EXPECT_EQ(victim->name.slice % 2, 1u);
+    }
   }
   index.set_staged({2, 0, 100}, false);
   for (uint64_t slice = 1; slice < 100; slice += 2) index.remove({slice, 0, 100});

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/testing/source_dir.h"
 #include "meta/store/kv/tikv/region_key.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/redis_server.h"
@@ -19,7 +20,7 @@ namespace {
 
 std::string program() {
   const char* named = std::getenv("CIDER_TIKV_SERVER");
-  return named ? named : CIDER_SOURCE_DIR "/build/tools/bin/tikv-server";
+  return named ? named : cider::testing::source_dir() + std::string("/build/tools/bin/tikv-server");
 }
 
 }  // namespace

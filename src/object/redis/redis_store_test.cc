@@ -41,8 +41,9 @@ TEST(RedisBucket, RefusesWhatItCantUseWithoutThePassword) {
   for (const auto& [url, code] : bad) {
     auto parsed = parse_redis_bucket(url);
     EXPECT_EQ(code_of(parsed), code) << url;
-    if (!parsed)
+    if (!parsed) {
       EXPECT_EQ(parsed.error().message.find("secret"), std::string::npos) << parsed.error().message;
+    }
   }
 }
 

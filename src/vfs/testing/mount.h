@@ -61,7 +61,9 @@ class Mount {
     auto made = fs.create(root, parent, name, 0644, O_RDWR);
     EXPECT_TRUE(made) << made.error().to_string();
     if (!made) return 0;
-    if (!content.empty()) EXPECT_TRUE(write(made->entry.ino, made->open.handle, 0, content));
+    if (!content.empty()) {
+      EXPECT_TRUE(write(made->entry.ino, made->open.handle, 0, content));
+    }
     close(made->entry.ino, made->open.handle);
     return made->entry.ino;
   }
@@ -122,10 +124,10 @@ class Mount {
     fs.releasedir(root, dir, handle);
     return names;
   }
-  size_t told_of(Ino ino, bool data) {
+  size_t told_of(Ino ino, bool of_data) {
     std::lock_guard lock(told_mutex);
     return static_cast<size_t>(std::ranges::count_if(
-        told, [&](const auto& change) { return change.ino == ino && change.data == data; }));
+        told, [&](const auto& change) { return change.ino == ino && change.data == of_data; }));
   }
 
   const Caller root{.pid = 1};

@@ -88,7 +88,9 @@ TEST_F(KvRunner, a_directory_is_empty_until_the_commit) {
       [&](Transaction& tx) -> Status {
         auto& seen = tx.ask(DirEmptyRead{2, false});
         TRY(tx.fetch());
-        if (runs++ == 0) EXPECT_TRUE(write(*b_, InsertEntry{2, "a", {3, FileType::file}}));
+        if (runs++ == 0) {
+          EXPECT_TRUE(write(*b_, InsertEntry{2, "a", {3, FileType::file}}));
+        }
         if (!seen.empty) return fail(ENOTEMPTY);
         tx.write(DeleteNode{2});
         return {};

@@ -93,7 +93,9 @@ TEST_F(RocksDatabase, changes_of_many_threads_lose_nothing) {
       threads.emplace_back([&, t] {
         for (int i = 0; i < 200; ++i) {
           EXPECT_TRUE((t % 2 ? a : b)->add_counter(Counter::next_trash, 1));
-          if (i % 50 == 0) EXPECT_TRUE(a->sync());
+          if (i % 50 == 0) {
+            EXPECT_TRUE(a->sync());
+          }
         }
       });
     }

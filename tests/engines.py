@@ -33,7 +33,7 @@ def free_port():
 class Engine:
     """Without a server: the volumes lie in files of the test's folder."""
 
-    def __init__(self, folder, pattern):
+    def __init__(self, folder, pattern, durable=False):
         self.folder = pathlib.Path(folder)
         self.pattern = pattern.replace("{folder}", str(folder))
 
@@ -45,9 +45,11 @@ class Engine:
 
 
 class Server(Engine):
-    """Runs `self.process` in `self.home`, a temporary folder of its own."""
+    """Runs `self.process` in `self.home`, a temporary folder of its own. `durable`: what was committed is on the disk, as servers
+    have it who are not told otherwise."""
 
-    def __init__(self, folder, pattern):
+    def __init__(self, folder, pattern, durable=False):
+        self.durable = durable
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="ciderfs-engine."))
         self.user = None
         self.port = free_port()
@@ -128,8 +130,8 @@ class Postgres(Server):
         self.run(self.programs / "initdb", "-D", self.home / "data", "-U", NAME, "-A", "md5", "--pwfile", password, "--no-sync")
 
     def command(self):
-        return [self.programs / "postgres", "-D", self.home / "data", "-p", self.port, "-k", self.home, "-c", "fsync=off",
-                "-c", "listen_addresses=127.0.0.1"]
+        return [self.programs / "postgres", "-D", self.home / "data", "-p", self.port, "-k", self.home, "-c", "listen_addresses=127.0.0.1",
+                "-c", f"fsync={'on' if self.durable else 'off'}"]
 
     def ready(self):
         if not self.run(self.programs / "pg_isready", "-q", "-h", self.home, "-p", self.port, check=False):
@@ -144,6 +146,27 @@ class Postgres(Server):
         return self.run(self.programs / "psql", "-q", where, "-c", statement, check=check)
 
 
+class MariaDB(Server):
+    def prepare(self):
+        self.user = None if os.getuid() != 0 else "root"
+        self.run("mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data", "--auth-root-authentication-method=normal",
+                 "--skip-test-db", *self.as_root())
+
+    def as_root(self):
+        return ["--user=root"] if os.getuid() == 0 else []
+
+    def command(self):
+        return [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.home}/data",
+                f"--socket={self.home}/sock", f"--port={self.port}", "--bind-address=127.0.0.1",
+                f"--pid-file={self.home}/pid", f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}", *self.as_root()]
+
+    def ready(self):
+        statements = [f"CREATE DATABASE IF NOT EXISTS meta{n};" for n in range(VOLUMES)]
+        statements += [f"CREATE USER IF NOT EXISTS '{NAME}'@'127.0.0.1' IDENTIFIED BY '{NAME}';",
+                       f"GRANT ALL ON *.* TO '{NAME}'@'127.0.0.1';"]
+        return self.run("mariadb", "--no-defaults", f"--socket={self.home}/sock", "-u", "root", "-e", " ".join(statements), check=False)
+
+
 class Etcd(Server):
     def prepare(self):
         self.peer = free_port()
@@ -151,7 +174,7 @@ class Etcd(Server):
     def command(self):
         here = f"http://127.0.0.1:{self.port}"
         return ["etcd", "--data-dir", self.home / "data", "--listen-client-urls", here, "--advertise-client-urls", here,
-                "--listen-peer-urls", f"http://127.0.0.1:{self.peer}", "--unsafe-no-fsync"]
+                "--listen-peer-urls", f"http://127.0.0.1:{self.peer}", *([] if self.durable else ["--unsafe-no-fsync"])]
 
     def ready(self):
         try:
@@ -177,6 +200,7 @@ ENGINES = {
     "sqlite": (Engine, "sqlite3://{folder}/{name}.db"),
     "redis": (Redis, "unix://{home}/redis.sock?db={n}"),
     "postgres": (Postgres, f"postgres://{NAME}:{NAME}@127.0.0.1:{{port}}/meta{{n}}?sslmode=disable"),
+    "mysql": (MariaDB, f"mysql://{NAME}:{NAME}@(127.0.0.1:{{port}})/meta{{n}}"),
     "rocksdb": (Engine, "rocksdb://{folder}/{name}.rocks"),
     "tikv": (Tikv, "tikv://127.0.0.1:{port}/meta{n}"),
     "etcd": (Etcd, "etcd://127.0.0.1:{port}/meta{n}"),
@@ -185,9 +209,9 @@ ENGINES = {
 SINGLE_PROCESS = {"rocksdb"}
 
 
-def start(engine, folder):
+def start(engine, folder, durable=False):
     kind, pattern = ENGINES[engine]
-    return kind(folder, pattern)
+    return kind(folder, pattern, durable)
 
 
 def main():

@@ -144,7 +144,9 @@ TEST_P(AttributesTest, XattrsAreKept) {
   EXPECT_EQ(names, (std::vector<std::string>{"user.a", "user.b"}));
   EXPECT_EQ(set("", "x"), ERANGE);
   EXPECT_EQ(set(std::string(256, 'n'), "x"), ERANGE);
-  EXPECT_EQ(set("user.big", std::string(65536, 'v')), 0);
+  // The type of MySQL's column ends a byte earlier.
+  EXPECT_EQ(set("user.big", std::string(65535, 'v')), 0);
+  EXPECT_EQ(set("user.big", std::string(65536, 'v')), GetParam() == testing::Engine::mysql ? ENOSPC : 0);
   EXPECT_EQ(set("user.big", std::string(65537, 'v')), E2BIG);
   before = attr(file);
   EXPECT_EQ(code_of(a().removexattr(Caller{}, file, "user.a")), 0);

@@ -152,8 +152,9 @@ TEST_P(DataTest, CopiesShareSlices) {
 TEST_P(DataTest, ManyRecordsAreCopiedAndDeletedInPortions) {
   make({.clients = 1});
   Ino in = mkfile("in"), out = mkfile("out");
-  constexpr uint64_t kRecords = 4100;
-  for (uint64_t i = 0; i < kRecords; ++i) write(in, i * 2 * kUnit, kUnit, i + 1);
+  // MySQL's column holds 2730, and between those copied there are holes.
+  const uint64_t records = GetParam() == testing::Engine::mysql ? 1300 : 4100;
+  for (uint64_t i = 0; i < records; ++i) write(in, i * 2 * kUnit, kUnit, i + 1);
   write(in, kChunkSize, 3 * kUnit, 9000);
   uint64_t length = attr(in).length;
   uint64_t copied = 0;
@@ -165,13 +166,13 @@ TEST_P(DataTest, ManyRecordsAreCopiedAndDeletedInPortions) {
     copied += part->bytes;
     ASSERT_EQ(part->out.length, copied);
   }
-  EXPECT_GT(commits, 4);
+  EXPECT_GT(commits, static_cast<int>(records / 1000));
   EXPECT_EQ(read(out), read(in));
   for (const std::string& problem : volume_->problems()) ADD_FAILURE() << problem;
   ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "out"));
   clock().advance(7200);
   ASSERT_TRUE(a().delete_files_now(1000));
-  EXPECT_EQ(read(in).size(), kRecords + 3) << "the source keeps its slices";
+  EXPECT_EQ(read(in).size(), records + 3) << "the source keeps its slices";
   ASSERT_TRUE(a().unlink(Caller{}, kRootIno, "in"));
   volume_->stop();
   testing::VolumeDump dump = volume_->dump();

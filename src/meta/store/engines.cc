@@ -11,6 +11,8 @@
 #include "meta/store/memory/memory_store.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/redis_url.h"
+#include "meta/store/sql/mysql/mysql_store.h"
+#include "meta/store/sql/mysql/mysql_url.h"
 #include "meta/store/sql/postgres/postgres_store.h"
 #include "meta/store/sql/postgres/postgres_url.h"
 #include "meta/store/sql/sqlite/sqlite_store.h"
@@ -48,6 +50,15 @@ Status check_redis(std::string_view url) {
 
 Result<std::unique_ptr<Store>> open_redis_url(std::string_view url, bool, bool read_only) {
   return open_redis(url, read_only);
+}
+
+Status check_mysql(std::string_view url) {
+  TRY(mysql::parse_mysql_url(url));
+  return {};
+}
+
+Result<std::unique_ptr<Store>> open_mysql_url(std::string_view url, bool, bool read_only) {
+  return open_mysql(url, read_only);
 }
 
 Status check_postgres(std::string_view url) {
@@ -107,6 +118,7 @@ constexpr Engine kEngines[] = {
     {"unix", "unix:///SOCKET?db=DB", check_redis, open_redis_url},
     {"etcd", "etcd://HOST:PORT/PREFIX", check_etcd, open_etcd_url},
     {"tikv", "tikv://PD:PORT/PREFIX", check_tikv, open_tikv_url},
+    {"mysql", "mysql://USER@(HOST:PORT)/DB", check_mysql, open_mysql_url},
     {"postgres", "postgres://USER@HOST:PORT/DB", check_postgres, open_postgres_url},
     {"postgresql", "", check_postgres, open_postgres_url},
     {"memory", "", nothing_to_check, open_memory},

@@ -10,6 +10,7 @@
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/store/redis/client.h"
 #include "meta/testing/etcd_server.h"
+#include "meta/testing/mariadb_server.h"
 #include "meta/testing/postgres_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
@@ -87,8 +88,9 @@ Result<VolumeDump> dump_tikv(const std::string& url) {
   return dump_kv(*TRY(kv::open_tikv(url, true)));
 }
 
-std::string make_postgres(const std::filesystem::path&) {
-  std::string url = PostgresServer::shared().url();
+template <class Server>
+std::string make_sql(const std::filesystem::path&) {
+  std::string url = Server::shared().url();
   auto store = open_store(url, true, false);
   must(store, "open");
   must((*store)->destroy_volume(), "remove what the test before has left");
@@ -105,7 +107,8 @@ constexpr EngineTraits kEngines[] = {
     {Engine::rocksdb, "rocksdb", make_rocksdb, dump_rocksdb},
     {Engine::etcd, "etcd", make_etcd, dump_etcd},
     {Engine::tikv, "tikv", make_tikv, dump_tikv},
-    {Engine::postgres, "postgres", make_postgres, dump_postgres},
+    {Engine::postgres, "postgres", make_sql<PostgresServer>, dump_postgres},
+    {Engine::mysql, "mysql", make_sql<MariadbServer>, dump_mysql},
 };
 
 }  // namespace

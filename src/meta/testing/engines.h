@@ -21,6 +21,7 @@ enum class Engine {
   memkv,
   rocksdb,
   postgres,
+  mysql,
   etcd,
   tikv
 };

@@ -6,13 +6,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 #include <thread>
 
 #include "meta/testing/redis_server.h"
+#include "meta/testing/shell.h"
 
 namespace cider::meta::testing {
 namespace {
@@ -103,30 +103,17 @@ void PostgresServer::restart() {
   start();
 }
 
-namespace {
-
-std::string output_of(const std::string& command) {
-  FILE* pipe = popen(command.c_str(), "r");
-  if (!pipe) throw std::runtime_error("no pipe");
-  std::string out;
-  char buffer[4096];
-  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) out.append(buffer, n);
-  if (pclose(pipe) != 0) throw std::runtime_error("psql fails: " + out);
-  return out;
+std::string PostgresServer::psql(const std::string& arguments) const {
+  return output_of("psql -X -q -A -t -v ON_ERROR_STOP=1 -h " + shell_quoted(dir_) + " -U cider -d postgres " +
+                   arguments + " 2>&1");
 }
 
-}  // namespace
-
 std::string PostgresServer::sql(const std::string& text) const {
-  std::string quoted;
-  for (char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return output_of("psql -X -q -A -t -v ON_ERROR_STOP=1 -h '" + dir_ + "' -U cider -d postgres -c '" +
-                   quoted + "' 2>&1");
+  return psql("-c " + shell_quoted(text));
 }
 
 std::string PostgresServer::sql_file(const std::string& path) const {
-  return output_of("psql -X -q -A -t -v ON_ERROR_STOP=1 -h '" + dir_ + "' -U cider -d postgres -f '" + path +
-                   "' 2>&1");
+  return psql("-f " + shell_quoted(path));
 }
 
 PostgresServer& PostgresServer::shared() {

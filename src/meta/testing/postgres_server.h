@@ -41,6 +41,7 @@ class PostgresServer {
  private:
   std::vector<std::string> as_user(std::vector<std::string> command) const;
   void run(const std::vector<std::string>& command) const;
+  std::string psql(const std::string& arguments) const;
 
   std::string dir_;
   pid_t pid_ = -1;

@@ -1,6 +1,7 @@
 #include "meta/testing/volume_dump.h"
 
 #include "meta/store/memory/tables.h"
+#include "meta/store/sql/mysql/mysql_driver.h"
 #include "meta/store/sql/postgres/postgres_driver.h"
 #include "meta/store/sql/server/one_by_one.h"
 #include "meta/store/sql/sqlite/sqlite_db.h"
@@ -129,14 +130,27 @@ Result<VolumeDump> dump_sqlite(const std::string& path) {
   return out;
 }
 
-Result<VolumeDump> dump_postgres(const std::string& url) {
-  postgres::PostgresDriver driver(TRY(postgres::parse_postgres_url(url)));
+namespace {
+
+Result<VolumeDump> dump_of(sql::server::Driver& driver) {
   auto connection = TRY(driver.connect({}));
   sql::server::OneByOne session(*connection, {});
-  TRY(session.script("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"));
+  TRY(session.script(driver.dialect().render("{begin snapshot}")));
   VolumeDump out;
   TRY(fill(session, &out));
   return out;
+}
+
+}  // namespace
+
+Result<VolumeDump> dump_postgres(const std::string& url) {
+  postgres::PostgresDriver driver(TRY(postgres::parse_postgres_url(url)));
+  return dump_of(driver);
+}
+
+Result<VolumeDump> dump_mysql(const std::string& url) {
+  mysql::MysqlDriver driver(TRY(mysql::parse_mysql_url(url)));
+  return dump_of(driver);
 }
 
 }  // namespace cider::meta::testing

@@ -47,6 +47,7 @@ struct VolumeDump {
 VolumeDump dump_memory(MemoryStore& store);
 Result<VolumeDump> dump_sqlite(const std::string& path);
 Result<VolumeDump> dump_postgres(const std::string& url);
+Result<VolumeDump> dump_mysql(const std::string& url);
 Result<VolumeDump> dump_redis(const std::string& url);
 Result<VolumeDump> dump_kv(kv::Database& database);
 

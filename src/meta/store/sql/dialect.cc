@@ -90,6 +90,11 @@ std::string Dialect::term(std::string_view text, Lock lock) const {
     if (lock == Lock::update) return " FOR UPDATE";
     return mysql ? " LOCK IN SHARE MODE" : " FOR SHARE";
   }
+  if (text == "begin snapshot") {
+    return mysql ? "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
+                   "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+                 : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+  }
   if (text == "on conflict") return mysql ? "ON DUPLICATE KEY UPDATE id=id" : "ON CONFLICT DO NOTHING";
   if (text.starts_with("on conflict ")) {
     if (mysql) return "ON DUPLICATE KEY UPDATE ";

@@ -4,6 +4,7 @@
 // whose name is a keyword, tables with the prefixes jfs_ and cider_, and these terms in braces:
 //
 //   {lock}               at the end of a SELECT: FOR UPDATE or FOR SHARE, if the statement is to lock
+//   {begin snapshot}     of a server: a transaction for reading at one instant; perhaps several statements
 //   {on conflict a,b}    in an INSERT, before assignments: if a row has this key already, they change it
 //   {on conflict}        in an INSERT: if the key is taken, nothing is done
 //   {new x}              in such assignments: the value that was to be inserted into column x

@@ -50,7 +50,7 @@ class Transactions::Reading final : public Fetcher {
     if (items.empty()) return {};
     std::vector<Statement> statements;
     const bool several = items.size() > 1;
-    if (several) statements.emplace_back("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    if (several) statements.emplace_back("{begin snapshot}");
     for (const ReadItem* item : items) statements.push_back(question(*item));
     if (several) statements.emplace_back("COMMIT");
     std::vector<Outcome> outcomes;

@@ -6,21 +6,23 @@
 #include <thread>
 
 #include "meta/testing/consistency.h"
-#include "meta/testing/postgres_proxy.h"
-#include "meta/testing/postgres_testing.h"
+#include "meta/testing/sql_servers.h"
 #include "meta/testing/test_volume.h"
 #include "meta/testing/volume_dump.h"
 
-namespace cider::meta::postgres {
+namespace cider::meta::sql::server {
 namespace {
 
-using testing::PostgresProxy;
-using testing::PostgresServer;
-using Fault = PostgresProxy::Fault;
+using testing::open;
+using testing::write;
+using Fault = testing::UnixProxy::Fault;
 using namespace std::chrono_literals;
 
-class PostgresFaultTest : public ::testing::Test {
+template <class Kind>
+class ServerFaultTest : public ::testing::Test {
  protected:
+  using Server = Kind::Server;
+
   void SetUp() override {
     auto store = open(server_.url());
     Volume volume;
@@ -28,7 +30,7 @@ class PostgresFaultTest : public ::testing::Test {
     volume.storage = "mem";
     volume.trash_days = 0;
     ASSERT_TRUE(format_volume(*store, &volume));
-    a_ = client_of(PostgresServer::url_at(proxy_.folder()));
+    a_ = client_of(Server::url_at(proxy_.folder()));
     b_ = client_of(server_.url());
   }
   void TearDown() override {
@@ -38,7 +40,7 @@ class PostgresFaultTest : public ::testing::Test {
     b_->stop();
     a_.reset();
     b_.reset();
-    auto dump = testing::dump_postgres(server_.url());
+    auto dump = Kind::dump(server_.url());
     ASSERT_TRUE(dump);
     for (const std::string& problem : testing::inconsistencies(*dump)) ADD_FAILURE() << problem;
   }
@@ -62,71 +64,73 @@ class PostgresFaultTest : public ::testing::Test {
   }
   bool exists(const std::string& name) { return b_->lookup(Caller{}, kRootIno, name).has_value(); }
 
-  PostgresServer server_;
-  PostgresProxy proxy_{server_.socket()};
+  Server server_;
+  Kind::Proxy proxy_{server_.socket()};
   std::unique_ptr<Meta> a_;
   std::unique_ptr<Meta> b_;
 };
 
-TEST_F(PostgresFaultTest, AReplyThatIsLostIsNoLostSuccess) {
-  Ino dir = a_->mknod(Caller{}, kRootIno, "d", NewNode{FileType::directory, 0755, 0, {}})->ino;
-  Ino ino = file("f");
+TYPED_TEST_SUITE(ServerFaultTest, testing::SqlServers, testing::NameOfServer);
+
+TYPED_TEST(ServerFaultTest, AReplyThatIsLostIsNoLostSuccess) {
+  Ino dir = this->a_->mknod(Caller{}, kRootIno, "d", NewNode{FileType::directory, 0755, 0, {}})->ino;
+  Ino ino = this->file("f");
   const auto struck = [&](bool done) {
     EXPECT_TRUE(done);
-    EXPECT_TRUE(proxy_.has_struck());
+    EXPECT_TRUE(this->proxy_.has_struck());
   };
-  proxy_.strike(Fault::lose_reply);
-  struck(a_->link(Caller{}, ino, dir, "second").has_value());
-  EXPECT_EQ(b_->getattr(ino)->nlink, 2u);
-  proxy_.strike(Fault::lose_reply);
-  struck(unlink("f") == 0);
-  proxy_.strike(Fault::lose_reply);
-  struck(a_->rename(Caller{}, dir, "second", kRootIno, "third", 0).has_value());
-  proxy_.strike(Fault::lose_reply);
-  struck(a_->rmdir(Caller{}, kRootIno, "d").has_value());
-  proxy_.strike(Fault::lose_reply);
-  struck(file("new") != 0);
-  proxy_.strike(Fault::lose_reply);
-  struck(a_->setxattr(Caller{}, ino, "user.a", "1", XattrMode::create).has_value());
+  this->proxy_.strike(Fault::lose_reply);
+  struck(this->a_->link(Caller{}, ino, dir, "second").has_value());
+  EXPECT_EQ(this->b_->getattr(ino)->nlink, 2u);
+  this->proxy_.strike(Fault::lose_reply);
+  struck(this->unlink("f") == 0);
+  this->proxy_.strike(Fault::lose_reply);
+  struck(this->a_->rename(Caller{}, dir, "second", kRootIno, "third", 0).has_value());
+  this->proxy_.strike(Fault::lose_reply);
+  struck(this->a_->rmdir(Caller{}, kRootIno, "d").has_value());
+  this->proxy_.strike(Fault::lose_reply);
+  struck(this->file("new") != 0);
+  this->proxy_.strike(Fault::lose_reply);
+  struck(this->a_->setxattr(Caller{}, ino, "user.a", "1", XattrMode::create).has_value());
 }
 
 // The server never gets what was sent, until it comes late, over the old connection.
-TEST_F(PostgresFaultTest, ARequestThatIsLostIsMadeAgainAndNotTwice) {
-  file("f");
-  file("g");
-  proxy_.strike(Fault::hold_request);
-  EXPECT_EQ(unlink("f"), 0);
-  EXPECT_TRUE(proxy_.has_struck());
-  ASSERT_TRUE(b_->mknod(Caller{}, kRootIno, "f", NewNode{}));
-  proxy_.deliver_held();
-  EXPECT_TRUE(exists("f"));
+TYPED_TEST(ServerFaultTest, ARequestThatIsLostIsMadeAgainAndNotTwice) {
+  this->file("f");
+  this->file("g");
+  this->proxy_.strike(Fault::hold_request);
+  EXPECT_EQ(this->unlink("f"), 0);
+  EXPECT_TRUE(this->proxy_.has_struck());
+  ASSERT_TRUE(this->b_->mknod(Caller{}, kRootIno, "f", NewNode{}));
+  this->proxy_.deliver_held();
+  EXPECT_TRUE(this->exists("f"));
 }
 
 // Usage is flushed in a transaction of its own: whichever answer is lost, it counts once.
-TEST_F(PostgresFaultTest, UsageIsCountedOnce) {
-  ASSERT_TRUE(a_->store().sync());
-  const int64_t before = b_->store().counter(Counter::total_inodes).value();
+TYPED_TEST(ServerFaultTest, UsageIsCountedOnce) {
+  ASSERT_TRUE(this->a_->store().sync());
+  const int64_t before = this->b_->store().counter(Counter::total_inodes).value();
   for (Fault fault : {Fault::lose_reply, Fault::hold_request}) {
-    ASSERT_TRUE(write(a_->store(), AddUsage{0, 1}));
-    proxy_.strike(fault);
-    ASSERT_TRUE(a_->store().sync());
-    proxy_.deliver_held();
+    ASSERT_TRUE(write(this->a_->store(), AddUsage{0, 1}));
+    this->proxy_.strike(fault);
+    ASSERT_TRUE(this->a_->store().sync());
+    this->proxy_.deliver_held();
   }
-  EXPECT_EQ(b_->store().counter(Counter::total_inodes).value(), before + 2);
-  ASSERT_TRUE(write(a_->store(), AddUsage{0, -2}));
+  EXPECT_EQ(this->b_->store().counter(Counter::total_inodes).value(), before + 2);
+  ASSERT_TRUE(write(this->a_->store(), AddUsage{0, -2}));
 }
 
 // The caller gives up while nobody knows; the next commit finds out.
-TEST_F(PostgresFaultTest, WhatWasGivenUpIsSettledBeforeTheNextCommit) {
-  const Ino ino = file("f");
-  const uint64_t id = a_->next_slice_id().value();
+TYPED_TEST(ServerFaultTest, WhatWasGivenUpIsSettledBeforeTheNextCommit) {
+  const Ino ino = this->file("f");
+  const uint64_t id = this->a_->next_slice_id().value();
   const ChunkSlice slice{0, Slice{0, id, 512, 0, 512}};
   std::stop_source interrupt;
-  proxy_.strike(Fault::lose_reply, [&] {
-    proxy_.go_away(true);
+  this->proxy_.strike(Fault::lose_reply, [&] {
+    this->proxy_.go_away(true);
     interrupt.request_stop();
   });
-  const Status given_up = a_->store().run(
+  const Status given_up = this->a_->store().run(
       [&](Transaction& tx) -> Status {
         tx.write(AppendSlices{ino, 0, encode_slices({slice.slice}), nullptr});
         tx.write(InsertSliceRef{id, 512});
@@ -136,59 +140,54 @@ TEST_F(PostgresFaultTest, WhatWasGivenUpIsSettledBeforeTheNextCommit) {
       },
       interrupt.get_token());
   EXPECT_EQ(code_of(given_up), EINTR);
-  proxy_.go_away(false);
-  EXPECT_EQ(b_->chunk(ino, 0)->size(), 1u) << "it was done";
-  ASSERT_TRUE(a_->write(ino, std::span(&slice, 1), Time{1, 0})) << "as the data path does it";
-  EXPECT_EQ(b_->chunk(ino, 0)->size(), 1u) << "once";
+  this->proxy_.go_away(false);
+  EXPECT_EQ(this->b_->chunk(ino, 0)->size(), 1u) << "it was done";
+  ASSERT_TRUE(this->a_->write(ino, std::span(&slice, 1), Time{1, 0})) << "as the data path does it";
+  EXPECT_EQ(this->b_->chunk(ino, 0)->size(), 1u) << "once";
 }
 
-TEST_F(PostgresFaultTest, AnOutageIsWaitedFor) {
-  file("f");
-  server_.crash();
+TYPED_TEST(ServerFaultTest, AnOutageIsWaitedFor) {
+  this->file("f");
+  this->server_.crash();
   std::stop_source interrupt;
   Caller caller;
   caller.interrupt = interrupt.get_token();
-  auto interrupted = std::async(std::launch::async,
-                                [&] { return code_of(a_->mknod(caller, kRootIno, "never", NewNode{})); });
-  auto patient = std::async(std::launch::async, [&] { return unlink("f"); });
+  auto interrupted = std::async(
+      std::launch::async, [&] { return code_of(this->a_->mknod(caller, kRootIno, "never", NewNode{})); });
+  auto patient = std::async(std::launch::async, [&] { return this->unlink("f"); });
   std::this_thread::sleep_for(100ms);
   interrupt.request_stop();
   EXPECT_EQ(interrupted.wait_for(20s), std::future_status::ready);
   EXPECT_EQ(interrupted.get(), EINTR);
-  server_.start();
+  this->server_.start();
   EXPECT_EQ(patient.get(), 0);
-  EXPECT_FALSE(exists("f"));
+  EXPECT_FALSE(this->exists("f"));
 }
 
-TEST_F(PostgresFaultTest, WhoWaitsForALockCanBeInterrupted) {
-  file("warm");
+TYPED_TEST(ServerFaultTest, WhoWaitsForALockCanBeInterrupted) {
+  this->file("warm");
   std::jthread holder([&] {
     try {
-      server_.sql("BEGIN; LOCK jfs_node; SELECT pg_sleep(1000); COMMIT");
+      TypeParam::hold(this->server_);
     } catch (const std::runtime_error&) {
       // it is ended below
     }
   });
-  const std::string held =
-      "SELECT count(*) FROM pg_locks WHERE granted AND mode='AccessExclusiveLock' AND "
-      "relation='jfs_node'::regclass";
-  while (server_.sql(held) != "1\n") std::this_thread::sleep_for(10ms);
+  while (!TypeParam::is_held(this->server_)) std::this_thread::sleep_for(10ms);
   std::stop_source interrupt;
   Caller caller;
   caller.interrupt = interrupt.get_token();
-  auto call =
-      std::async(std::launch::async, [&] { return code_of(a_->mknod(caller, kRootIno, "n", NewNode{})); });
+  auto call = std::async(std::launch::async,
+                         [&] { return code_of(this->a_->mknod(caller, kRootIno, "n", NewNode{})); });
   std::this_thread::sleep_for(100ms);
   interrupt.request_stop();
   EXPECT_EQ(call.get(), EINTR);
-  server_.sql(
-      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1000)%' AND "
-      "pid<>pg_backend_pid()");
-  EXPECT_FALSE(exists("n"));
+  TypeParam::release(this->server_);
+  EXPECT_FALSE(this->exists("n"));
 }
 
 // Restarts amid changes of many threads: each change is there or not, as its caller was told.
-TEST_F(PostgresFaultTest, RestartsLoseNoSuccess) {
+TYPED_TEST(ServerFaultTest, RestartsLoseNoSuccess) {
   std::atomic<bool> stop{false};
   std::vector<std::jthread> threads;
   std::mutex mutex;
@@ -198,7 +197,7 @@ TEST_F(PostgresFaultTest, RestartsLoseNoSuccess) {
     threads.emplace_back([&, t] {
       for (int i = 0; !stop; ++i) {
         const std::string name = std::to_string(t) + "." + std::to_string(i);
-        const int code = code_of(a_->mknod(Caller{}, kRootIno, name, NewNode{}));
+        const int code = code_of(this->a_->mknod(Caller{}, kRootIno, name, NewNode{}));
         if (code != 0) ++refused;
         std::lock_guard lock(mutex);
         if (code == 0) made.push_back(name);
@@ -207,19 +206,19 @@ TEST_F(PostgresFaultTest, RestartsLoseNoSuccess) {
   }
   for (int i = 0; i < 3; ++i) {
     std::this_thread::sleep_for(300ms);
-    server_.restart();
+    this->server_.restart();
   }
   std::this_thread::sleep_for(300ms);
   stop = true;
   threads.clear();
   EXPECT_EQ(refused, 0);
   EXPECT_GT(made.size(), 10U);
-  for (const std::string& name : made) EXPECT_TRUE(exists(name)) << name;
+  for (const std::string& name : made) EXPECT_TRUE(this->exists(name)) << name;
   size_t listed = 0;
   DirCursor cursor;
-  while (!cursor.at_end) listed += b_->list_dir(kRootIno, &cursor, 1000, false)->size();
+  while (!cursor.at_end) listed += this->b_->list_dir(kRootIno, &cursor, 1000, false)->size();
   EXPECT_EQ(listed, made.size());
 }
 
 }  // namespace
-}  // namespace cider::meta::postgres
+}  // namespace cider::meta::sql::server

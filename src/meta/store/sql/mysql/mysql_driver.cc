@@ -1,0 +1,40 @@
+#include "meta/store/sql/mysql/mysql_driver.h"
+
+#include "meta/store/sql/mysql/mysql_connection.h"
+
+namespace cider::meta::mysql {
+
+MysqlDriver::MysqlDriver(MysqlUrl url)
+    : url_(std::move(url)), dialect_(sql::Dialect::Kind::mysql, url_.table_prefix) {}
+
+const std::string& MysqlDriver::text_of(const sql::Statement& statement) {
+  std::lock_guard lock(mutex_);
+  std::string& text = texts_[{statement.text, statement.lock}];
+  if (text.empty()) text = dialect_.render(statement.text, statement.lock);
+  return text;
+}
+
+Result<std::unique_ptr<sql::server::Connection>> MysqlDriver::connect(std::stop_token stop) {
+  auto connection = TRY(MysqlConnection::open(*this));
+  TRY(connection->set_up(stop));
+  return std::unique_ptr<sql::server::Connection>(std::move(connection));
+}
+
+// Numbers of connections begin anew when the server does; the named lock that each holds tells which is
+// meant.
+Status MysqlDriver::end(sql::server::Connection& by, const std::string& backend, std::stop_token stop) {
+  if (backend.empty()) return {};
+  const sql::Statement statements[] = {
+      sql::Statement("SELECT coalesce(IS_USED_LOCK(?),0)", sql::Text{backend})};
+  std::vector<sql::server::Outcome> outcomes;
+  TRY(by.flight(statements, &outcomes, stop));
+  if (!TRY(outcomes.front().rows->next())) return {};
+  const int64_t number = outcomes.front().rows->integer(0);
+  if (number == 0) return {};
+  Status ended = by.script("KILL " + std::to_string(number), stop);
+  if (!ended && (ended.error().code == EACCES || ended.error().code == ESRCH))
+    return {};  // it will end by itself
+  return ended;
+}
+
+}  // namespace cider::meta::mysql

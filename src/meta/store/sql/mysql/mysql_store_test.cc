@@ -1,0 +1,66 @@
+// What is MySQL's own: how the server refuses, and assignments that see those on their left.
+#include <random>
+
+#include "meta/testing/meta_fixture.h"
+#include "meta/testing/sql_servers.h"
+#include "meta/testing/test_volume.h"
+
+namespace cider::meta::mysql {
+namespace {
+
+using testing::ask;
+using testing::MariadbServer;
+using testing::write;
+
+TEST(MysqlStore, RefusalsAreToldWithoutThePassword) {
+  const std::string at = "@unix(" + MariadbServer::shared().socket() + ")";
+  EXPECT_EQ(code_of(open_store("mysql://cider:secret" + at + "/nowhere", false, false)), ENOENT);
+  const std::string wrong[] = {"mysql://cider:secret2" + at + "/cider",
+                               "mysql://nobody:secret" + at + "/cider"};
+  for (const std::string& url : wrong) {
+    auto refused = open_store(url, false, false);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EACCES);
+    EXPECT_EQ(refused.error().message.find("secret"), std::string::npos) << refused.error().message;
+  }
+  auto away = open_store("mysql://cider:secret@unix(/nonexistent)/cider", false, false);
+  ASSERT_FALSE(away);
+  EXPECT_EQ(away.error().code, ECONNREFUSED);
+  EXPECT_EQ(away.error().message.find("secret"), std::string::npos) << away.error().message;
+  auto store = open_store(MariadbServer::shared().url(), false, false);
+  ASSERT_TRUE(store);
+  EXPECT_EQ((*store)->describe().find("secret"), std::string::npos);
+}
+
+// The same touches on both engines: on SQLite assignments see the row as it was.
+TEST(MysqlStore, TouchesGiveTheTimesThatSqliteGives) {
+  testing::TestVolume here{testing::VolumeSetup{.engine = testing::Engine::mysql}};
+  testing::TestVolume there{testing::VolumeSetup{.engine = testing::Engine::sqlite}};
+  const auto mysql = here.open();
+  const auto sqlite = there.open();
+  std::minstd_rand random(1);
+  const auto time = [&] {  // so that all orders of micros and nanos come up
+    const int64_t nanos = 1'000'000'000 + static_cast<int64_t>(random() % 3) * 1000 +
+                          std::array{0, 1, 998, 999}[random() % 4] +
+                          (random() % 8 == 0 ? int64_t{4'000'000'000} : 0);
+    return Time{nanos / 1'000'000'000, static_cast<uint32_t>(nanos % 1'000'000'000)};
+  };
+  for (int i = 0; i < 300; ++i) {
+    PatchNode place{.ino = kRootIno, .set = field::mtime | field::ctime};
+    place.values.mtime = time();
+    place.values.ctime = time();
+    PatchNode touch{.ino = kRootIno, .set = 0};
+    (random() % 2 ? touch.touch : touch.touch_ctime) = time();
+    for (Store* store : {mysql.get(), sqlite.get()}) {
+      ASSERT_TRUE(write(*store, place));
+      ASSERT_TRUE(write(*store, touch));
+    }
+    const auto got = *ask(*mysql, AttrRead{kRootIno, field::all, {}}).value;
+    const auto wanted = *ask(*sqlite, AttrRead{kRootIno, field::all, {}}).value;
+    ASSERT_EQ(got.ctime, wanted.ctime) << i;
+    ASSERT_EQ(got.mtime, wanted.mtime) << i;
+  }
+}
+
+}  // namespace
+}  // namespace cider::meta::mysql

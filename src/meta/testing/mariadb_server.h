@@ -1,0 +1,44 @@
+// A MariaDB server of the test's own: on a unix socket in a temporary folder, ended with the object. For
+// tests only.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+namespace cider::meta::testing {
+
+class MariadbServer {
+ public:
+  // Throws where there is no MariaDB or it does not start.
+  MariadbServer();
+  ~MariadbServer();
+  MariadbServer(const MariadbServer&) = delete;
+
+  std::string url(const std::string& options = {}) const { return url_at(dir_, options); }
+  // Of a socket in another folder: a proxy's.
+  static std::string url_at(const std::string& folder, const std::string& options = {}) {
+    return "mysql://cider:secret@unix(" + folder + "/sock)/cider" + (options.empty() ? "" : "?" + options);
+  }
+  std::string socket() const { return dir_ + "/sock"; }
+  pid_t pid() const { return pid_; }
+  // A crash of the server, then a new one on the same socket with what the old one had committed.
+  void restart();
+  void crash();
+  void start();
+  // Runs statements by the client program, in the database cider; what it prints, tabs between columns.
+  // Throws where they fail.
+  std::string sql(const std::string& text) const;
+  std::string sql_file(const std::string& path) const;
+
+  // One server for all tests of the process.
+  static MariadbServer& shared();
+
+ private:
+  std::string client(const std::string& arguments) const;
+
+  std::string dir_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace cider::meta::testing

@@ -159,11 +159,11 @@ step_redis() {
   suite failover-redis tests/crash/redis_failover.py build/release/ciderfs
 }
 
-# What users do first on an engine in the process and on one that is a server (the unit tests run over all), and a crash of the first.
+# What users do first on an engine in the process and on SQL servers (the unit tests run over all), and a crash of the first.
 step_engines() {
   release || return
   local engine
-  for engine in rocksdb postgres; do
+  for engine in rocksdb postgres mysql; do
     ENGINE=$engine suite "smoke-$engine" tests/posix/smoke.sh
   done
   suite crash-rocksdb tests/crash/kill9.py build/release/ciderfs --engine rocksdb --rounds "$CRASH_ROUNDS"

@@ -198,6 +198,7 @@ Status MysqlConnection::wait_for_answer(const std::stop_token& stop) {
 Status MysqlConnection::send(const std::string& text, const std::stop_token& stop) {
   if (!usable_) return fail(kLost, "MySQL: the connection was lost");
   driver_.count_round_trip();
+  rolled_back_ = false;
   if (mysql_send_query(handle_.get(), text.data(), text.size()) != 0) return failed();
   TRY(wait_for_answer(stop));
   if (mysql_read_query_result(handle_.get()) != 0) return failed();
@@ -237,7 +238,7 @@ Status MysqlConnection::flight(std::span<const Statement> statements, std::vecto
       if (outcome && part + 1 == parts) outcomes->push_back(*std::move(outcome));
     }
   }
-  if (!done && usable_) (void)script("ROLLBACK", stop);
+  if (!done) roll_back();
   return done;
 }
 
@@ -252,7 +253,7 @@ Status MysqlConnection::script(const std::string& sql, std::stop_token stop) {
 }
 
 void MysqlConnection::roll_back() {
-  if (usable_) (void)script("ROLLBACK", {});
+  if (usable_ && !rolled_back_) rolled_back_ = script("ROLLBACK", {}).has_value();
 }
 
 }  // namespace cider::meta::mysql

@@ -37,6 +37,7 @@ class MysqlConnection final : public sql::server::Connection {
   MysqlDriver& driver_;
   const Handle handle_;
   bool usable_ = true;
+  bool rolled_back_ = false;  // and nothing was sent since
   std::string name_;
 };
 

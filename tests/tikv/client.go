@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/pingcap/failpoint"
 	pinglog "github.com/pingcap/log"
@@ -23,6 +24,8 @@ const clientUsage = `operations of tikv-server client PD:
   get KEY...                     a value per line
   scan BEGIN END                 "KEY VALUE" per line
   put HOW KEY VALUE [...]        one transaction; HOW: 1pc, async or 2pc, and with "+leave" the locks are left`
+
+const openTries = 5
 
 func fromHex(text string) ([]byte, error) {
 	if text == "." {
@@ -119,9 +122,12 @@ func put(ctx context.Context, txn *transaction.KVTxn, how string, pairs []string
 		Mode string `json:"txn_commit_mode"`
 	}
 	txn.SetCommitCallback(func(info string, _ error) { _ = json.Unmarshal([]byte(info), &told) })
+	var cleaning sync.WaitGroup
+	txn.SetBackgroundGoroutineLifecycleHooks(transaction.LifecycleHooks{Pre: func() { cleaning.Add(1) }, Post: cleaning.Done})
 	if err := txn.Commit(ctx); err != nil {
 		return err
 	}
+	cleaning.Wait()
 	fmt.Println(told.Mode)
 	return nil
 }
@@ -129,12 +135,15 @@ func put(ctx context.Context, txn *transaction.KVTxn, how string, pairs []string
 func runClient(address string, arguments []string) error {
 	pinglog.ReplaceGlobals(zap.NewNop(), &pinglog.ZapProperties{})
 	store, err := openClient(address)
+	for try := 1; err != nil && try < openTries; try++ { // it now and then cancels a call of its own
+		store, err = openClient(address)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("open: %w", err)
 	}
 	txn, err := store.Begin()
 	if err != nil {
-		return err
+		return fmt.Errorf("begin: %w", err)
 	}
 	ctx := context.Background()
 	switch operation, rest := arguments[0], arguments[1:]; {
@@ -147,5 +156,8 @@ func runClient(address string, arguments []string) error {
 	default:
 		return errors.New(clientUsage)
 	}
-	return errors.Join(err, store.Close())
+	if err != nil {
+		return fmt.Errorf("%s: %w", arguments[0], err)
+	}
+	return store.Close()
 }

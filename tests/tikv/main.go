@@ -5,7 +5,7 @@
 // usage: tikv-server ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]
 //
 //	ADDRESS: 127.0.0.1:PORT. Who asks at the second one is told that the cluster is at ADVERTISED.
-//	SPLIT: first keys of more regions, in hex, in the form of the placement driver
+//	SPLIT: first keys of more regions, in hex
 //
 // usage: tikv-server client PD OPERATION...     see client.go
 package main

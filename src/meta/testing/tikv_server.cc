@@ -13,7 +13,6 @@
 
 #include "base/bytes.h"
 #include "base/testing/source_dir.h"
-#include "meta/store/kv/tikv/region_key.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/redis_server.h"
 
@@ -50,7 +49,7 @@ TikvServer::~TikvServer() {
 
 void TikvServer::start() {
   std::vector<std::string> command = {program(), addresses_, dir_};
-  for (const std::string& split : splits_) command.push_back(to_hex(kv::to_region_key(split)));
+  for (const std::string& split : splits_) command.push_back(to_hex(split));
   pid_ = spawn(command);
   for (int i = 0; i < 300; ++i) {
     if (kv::tikv_answers(url(""))) return;

@@ -31,7 +31,10 @@ class TikvServer {
   // The program of CIDER_TIKV_SERVER, or else build/tools/bin/tikv-server; false where neither is there,
   // unless CIDER_TEST_SERVERS asks for every server.
   static bool is_there();
-  static TikvServer& shared();  // started when it is first asked for; with some regions
+  static TikvServer& shared();  // started when it is first asked for
+  // On the shared one, a volume below this prefix has its inodes in two regions, and the rest in others: some
+  // changes are of one region, some of several.
+  static constexpr const char* kPartedPrefix = "parted";
 
  private:
   const std::vector<std::string> splits_;

@@ -20,7 +20,7 @@ CRASH_ROUNDS=${CRASH_ROUNDS:-5}
 # What runs threads against each other.
 TSAN_TARGETS=${TSAN_TARGETS:-"base_test chunk_test meta_test vfs_test fuse_test"}
 # But not with libraries that were built without ThreadSanitizer and hand data from thread to thread.
-TSAN_FILTER=${TSAN_FILTER:-"-*/rocksdb:*/etcd:*/tikv:*/postgres:Rocks*:Etcd*:Tikv*:LeftLocks*:Postgres*"}
+TSAN_FILTER=${TSAN_FILTER:-"-*/rocksdb:*/etcd:*/tikv:*/tikv_parts:*/postgres:Rocks*:Etcd*:Tikv*:LeftLocks*:Postgres*"}
 mkdir -p "$OUT"
 
 passed=0

@@ -1,81 +1,33 @@
 // A TiKV store and its placement driver in one process, for tests: the storage engine that TiDB tests itself with, which
-// keeps Percolator's rules, behind the protocols that clients of a cluster speak. Locks are in memory: it is not to be killed.
+// keeps Percolator's rules, behind the protocols that clients of a cluster speak. What it has answered survives a kill of
+// the process. As a client it is client-go, TiDB's and JuiceFS's.
 //
-// usage: tikv-server ADDRESS FOLDER [SPLIT...]     ADDRESS: 127.0.0.1:PORT; SPLIT: first keys of more regions, in hex
+// usage: tikv-server ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]
+//
+//	ADDRESS: 127.0.0.1:PORT. Who asks at the second one is told that the cluster is at ADVERTISED.
+//	SPLIT: first keys of more regions, in hex
+//
+// usage: tikv-server client PD OPERATION...     see client.go
 package main
 
 import (
-	"context"
-	"encoding/hex"
 	"fmt"
-	"net"
 	"os"
-
-	"github.com/pingcap/kvproto/pkg/metapb"
-	"github.com/pingcap/kvproto/pkg/pdpb"
-	"github.com/pingcap/kvproto/pkg/tikvpb"
-	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/config"
-	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/server"
-	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/tikv"
-	"google.golang.org/grpc"
+	"strings"
 )
 
-const storeID, regionID, peerID = 1, 2, 3
-
-func settings(folder string) *config.Config {
-	conf := config.DefaultConf
-	conf.Server.Raft = false
-	conf.Engine.DBPath = folder
-	conf.Engine.ValueThreshold = 0
-	conf.Engine.SyncWrite = false
-	conf.Engine.VolatileMode = true
-	conf.Engine.MaxMemTableSize = 12 << 20
-	conf.Engine.NumCompactors = 1
-	conf.Engine.CompactL0WhenClose = false
-	conf.Engine.VlogFileSize = 16 << 20
-	return &conf
-}
-
-func bootstrap(pd *tikv.MockPD, address string) error {
-	_, err := pd.Bootstrap(context.Background(), &metapb.Store{Id: storeID, Address: address, State: metapb.StoreState_Up},
-		&metapb.Region{Id: regionID, RegionEpoch: &metapb.RegionEpoch{}, Peers: []*metapb.Peer{{Id: peerID, StoreId: storeID}}})
-	return err
-}
-
-func run(address, folder string, splits []string) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
+func run(arguments []string) error {
+	if len(arguments) > 2 && arguments[0] == "client" {
+		return runClient(arguments[1], arguments[2:])
 	}
-	store, regions, pd, err := server.NewMock(settings(folder), clusterID)
-	if err != nil {
-		return err
+	if len(arguments) < 2 {
+		return fmt.Errorf("usage: tikv-server ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]")
 	}
-	if err := bootstrap(pd, address); err != nil {
-		return err
-	}
-	for _, split := range splits {
-		key, err := hex.DecodeString(split)
-		if err != nil {
-			return err
-		}
-		regions.SplitArbitrary(key)
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	service := grpc.NewServer()
-	tikvpb.RegisterTikvServer(service, &storeServer{Server: store})
-	pdpb.RegisterPDServer(service, &placementDriver{mock: pd, address: "http://" + address})
-	return service.Serve(listener)
+	return serve(strings.Split(arguments[0], ","), arguments[1], arguments[2:])
 }
 
 func main() {
-	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: tikv-server ADDRESS FOLDER [SPLIT...]")
-		os.Exit(2)
-	}
-	if err := run(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

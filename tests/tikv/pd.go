@@ -12,7 +12,7 @@ import (
 
 const clusterID = 1
 
-// placementDriver speaks PD's protocol for the mock that the store brings along.
+// placementDriver speaks PD's protocol for the mock that the store brings along. It and the store are at `address`, it says.
 type placementDriver struct {
 	pdpb.UnimplementedPDServer
 	mock    *tikv.MockPD
@@ -22,7 +22,8 @@ type placementDriver struct {
 func header() *pdpb.ResponseHeader { return &pdpb.ResponseHeader{ClusterId: clusterID} }
 
 func (p *placementDriver) GetMembers(context.Context, *pdpb.GetMembersRequest) (*pdpb.GetMembersResponse, error) {
-	self := &pdpb.Member{Name: "pd", MemberId: 1, PeerUrls: []string{p.address}, ClientUrls: []string{p.address}}
+	urls := []string{"http://" + p.address}
+	self := &pdpb.Member{Name: "pd", MemberId: 1, PeerUrls: urls, ClientUrls: urls}
 	return &pdpb.GetMembersResponse{Header: header(), Members: []*pdpb.Member{self}, Leader: self, EtcdLeader: self}, nil
 }
 
@@ -48,11 +49,17 @@ func (p *placementDriver) Tso(stream pdpb.PD_TsoServer) error {
 
 func (p *placementDriver) GetStore(ctx context.Context, request *pdpb.GetStoreRequest) (*pdpb.GetStoreResponse, error) {
 	store, err := p.mock.GetStore(ctx, request.StoreId)
+	if store != nil {
+		store.Address = p.address
+	}
 	return &pdpb.GetStoreResponse{Header: header(), Store: store}, err
 }
 
 func (p *placementDriver) GetAllStores(ctx context.Context, _ *pdpb.GetAllStoresRequest) (*pdpb.GetAllStoresResponse, error) {
 	stores, err := p.mock.GetAllStores(ctx)
+	for _, store := range stores {
+		store.Address = p.address
+	}
 	return &pdpb.GetAllStoresResponse{Header: header(), Stores: stores}, err
 }
 

@@ -80,8 +80,12 @@ Result<VolumeDump> dump_etcd(const std::string& url) {
   return dump_kv(*TRY(kv::open_etcd(url, true)));
 }
 
-std::string make_tikv(const std::filesystem::path& folder) {
-  return TikvServer::shared().url(folder.filename().string());
+std::string make_tikv(const std::filesystem::path&) {
+  std::string url = TikvServer::shared().url(TikvServer::kPartedPrefix);
+  auto store = open_store(url, true, false);
+  must(store, "open");
+  must((*store)->destroy_volume(), "remove what the test before has left");
+  return url;
 }
 
 Result<VolumeDump> dump_tikv(const std::string& url) {

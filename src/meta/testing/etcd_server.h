@@ -17,8 +17,9 @@ class EtcdServer {
 
   std::string url(const std::string& path) const { return "etcd://127.0.0.1:" + port_ + path; }
   const std::string& port() const { return port_; }
+  pid_t pid() const { return pid_; }
   void stop(int signal);
-  void start();
+  void start();  // with what it had answered before
 
   static EtcdServer& shared();  // started when it is first asked for
 

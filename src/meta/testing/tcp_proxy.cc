@@ -1,6 +1,8 @@
 #include "meta/testing/tcp_proxy.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,19 +22,10 @@ sockaddr_in loopback(int port) {
   return address;
 }
 
-bool readable(int fd) {
-  pollfd look{fd, POLLIN, 0};
-  return poll(&look, 1, 0) > 0;
-}
-
-bool write_all(int fd, const char* data, size_t size) {
-  while (size > 0) {
-    const ssize_t n = send(fd, data, size, MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    data += n;
-    size -= static_cast<size_t>(n);
-  }
-  return true;
+// What is passed on in pieces must not wait for acknowledgements.
+void send_at_once(int fd) {
+  const int yes = 1;
+  (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
 }  // namespace
@@ -50,13 +43,18 @@ TcpProxy::TcpProxy(std::string server_port)
 }
 
 TcpProxy::~TcpProxy() {
+  stop();
+}
+
+void TcpProxy::stop() {
   acceptor_.request_stop();
-  acceptor_.join();
+  if (acceptor_.joinable()) acceptor_.join();
   connections_.clear();
 }
 
-void TcpProxy::cut() {
-  ++cuts_;
+void TcpProxy::go_away(bool away) {
+  away_ = away;
+  cut();
 }
 
 void TcpProxy::accept_all(const std::stop_token& stop) {
@@ -64,32 +62,64 @@ void TcpProxy::accept_all(const std::stop_token& stop) {
     pollfd look{listener_.get(), POLLIN, 0};
     if (poll(&look, 1, kLook) <= 0) continue;
     UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (client.get() < 0) continue;
+    if (client.get() < 0 || away_) continue;
+    send_at_once(client.get());
     std::lock_guard lock(mutex_);
     connections_.emplace_back([this](const std::stop_token& end, UniqueFd fd) { serve(end, std::move(fd)); },
                               std::move(client));
   }
 }
 
-void TcpProxy::serve(const std::stop_token& stop, UniqueFd client) {
-  const uint64_t cuts = cuts_;
+UniqueFd TcpProxy::connect_to_server() const {
   UniqueFd server(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const sockaddr_in address = loopback(std::stoi(server_port_));
-  if (connect(server.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return;
-  char buffer[16384];
-  while (!stop.stop_requested() && cuts == cuts_) {
-    pollfd look[2] = {{client.get(), POLLIN, 0}, {server.get(), POLLIN, 0}};
-    if (poll(look, 2, kLook) < 0) return;
+  if (connect(server.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+  send_at_once(server.get());
+  return server;
+}
+
+bool TcpProxy::wait_for_either(int fd, int other) {
+  pollfd look[2] = {{fd, POLLIN, 0}, {other, POLLIN, 0}};
+  return poll(look, 2, kLook) > 0;
+}
+
+bool TcpProxy::readable(int fd) {
+  pollfd look{fd, POLLIN, 0};
+  return poll(&look, 1, 0) > 0;
+}
+
+std::string TcpProxy::receive(int fd) {
+  std::string bytes(1 << 16, '\0');
+  const ssize_t n = recv(fd, bytes.data(), bytes.size(), 0);
+  bytes.resize(n > 0 ? static_cast<size_t>(n) : 0);
+  return bytes;
+}
+
+bool TcpProxy::send_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+void TcpProxy::serve(const std::stop_token& stop, UniqueFd client) {
+  const uint64_t cuts = cuts_;
+  const UniqueFd server = connect_to_server();
+  if (server.get() < 0) return;
+  while (!stop.stop_requested() && is_open(cuts)) {
+    if (!wait_for_either(client.get(), server.get())) continue;
     if (readable(client.get())) {
-      const ssize_t n = recv(client.get(), buffer, sizeof buffer, 0);
-      if (n <= 0 || !write_all(server.get(), buffer, static_cast<size_t>(n))) return;
+      const std::string bytes = receive(client.get());
+      if (bytes.empty() || !send_all(server.get(), bytes)) return;
     }
     if (readable(server.get())) {
-      const ssize_t n = recv(server.get(), buffer, sizeof buffer, 0);
-      if (n <= 0) return;
+      const std::string bytes = receive(server.get());
+      if (bytes.empty()) return;
       if (lose_replies_) {
-        lost_ += static_cast<uint64_t>(n);
-      } else if (!write_all(client.get(), buffer, static_cast<size_t>(n))) {
+        lost_ += bytes.size();
+      } else if (!send_all(client.get(), bytes)) {
         return;
       }
     }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -13,21 +14,34 @@
 
 namespace cider::meta::testing {
 
+// Thread-safe. How a connection is served is the kind's business.
 class TcpProxy {
  public:
   explicit TcpProxy(std::string server_port);
-  ~TcpProxy();
+  virtual ~TcpProxy();
   TcpProxy(const TcpProxy&) = delete;
 
   const std::string& port() const { return port_; }
   // From now on what the server says is lost.
   void lose_replies(bool lose) { lose_replies_ = lose; }
-  void cut();                                      // all connections
+  void cut() { ++cuts_; }                          // all connections
+  void go_away(bool away);                         // cuts, and refuses, until it is told to come back
   uint64_t replies_lost() const { return lost_; }  // bytes
+
+ protected:
+  virtual void serve(const std::stop_token& stop, UniqueFd client);
+  void stop();                         // at the beginning of a kind's destructor
+  UniqueFd connect_to_server() const;  // invalid where nobody listens
+  uint64_t cuts() const { return cuts_; }
+  // Of a connection that began after so many cuts.
+  bool is_open(uint64_t cuts) const { return cuts == cuts_ && !away_; }
+  static bool wait_for_either(int fd, int other);  // for a moment
+  static bool readable(int fd);
+  static std::string receive(int fd);  // what has come; empty: the other end is gone
+  static bool send_all(int fd, std::string_view bytes);
 
  private:
   void accept_all(const std::stop_token& stop);
-  void serve(const std::stop_token& stop, UniqueFd client);
 
   const std::string server_port_;
   UniqueFd listener_;
@@ -35,6 +49,7 @@ class TcpProxy {
   std::atomic<bool> lose_replies_{false};
   std::atomic<uint64_t> lost_{0};
   std::atomic<uint64_t> cuts_{0};
+  std::atomic<bool> away_{false};
   std::mutex mutex_;
   std::vector<std::jthread> connections_;
   std::jthread acceptor_;

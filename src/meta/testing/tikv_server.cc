@@ -6,12 +6,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 
 #include "base/bytes.h"
 #include "base/testing/source_dir.h"
-#include "meta/store/kv/tikv/region_key.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/redis_server.h"
 
@@ -31,12 +32,24 @@ bool TikvServer::is_there() {
   return there;
 }
 
-TikvServer::TikvServer(const std::vector<std::string>& splits) : port_(free_port()) {
+TikvServer::TikvServer(std::vector<std::string> splits, std::string proxied_port, std::string proxy_port)
+    : splits_(std::move(splits)), port_(free_port()), addresses_("127.0.0.1:" + port_) {
+  if (!proxied_port.empty()) addresses_ += ",127.0.0.1:" + proxied_port + "=127.0.0.1:" + proxy_port;
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-tikv-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
   dir_ = pattern;
-  std::vector<std::string> command = {program(), "127.0.0.1:" + port_, dir_};
-  for (const std::string& split : splits) command.push_back(to_hex(kv::to_region_key(split)));
+  start();
+}
+
+TikvServer::~TikvServer() {
+  stop(SIGTERM);
+  std::error_code ignored;
+  std::filesystem::remove_all(dir_, ignored);
+}
+
+void TikvServer::start() {
+  std::vector<std::string> command = {program(), addresses_, dir_};
+  for (const std::string& split : splits_) command.push_back(to_hex(split));
   pid_ = spawn(command);
   for (int i = 0; i < 300; ++i) {
     if (kv::tikv_answers(url(""))) return;
@@ -46,17 +59,32 @@ TikvServer::TikvServer(const std::vector<std::string>& splits) : port_(free_port
   throw std::runtime_error(program() + " does not start; scripts/test.sh servers builds it");
 }
 
-TikvServer::~TikvServer() {
-  kill(pid_, SIGTERM);
+void TikvServer::stop(int signal) {
+  if (pid_ <= 0) return;
+  kill(pid_, signal);
   waitpid(pid_, nullptr, 0);
-  std::error_code ignored;
-  std::filesystem::remove_all(dir_, ignored);
+  pid_ = -1;
+}
+
+std::vector<std::string> TikvServer::ask_client_go(const std::vector<std::string>& arguments) const {
+  std::string command = "'" + program() + "' client 127.0.0.1:" + port_;
+  for (const std::string& argument : arguments) command += " '" + argument + "'";
+  FILE* const pipe = popen(command.c_str(), "re");
+  if (!pipe) throw std::runtime_error("no shell");
+  std::string text;
+  char buffer[4096];
+  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
+  if (pclose(pipe) != 0) throw std::runtime_error(command.substr(0, 200) + " fails");
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
 }
 
 TikvServer& TikvServer::shared() {
-  // Prefixes are names of temporary folders: the volumes lie in several regions, and some across their
-  // borders.
-  static TikvServer server({"cider-meta-G", "cider-meta-e"});
+  // The lowest byte of an inode's number comes first.
+  const std::string keys = std::string(kPartedPrefix) + '\xFD';
+  static TikvServer server({keys + "A", keys + "A\x08", keys + "B"});
   return server;
 }
 

@@ -12,23 +12,35 @@ namespace cider::meta::testing {
 
 class TikvServer {
  public:
-  // `splits`: the first keys of more regions than one. Throws where it doesn't start.
-  explicit TikvServer(const std::vector<std::string>& splits = {});
+  // `splits`: the first keys of more regions than one. `proxied_port`: who asks at this port, too, is sent to
+  // `proxy_port`. Throws where it doesn't start.
+  explicit TikvServer(std::vector<std::string> splits = {}, std::string proxied_port = {},
+                      std::string proxy_port = {});
   ~TikvServer();
   TikvServer(const TikvServer&) = delete;
 
   std::string url(const std::string& prefix) const { return "tikv://127.0.0.1:" + port_ + "/" + prefix; }
   const std::string& port() const { return port_; }
   pid_t pid() const { return pid_; }
+  void stop(int signal);
+  void start();  // with what it had answered before
+  // What the program's client, client-go, prints, line by line; throws where it fails. `arguments`: those
+  // after the address, see tests/tikv/client.go.
+  std::vector<std::string> ask_client_go(const std::vector<std::string>& arguments) const;
 
   // The program of CIDER_TIKV_SERVER, or else build/tools/bin/tikv-server; false where neither is there,
   // unless CIDER_TEST_SERVERS asks for every server.
   static bool is_there();
-  static TikvServer& shared();  // started when it is first asked for; with some regions
+  static TikvServer& shared();  // started when it is first asked for
+  // On the shared one, a volume below this prefix has its inodes in two regions, and the rest in others: some
+  // changes are of one region, some of several.
+  static constexpr const char* kPartedPrefix = "parted";
 
  private:
+  const std::vector<std::string> splits_;
   std::filesystem::path dir_;
   std::string port_;
+  std::string addresses_;
   pid_t pid_ = -1;
 };
 

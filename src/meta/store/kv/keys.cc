@@ -75,6 +75,10 @@ std::string inode_key(Ino ino) {
 std::string entry_key(Ino parent, std::string_view name) {
   return with_ino("A", parent, "D", name.size()).append(name);
 }
+bool is_entry_key(std::string_view key) {
+  constexpr size_t kKind = 1 + sizeof(Ino);
+  return key.size() > kKind && key.front() == 'A' && key[kKind] == 'D';
+}
 std::string parent_key(Ino ino, Ino parent) {
   std::string key = with_ino("A", ino, "P", sizeof parent);
   put_ino(&key, parent);

@@ -20,6 +20,7 @@ inline constexpr std::string_view kAclMax = "aclMaxId";  // a counter
 std::string counter_key(std::string_view name);
 std::string inode_key(Ino ino);
 std::string entry_key(Ino parent, std::string_view name);
+bool is_entry_key(std::string_view key);
 std::string parent_key(Ino ino, Ino parent);
 std::string chunk_key(Ino ino, uint32_t index);
 std::string symlink_key(Ino ino);

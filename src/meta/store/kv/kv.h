@@ -73,7 +73,8 @@ class View {
   virtual void expect_absent(const std::string&) {}
 };
 
-enum class Committed { done, conflict };
+// unknown: it may have been made, or may be yet, until Database::settle() has told.
+enum class Committed { done, conflict, unknown };
 
 struct Limits {
   size_t parts = SIZE_MAX;      // checks and changes of one commit
@@ -94,9 +95,12 @@ class Database {
   virtual Result<std::unique_ptr<View>> view(std::stop_token stop) = 0;
   // To commit on. May show what was true a moment ago, or is only expected: the commit finds out.
   virtual Result<std::unique_ptr<View>> working_view(std::stop_token stop) { return view(std::move(stop)); }
-  // All or nothing. `conflict`: a check failed, and a new view shows the present.
+  // All or nothing. `conflict`: a check failed, and a new view shows the present. `unknown`: `stop` was
+  // requested, or nobody answered for long, when it may have been sent.
   virtual Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
                                    std::stop_token stop) = 0;
+  // After `unknown`, before the next commit: whether it was made. After an answer it can't be made any more.
+  virtual Result<bool> settle(std::stop_token) { return false; }
   // Everything committed before survives a power loss after this.
   virtual Status sync() { return {}; }
   // Now and then, in the background: what the engine needs besides.

@@ -78,7 +78,10 @@ KvStore::~KvStore() {
   const std::jthread limit([&](const std::stop_token& done) {
     if (interruptible_sleep(kLastFlush, done)) give_up.request_stop();
   });
-  if (Status flushed = pending_.flush(give_up.get_token()); !flushed)
+  Status flushed = pending_.flush(give_up.get_token());
+  // What it found out about a flush that was interrupted.
+  if (flushed) flushed = pending_.flush(give_up.get_token());
+  if (!flushed)
     log::warning(describe() + ": usage of the last second is lost: " + flushed.error().to_string());
 }
 
@@ -98,7 +101,7 @@ Status KvStore::write_usage(const UsageSums& sums, const std::stop_token& stop) 
           TRY(load_for(portion, work));
           return apply_all(portion, work);
         },
-        stop));
+        stop, [this, portion] { take_off(portion); }));
     written.insert(written.end(), portion.begin(), portion.end());
     portion.clear();
     return {};
@@ -111,13 +114,18 @@ Status KvStore::write_usage(const UsageSums& sums, const std::stop_token& stop) 
   }
   if (done) done = commit();
   if (done) return {};
+  take_off(written);
+  return done;
+}
+
+// What is written is not pending.
+void KvStore::take_off(const std::vector<WriteItem>& written) {
   for (const WriteItem& item : written) {
     if (const auto* usage = std::get_if<AddUsage>(&item))
       pending_.add(AddUsage{-usage->space, -usage->inodes});
     if (const auto* dir = std::get_if<AddDirStat>(&item))
       pending_.add(AddDirStat{dir->ino, {-dir->delta.length, -dir->delta.space, -dir->delta.inodes}});
   }
-  return done;
 }
 
 namespace {
@@ -129,24 +137,27 @@ bool is_usage(const WriteItem& item) {
 }  // namespace
 
 Status KvStore::run(Operation operation, std::stop_token stop) {
-  std::vector<WriteItem> writes;
+  const auto writes = std::make_shared<std::vector<WriteItem>>();
+  const auto count = [this, writes] {
+    for (const WriteItem& item : *writes) pending_.add(item);
+  };
   TRY(runner_.run(
       [&](Workspace& work) -> Status {
         WorkFetcher fetcher(work, pending_);
         Transaction transaction(fetcher);
         TRY(operation(transaction));
         if (!usage_waits_) return apply_all(transaction.writes(), work);
-        writes = transaction.writes();
+        *writes = transaction.writes();
         std::vector<WriteItem> now;
-        std::ranges::remove_copy_if(writes, std::back_inserter(now), is_usage);
+        std::ranges::remove_copy_if(*writes, std::back_inserter(now), is_usage);
         TRY(load_for(now, work));
         TRY(apply_all(now, work));
         if (work.parts() > database_->limits().parts && makes_holes(now))
           return fail(kTooManyChunks, "more chunks than one commit takes");
         return {};
       },
-      std::move(stop)));
-  for (const WriteItem& item : writes) pending_.add(item);
+      std::move(stop), count));
+  count();
   return {};
 }
 

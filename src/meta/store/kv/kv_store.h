@@ -66,6 +66,7 @@ class KvStore final : public Store {
   Result<T> look(FunctionRef<Result<T>(Workspace&)> question, std::stop_token stop = {});
   template <class T>
   Result<T> change(FunctionRef<Result<T>(Workspace&)> work, std::stop_token stop = {});
+  void take_off(const std::vector<WriteItem>& written);
   Status write_usage(const UsageSums& sums, const std::stop_token& stop);
 
   const std::shared_ptr<Database> database_;

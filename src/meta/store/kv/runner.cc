@@ -21,11 +21,30 @@ constexpr int kLongestPause = 4000;  // microseconds
 Runner::Runner(Database& database)
     : database_(database), limits_(database.limits()), random_(std::random_device{}()) {}
 
-Status Runner::run(Work work, std::stop_token stop) {
+void Runner::Fate::decide(bool made) {
+  std::lock_guard lock(mutex_);
+  made_ = made;
+  for (const auto& then : std::exchange(then_, {})) {
+    if (made) then();
+  }
+}
+
+void Runner::Fate::if_made(std::function<void()> then) {
+  std::lock_guard lock(mutex_);
+  if (!made_) {
+    then_.push_back(std::move(then));
+  } else if (*made_) {
+    then();
+  }
+}
+
+Status Runner::run(Work work, std::stop_token stop, std::function<void()> if_made) {
   if (database_.read_only()) return fail(EROFS, database_.describe() + " was opened for reading only");
   Request request(work, std::move(stop));
-  queue_.run(&request, [this] { serve_group(); });
-  return std::move(request.answer);
+  queue_.run(&request, [&] { serve_group(request); });
+  if (!request.fate) return std::move(request.answer);
+  if (if_made && request.changes) request.fate->if_made(std::move(if_made));
+  return fail(EIO, "it is not known whether a change was made: " + request.answer.error().to_string());
 }
 
 void Runner::give_back(Group& group, size_t from) {
@@ -45,12 +64,13 @@ void Runner::drop_stopped(Group* group) {
   queue_.answer_all(stopped, &interrupted);
 }
 
-void Runner::serve_group() {
+void Runner::serve_group(const Request& own) {
   Group group = queue_.take(limits_.group);
   for (int tries = 0; !group.empty();) {
     if (tries > kTriesTogether) give_back(group, 1);
     if (tries > kTriesAtOnce) back_off(tries - kTriesAtOnce);
     drop_stopped(&group);
+    if (own.is_done()) give_back(group, 0);  // its caller is not to wait with the others
     if (group.empty()) return;
     Result<std::optional<Committed>> outcome = std::nullopt;
     if (database_.exclusive()) {  // never waits
@@ -62,7 +82,7 @@ void Runner::serve_group() {
       for (const Request* request : group) {
         if (request->stop.stop_possible()) watches.emplace_back(request->stop, pass_on);
       }
-      outcome = attempt(&group, any.get_token());
+      outcome = attempt_or_settle(&group, any.get_token());
     }
     if (!outcome && outcome.error().code == EINTR) continue;  // whoever was meant is dropped
     if (!outcome) {
@@ -74,6 +94,36 @@ void Runner::serve_group() {
     ++tries;
     ++conflicts_;
   }
+}
+
+// Nothing: go on with what is left of the group.
+Result<std::optional<Committed>> Runner::attempt_or_settle(Group* group, const std::stop_token& stop) {
+  if (unsettled_) return settle(group, stop);
+  const auto outcome = TRY(attempt(group, stop));
+  if (outcome != Committed::unknown) return outcome;
+  unsettled_ = std::make_shared<Fate>();
+  for (Request* request : *group) {
+    request->fate = unsettled_;
+    request->changes = request->answer.has_value();
+  }
+  if (stop.stop_requested()) return std::nullopt;
+  return fail(ETIMEDOUT, database_.describe() + " does not answer");
+}
+
+// Those that were in the commit are all in the group, but for the ones that have been interrupted.
+Result<std::optional<Committed>> Runner::settle(Group* group, const std::stop_token& stop) {
+  const bool made = TRY(database_.settle(stop));
+  const auto settled = std::exchange(unsettled_, nullptr);
+  settled->decide(made);
+  Group in_it;
+  std::erase_if(*group, [&](Request* request) {
+    if (request->fate != settled) return false;
+    request->fate.reset();
+    if (made) in_it.push_back(request);
+    return made;
+  });
+  queue_.answer_all(in_it, nullptr);
+  return std::nullopt;
 }
 
 // Runs as many as fit into one commit, the others go back into the queue.

@@ -7,10 +7,17 @@
 // the other. Work that answers an error changes nothing, but what it saw is checked with the rest. On a
 // conflict the group runs again on a new view; after some conflicts its first work alone, with short pauses.
 //
+// Whose caller was interrupted when the commit had been sent is told EIO; the others of the group wait on,
+// until the database has settled whether it was made, and so does whoever comes next.
+//
 // Thread-safe.
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <random>
 #include <stop_token>
 #include <utility>
@@ -32,19 +39,35 @@ class Runner {
   explicit Runner(Database& database);
 
   // Returns after the commit that holds the work's changes, or bears out its error. EINTR if `stop` is
-  // requested before that commit was sent; EIO if it may have been made.
-  Status run(Work work, std::stop_token stop = {});
+  // requested before that commit was sent; EIO if it may have been made: `if_made` is called if it turns out,
+  // before a later commit, that it was.
+  Status run(Work work, std::stop_token stop = {}, std::function<void()> if_made = {});
 
   uint64_t conflicts() const { return conflicts_; }
 
  private:
+  // Of a commit of which it is not known whether it was made.
+  class Fate {
+   public:
+    void decide(bool made);
+    void if_made(std::function<void()> then);  // now, if it is known
+
+   private:
+    std::mutex mutex_;
+    std::optional<bool> made_;
+    std::vector<std::function<void()>> then_;
+  };
   struct Request : Waiter {
     Request(Work todo, std::stop_token stopping) : Waiter(std::move(stopping)), work(todo) {}
     const Work work;
+    std::shared_ptr<Fate> fate;  // of the commit that it was in
+    bool changes = false;        // in that commit: its work had no error
   };
   using Group = std::vector<Request*>;
 
-  void serve_group();
+  void serve_group(const Request& own);
+  Result<std::optional<Committed>> attempt_or_settle(Group* group, const std::stop_token& stop);
+  Result<std::optional<Committed>> settle(Group* group, const std::stop_token& stop);
   void give_back(Group& group, size_t from);
   // Nothing: not all fit into one commit, and those that do have to run again.
   Result<std::optional<Committed>> attempt(Group* group, const std::stop_token& stop);
@@ -54,7 +77,8 @@ class Runner {
   Database& database_;
   const Limits limits_;
   TurnQueue<Request> queue_;
-  std::minstd_rand random_;  // used by the leader only
+  std::minstd_rand random_;          // used by the leader only, as
+  std::shared_ptr<Fate> unsettled_;  // of the last commit
   std::atomic<uint64_t> conflicts_{0};
 };
 

@@ -56,6 +56,8 @@ TEST_F(RedisFlightsTest, NamesOthersMade) {
       1u);
   kernel_lookup(dir, "gone");
   EXPECT_EQ(flights([&] { return a_->unlink(root_, dir, "gone"); }), 1u);
+  kernel_lookup(dir, "sub");
+  EXPECT_EQ(flights([&] { return a_->rmdir(root_, dir, "sub"); }), 2u) << "is it empty?";
   kernel_lookup(dir, "moved");
   kernel_lookup(dir, "elsewhere");
   EXPECT_EQ(flights([&] { return a_->rename(root_, dir, "moved", dir, "elsewhere", 0); }), 1u);

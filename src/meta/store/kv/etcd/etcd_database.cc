@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 #include "base/interruptible_sleep.h"
 #include "meta/store/kv/etcd/etcd_client.h"
-#include "meta/store/kv/etcd/etcd_hints.h"
 #include "meta/store/kv/etcd/etcd_view.h"
+#include "meta/store/kv/known_values.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -18,8 +18,9 @@ using etcdserverpb::Compare;
 using etcdserverpb::TxnRequest;
 using etcdserverpb::TxnResponse;
 
-// etcd's defaults are 128 operations and 1.5 MiB; two are for the record of the commit.
-constexpr size_t kParts = 126;
+// etcd's defaults are 128 operations, those within an operation added, and 1.5 MiB; three are for the record
+// of the commit.
+constexpr size_t kParts = 125;
 constexpr size_t kBytes = 1 << 20;
 constexpr size_t kGroup = 32;
 constexpr size_t kRecords = 40;  // each of up to three keys
@@ -71,6 +72,7 @@ class EtcdDatabase final : public Database {
   }
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
                            std::stop_token stop) override;
+  Result<bool> settle(std::stop_token stop) override;
   Limits limits() const override {
     return {.parts = kParts, .bytes = kBytes, .deletes_ranges = true, .group = kGroup, .records = kRecords};
   }
@@ -83,6 +85,7 @@ class EtcdDatabase final : public Database {
   void add_record(const std::string& value, TxnRequest* request) const;
   Result<Committed> commit_changes(TxnRequest* request, const Checks& checks, const Changes& changes,
                                    const std::stop_token& stop);
+  void make_burn(TxnRequest* burn) const;
   Result<Committed> check_only(const TxnRequest& request, const Checks& checks, const std::stop_token& stop);
   // What the other branch has read, from its response `first` on.
   void learn(const Checks& checks, const TxnResponse& response, int first);
@@ -90,13 +93,14 @@ class EtcdDatabase final : public Database {
   void remove_record();
 
   EtcdClient client_;
-  EtcdHints hints_;
+  KnownValues hints_;
   const std::string prefix_;
   const std::string record_key_;
   const bool read_only_;
-  std::mutex committing_;  // one commit at a time: there is one record
-  uint64_t number_ = 0;    // of the last commit that was tried
-  int64_t recorded_ = 0;   // the revision of the record
+  std::mutex committing_;             // one commit at a time: there is one record
+  uint64_t number_ = 0;               // of the last commit that was tried
+  int64_t recorded_ = 0;              // the revision of the record
+  std::optional<Changes> unsettled_;  // of that commit
 };
 
 Status EtcdDatabase::add_checks(const EtcdView& view, const Checks& checks, TxnRequest* request) const {
@@ -170,18 +174,51 @@ Result<Committed> EtcdDatabase::commit(View& view, const Checks& checks, const C
     return check_only(request, checks, stop);
   }
   std::lock_guard lock(committing_);
+  if (unsettled_) return fail(EINVAL, "the commit before is not settled");
   add_record(record_of(++number_), &request);
   TRY(add_checks(seen, checks, &request));
   add_changes(changes, &request);
-  return commit_changes(&request, checks, changes, stop);
+  auto committed = commit_changes(&request, checks, changes, stop);
+  if (committed == Committed::unknown) unsettled_ = changes;
+  return committed;
 }
 
-// Repeated until there is an answer. Once it may have been carried out, a conflict also writes the record, so
-// that no copy which is still under way can be; and what the record was then tells whether one has been.
+// It is not made now if it has not been.
+Result<bool> EtcdDatabase::settle(std::stop_token stop) {
+  std::lock_guard lock(committing_);
+  if (!unsettled_) return false;
+  TxnRequest request;
+  make_burn(&request);
+  request.add_failure()->mutable_request_range()->set_key(prefix_ + record_key_);
+  TxnResponse response;
+  TRY(client_.read(request, &response, stop));
+  if (response.responses_size() == 0) return fail(EIO, describe() + " left a question without an answer");
+  const Changes changes = *std::exchange(unsettled_, std::nullopt);
+  if (response.succeeded()) {
+    recorded_ = response.header().revision();
+    return false;
+  }
+  const auto& record = response.responses(0).response_range();
+  recorded_ = record.kvs_size() > 0 ? record.kvs(0).mod_revision() : 0;
+  if (recorded_ == 0 || record.kvs(0).value() != record_of(number_)) return false;
+  note_changes(changes, recorded_);
+  return true;
+}
+
+// As long as a copy of the request could be carried out, it is made impossible: the record changes. Where it
+// has changed, it stays as it is, and tells who did it, however late this comes.
+void EtcdDatabase::make_burn(TxnRequest* burn) const {
+  compare_key(burn, prefix_ + record_key_, recorded_);
+  auto* put = burn->add_success()->mutable_request_put();
+  put->set_key(prefix_ + record_key_);
+  put->set_value(record_of(number_) + "!");
+}
+
+// Repeated until there is an answer. Once it may have been carried out, a conflict also burns the record; and
+// what the record was then tells whether a copy has been.
 Result<Committed> EtcdDatabase::commit_changes(TxnRequest* request, const Checks& checks,
                                                const Changes& changes, const std::stop_token& stop) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
-  const std::string mine = record_of(number_);
   bool unknown = false;
   TxnResponse response;
   Status error;
@@ -189,13 +226,10 @@ Result<Committed> EtcdDatabase::commit_changes(TxnRequest* request, const Checks
     const EtcdClient::Sent sent = client_.send(*request, &response, &error, stop);
     if (sent == EtcdClient::Sent::answered) break;
     if (sent == EtcdClient::Sent::not_sent && !unknown) return fail(error.error());
-    if (sent == EtcdClient::Sent::unknown && !std::exchange(unknown, true)) {
-      auto* burn = request->add_failure()->mutable_request_put();
-      burn->set_key(prefix_ + record_key_);
-      burn->set_value(mine + "!");
-    }
+    if (sent == EtcdClient::Sent::unknown && !std::exchange(unknown, true))
+      make_burn(request->add_failure()->mutable_request_txn());
     if (std::chrono::steady_clock::now() > end || !interruptible_sleep(kPause, stop))
-      return fail(EIO, "it is not known whether a change was made: " + error.error().to_string());
+      return Committed::unknown;
   }
   if (response.succeeded()) {
     recorded_ = response.header().revision();
@@ -206,8 +240,9 @@ Result<Committed> EtcdDatabase::commit_changes(TxnRequest* request, const Checks
   const auto& record = response.responses(0).response_range();
   learn(checks, response, 1);
   const bool there = record.kvs_size() > 0;
-  recorded_ = unknown ? response.header().revision() : there ? record.kvs(0).mod_revision() : 0;
-  if (!unknown || !there || record.kvs(0).value() != mine) return Committed::conflict;
+  const bool burnt = unknown && response.responses(response.responses_size() - 1).response_txn().succeeded();
+  recorded_ = burnt ? response.header().revision() : there ? record.kvs(0).mod_revision() : 0;
+  if (!unknown || !there || record.kvs(0).value() != record_of(number_)) return Committed::conflict;
   note_changes(changes, record.kvs(0).mod_revision());
   return Committed::done;
 }
@@ -226,7 +261,7 @@ void EtcdDatabase::learn(const Checks& checks, const TxnResponse& response, int 
   for (const std::string& key : checks.keys) {
     if (at >= response.responses_size()) return;
     const auto& found = response.responses(at++).response_range();
-    EtcdHints::Hint hint{std::nullopt, 0, response.header().revision()};
+    KnownValues::Hint hint{std::nullopt, 0, response.header().revision()};
     if (found.kvs_size() > 0) {
       hint.value = found.kvs(0).value();
       hint.changed = found.kvs(0).mod_revision();

@@ -140,8 +140,8 @@ TEST_F(Etcd, commits_up_to_the_limit_of_a_transaction) {
         },
         {});
   };
-  EXPECT_TRUE(insert(1000, 126));
-  EXPECT_EQ(code_of(insert(2000, 127)), EIO);
+  EXPECT_TRUE(insert(1000, 125));
+  EXPECT_EQ(code_of(insert(2000, 126)), EIO);
   EXPECT_FALSE(ask(*store_, AttrRead{2000, field::all, {}}).value);
 }
 

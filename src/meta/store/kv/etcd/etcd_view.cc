@@ -70,7 +70,7 @@ Status EtcdView::ask(const std::vector<std::string>& keys, size_t first, size_t 
   if (revision_ == 0) revision_ = response.header().revision();
   for (size_t i = first; i < last; ++i) {
     const auto& found = response.responses(static_cast<int>(i - first)).response_range();
-    EtcdHints::Hint hint{std::nullopt, 0, revision_};
+    KnownValues::Hint hint{std::nullopt, 0, revision_};
     if (found.kvs_size() > 0) {
       hint.value = found.kvs(0).value();
       hint.changed = found.kvs(0).mod_revision();

@@ -10,14 +10,14 @@
 #include <vector>
 
 #include "meta/store/kv/etcd/etcd_client.h"
-#include "meta/store/kv/etcd/etcd_hints.h"
+#include "meta/store/kv/known_values.h"
 #include "meta/store/kv/kv.h"
 
 namespace cider::meta::kv {
 
 class EtcdView final : public View {
  public:
-  EtcdView(EtcdClient& client, EtcdHints& hints, std::string prefix, bool working, std::stop_token stop)
+  EtcdView(EtcdClient& client, KnownValues& hints, std::string prefix, bool working, std::stop_token stop)
       : client_(client),
         hints_(hints),
         prefix_(std::move(prefix)),
@@ -41,7 +41,7 @@ class EtcdView final : public View {
   Status ask(const std::vector<std::string>& keys, size_t first, size_t last, std::vector<Value>* values);
 
   EtcdClient& client_;
-  EtcdHints& hints_;
+  KnownValues& hints_;
   const std::string prefix_;
   const bool working_;
   const std::stop_token stop_;

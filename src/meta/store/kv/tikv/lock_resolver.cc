@@ -94,8 +94,8 @@ Result<Fate> LockResolver::settle(const std::vector<std::string>& keys, uint64_t
   if (response.has_error()) return fail(EIO, "state of a transaction: " + text_of(response.error()));
   if (response.commit_version() > 0) return Fate{true, response.commit_version()};
   if (response.lock_info().use_async_commit()) return fate_by_secondaries(response.lock_info(), stop);
-  // The primary alone, first: while it can still be committed, by a request of ours that is under way, no other
-  // key may be rolled back.
+  // The primary alone, first: while it can still be committed, by a request of ours that is under way, no
+  // other key may be rolled back.
   const std::span<const std::string> all(keys);
   if (!TRY(roll_back(all.first(1), start_ts, stop))) return settle(keys, start_ts, stop);
   TRY(roll_back(all.subspan(1), start_ts, stop));

@@ -20,6 +20,13 @@ tikvpb::Op op_of(const std::optional<Value>& value) {
 }  // namespace
 
 Result<Committed> TikvCommit::run() {
+  auto committed = commit();
+  if (!committed && (maybe_committed_ || locked_any_)) leave(std::nullopt);
+  if (!committed && maybe_committed_) return Committed::unknown;
+  return committed;
+}
+
+Result<Committed> TikvCommit::commit() {
   size_t bytes = 0;
   for (const std::string& key : mutations_.keys) bytes += key.size();
   asynchronous_ = mutations_.keys.size() <= kMostAsynchronous && bytes <= kMostBytes;
@@ -127,7 +134,7 @@ Result<Committed> TikvCommit::settle() {
   return Committed::done;
 }
 
-void TikvCommit::leave(uint64_t commit_ts) {
+void TikvCommit::leave(std::optional<uint64_t> commit_ts) {
   left_ = {mutations_.keys, start_ts_, commit_ts};
 }
 

@@ -22,11 +22,12 @@ struct TikvMutations {
   std::vector<std::optional<Value>> values;  // nullopt: only relied on
 };
 
-// Keys that are committed, but may still be locked.
+// Keys that may still be locked, by a transaction that is committed at `commit_ts` (0: rolled back) or, where
+// there is none, not decided.
 struct LeftLocks {
   std::vector<std::string> keys;
   uint64_t start_ts = 0;
-  uint64_t commit_ts = 0;
+  std::optional<uint64_t> commit_ts;
 };
 
 class TikvCommit {
@@ -41,19 +42,21 @@ class TikvCommit {
         later_than_(later_than),
         stop_(stop) {}
 
-  // An error leaves it open whether it was committed only if maybe_committed(); then settle() tells.
+  // After an error it was not committed, and will not be. `unknown` where the end of `stop`, or of the
+  // patience, came before it was known.
   Result<Committed> run();
-  bool maybe_committed() const { return maybe_committed_; }
+  // Without keys: nothing.
   const LeftLocks& left() const { return left_; }
 
  private:
   enum class Locked { yes, conflict, unknown };
+  Result<Committed> commit();
   Result<Locked> lock_all();
   Result<Locked> lock_part(const TikvClient::Part& part, bool* again);
   Result<Locked> look_at(const tikvpb::PrewriteResponse& response, bool* locked_by_others);
   Result<Committed> commit_primary();
   Result<Committed> settle();
-  void leave(uint64_t commit_ts);
+  void leave(std::optional<uint64_t> commit_ts);
 
   TikvClient& client_;
   LockResolver resolver_;

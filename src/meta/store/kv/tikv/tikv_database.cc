@@ -1,5 +1,6 @@
 #include "meta/store/kv/tikv/tikv_database.h"
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -7,6 +8,7 @@
 
 #include "base/interruptible_sleep.h"
 #include "base/log.h"
+#include "meta/store/kv/keys.h"
 #include "meta/store/kv/tikv/tikv_commit.h"
 #include "meta/store/kv/tikv/tikv_gc.h"
 #include "meta/store/kv/tikv/tikv_view.h"
@@ -29,7 +31,7 @@ std::optional<std::string> record_over(const Range& range) {
   return range.begin.substr(0, kInode) + 'I';
 }
 
-// Unlocks what commits leave locked, one after the other.
+// Unlocks what commits leave locked, one after the other; errors leave it to whoever meets the locks.
 class Cleaner {
  public:
   explicit Cleaner(TikvClient& client) : resolver_(client) {
@@ -55,12 +57,18 @@ class Cleaner {
         if (!changed_.wait(lock, stop, [&] { return !queue_.empty(); })) return;
         left = queue_.front();
       }
-      const Status done = resolver_.finish(left.keys, left.start_ts, left.commit_ts, stop);
+      const Status done = unlock(left, stop);
       if (!done && done.error().code != EINTR) log::warning("TiKV: " + done.error().to_string());
       std::lock_guard lock(mutex_);
       queue_.pop_front();
       changed_.notify_all();
     }
+  }
+
+  Status unlock(const LeftLocks& left, const std::stop_token& stop) {
+    if (left.commit_ts) return resolver_.finish(left.keys, left.start_ts, *left.commit_ts, stop);
+    TRY(resolver_.settle(left.keys, left.start_ts, stop));
+    return {};
   }
 
   LockResolver resolver_;
@@ -87,12 +95,14 @@ class TikvDatabase final : public Database {
   std::string name() const override { return "tikv"; }
   std::string describe() const override { return client_.url().describe(); }
   Result<std::unique_ptr<View>> view(std::stop_token stop) override {
-    return std::make_unique<TikvView>(client_, prefix_, client_.pd().ask_timestamp(), nullptr,
+    ++fresh_views_;
+    return std::make_unique<TikvView>(client_, entries_, prefix_, client_.pd().ask_timestamp(), nullptr,
                                       std::move(stop));
   }
   Result<std::unique_ptr<View>> working_view(std::stop_token stop) override;
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
                            std::stop_token stop) override;
+  Result<bool> settle(std::stop_token stop) override;
   Limits limits() const override {
     return {.parts = kParts, .bytes = kBytes, .deletes_ranges = false, .group = kGroup};
   }
@@ -102,6 +112,7 @@ class TikvDatabase final : public Database {
   }
   bool read_only() const override { return read_only_; }
   uint64_t requests() const { return client_.requests(); }
+  uint64_t round_trips() const { return client_.requests() + fresh_views_; }
 
  private:
   Result<Committed> check_only(const TikvView& seen, const Checks& checks, const std::stop_token& stop);
@@ -109,11 +120,14 @@ class TikvDatabase final : public Database {
   void fetch_advance();
 
   TikvClient client_;
+  KnownValues entries_;  // as they were seen, for guesses
   const std::string prefix_;
   const bool read_only_;
+  std::atomic<uint64_t> fresh_views_{0};  // at a timestamp that nobody had asked for before
   std::mutex mutex_;
   std::shared_ptr<PdClient::Timestamp> advance_;  // asked for after the last commit, for the next
   steady_clock::time_point advance_asked_;
+  std::optional<LeftLocks> unsettled_;
   std::optional<Cleaner> cleaner_;
 };
 
@@ -125,8 +139,8 @@ Result<std::unique_ptr<View>> TikvDatabase::working_view(std::stop_token stop) {
     if (steady_clock::now() - advance_asked_ > kOldestAdvance) advance.reset();
   }
   if (!advance) return view(std::move(stop));
-  return std::make_unique<TikvView>(client_, prefix_, std::move(advance), client_.pd().ask_timestamp(),
-                                    std::move(stop));
+  return std::make_unique<TikvView>(client_, entries_, prefix_, std::move(advance),
+                                    client_.pd().ask_timestamp(), std::move(stop));
 }
 
 void TikvDatabase::fetch_advance() {
@@ -160,13 +174,40 @@ Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const C
   auto& seen = dynamic_cast<TikvView&>(view);
   if (changes.empty()) return check_only(seen, checks, stop);
   const TikvMutations mutations = mutations_of(checks, changes);
-  TikvCommit commit(client_, mutations, TRY(seen.timestamp()), TRY(seen.beginning()), stop);
+  const uint64_t beginning = TRY(seen.beginning());
+  TikvCommit commit(client_, mutations, TRY(seen.timestamp()), beginning, stop);
   auto committed = commit.run();
-  if (!committed && commit.maybe_committed())
-    return fail(EIO, "it is not known whether a change was made: " + committed.error().to_string());
-  if (committed && *committed == Committed::done) fetch_advance();
+  if (committed == Committed::unknown) {
+    std::lock_guard lock(mutex_);
+    unsettled_ = commit.left();
+    return committed;
+  }
+  if (committed == Committed::done) {
+    fetch_advance();
+    for (const auto& [key, value] : changes.keys) {
+      if (is_entry_key(key)) entries_.note(key, {value, 0, static_cast<int64_t>(beginning)});
+    }
+  }
   if (!commit.left().keys.empty()) cleaner_->add(commit.left());
   return committed;
+}
+
+Result<bool> TikvDatabase::settle(std::stop_token stop) {
+  std::optional<LeftLocks> unsettled;
+  {
+    std::lock_guard lock(mutex_);
+    unsettled = unsettled_;
+  }
+  if (!unsettled) return false;
+  const Fate fate = TRY(LockResolver(client_).settle(unsettled->keys, unsettled->start_ts, stop));
+  {
+    std::lock_guard lock(mutex_);
+    unsettled_.reset();
+  }
+  if (fate.commit_ts == 0) return false;
+  fetch_advance();
+  cleaner_->add({unsettled->keys, unsettled->start_ts, fate.commit_ts});
+  return true;
 }
 
 // What a view shows at a timestamp that is no older than the question was so at that instant.
@@ -209,6 +250,10 @@ bool tikv_answers(std::string_view url) {
     if (interruptible_sleep(std::chrono::seconds(1), done)) soon.request_stop();
   });
   return parsed && PdClient(*parsed).open(soon.get_token());
+}
+
+uint64_t tikv_round_trips(const Database& database) {
+  return dynamic_cast<const TikvDatabase&>(database).round_trips();
 }
 
 uint64_t tikv_requests(const Database& database) {

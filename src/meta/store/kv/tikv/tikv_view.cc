@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <tikv.pb.h>
+#include "meta/store/kv/keys.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -22,8 +23,17 @@ Result<std::vector<Value>> TikvView::get(std::span<const std::string> keys) {
   std::vector<Value> values(keys.size());
   TRY(client_.each_part(whole, stop_,
                         [&](TikvClient::Part& part) { return get_part(part, whole, &values); }));
-  for (size_t i = 0; i < keys.size(); ++i) shown_.insert_or_assign(keys[i], values[i]);
+  const auto at = static_cast<int64_t>(TRY(timestamp()));
+  for (size_t i = 0; i < keys.size(); ++i) {
+    shown_.insert_or_assign(keys[i], values[i]);
+    if (is_entry_key(keys[i])) entries_.note(keys[i], {values[i], 0, at});
+  }
   return values;
+}
+
+std::optional<Value> TikvView::guess(const std::string& key) {
+  auto known = entries_.find(key);
+  return known ? std::optional(std::move(known->value)) : std::nullopt;
 }
 
 // Leaves those in the part whose locks were in the way.

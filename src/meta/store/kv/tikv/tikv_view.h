@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "meta/store/kv/known_values.h"
 #include "meta/store/kv/kv.h"
 #include "meta/store/kv/tikv/lock_resolver.h"
 #include "meta/store/kv/tikv/tikv_client.h"
@@ -19,8 +20,10 @@ class TikvView final : public View {
   // At the timestamp `at`, which is awaited with the first question. `beginning`: one that was asked for when
   // the view was taken, and so is greater than those of all commits that were acknowledged before; null: `at`
   // was.
-  TikvView(TikvClient& client, std::string prefix, Asked at, Asked beginning, std::stop_token stop)
+  TikvView(TikvClient& client, KnownValues& entries, std::string prefix, Asked at, Asked beginning,
+           std::stop_token stop)
       : client_(client),
+        entries_(entries),
         resolver_(client),
         prefix_(std::move(prefix)),
         at_(std::move(at)),
@@ -29,6 +32,7 @@ class TikvView final : public View {
 
   Result<std::vector<Value>> get(std::span<const std::string> keys) override;
   Result<std::vector<Pair>> scan(const Range& range, size_t limit, bool keys_only) override;
+  std::optional<Value> guess(const std::string& key) override;
 
   Result<uint64_t> timestamp() { return client_.pd().await(at_, stop_); }
   // The commit must be later than this.
@@ -45,6 +49,7 @@ class TikvView final : public View {
                          std::vector<Pair>* pairs);
 
   TikvClient& client_;
+  KnownValues& entries_;
   LockResolver resolver_;
   const std::string prefix_;
   const Asked at_;

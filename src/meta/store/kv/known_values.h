@@ -1,5 +1,6 @@
-// What this client last knew of keys, with the revision of their last change: it may answer an operation
-// without a flight, because the commit compares the revision. Of bounded size.
+// What this client last knew of keys. In etcd, with the revision of their last change, it may answer an
+// operation without a flight, because the commit compares the revision; in TiKV it tells what to ask for
+// together. Of bounded size.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@
 namespace cider::meta::kv {
 
 // Thread-safe.
-class EtcdHints {
+class KnownValues {
  public:
   struct Hint {
     Value value;
     int64_t changed = 0;   // mod revision; 0: the key is not there
-    int64_t known_at = 0;  // a revision at which this was so
+    int64_t known_at = 0;  // a revision, or a timestamp, at which this was so
   };
 
   std::optional<Hint> find(const std::string& key);

@@ -1,17 +1,17 @@
-#include "meta/store/kv/etcd/etcd_hints.h"
+#include "meta/store/kv/known_values.h"
 
 #include <utility>
 
 namespace cider::meta::kv {
 
-std::optional<EtcdHints::Hint> EtcdHints::find(const std::string& key) {
+std::optional<KnownValues::Hint> KnownValues::find(const std::string& key) {
   std::lock_guard lock(mutex_);
   if (auto it = recent_.find(key); it != recent_.end()) return it->second;
   if (auto it = older_.find(key); it != older_.end()) return it->second;
   return std::nullopt;
 }
 
-void EtcdHints::note(const std::string& key, Hint hint) {
+void KnownValues::note(const std::string& key, Hint hint) {
   std::lock_guard lock(mutex_);
   if (auto it = older_.find(key); it != older_.end()) {
     if (it->second.known_at > hint.known_at) return;

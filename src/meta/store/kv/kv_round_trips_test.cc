@@ -8,11 +8,11 @@
 #include <map>
 #include <memory>
 
-#include "meta/meta.h"
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/etcd_server.h"
+#include "meta/testing/test_volume.h"
 #include "meta/testing/tikv_server.h"
 
 namespace cider::meta::kv {

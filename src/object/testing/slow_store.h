@@ -51,13 +51,14 @@ class SlowStore final : public ObjectStore {
     std::unique_lock lock(mutex_);
     asked_.push_back({std::string(key), offset, out.size()});
     const uint64_t border = border_;
+    const int code = code_;  // a request that has come is not changed by release()
     const size_t front = border > offset ? std::min<uint64_t>(border - offset, out.size()) : 0;
     lock.unlock();
     TRY(inner_->get(key, offset, out.first(front), stop));
     if (front > 0) arrived(front);
     if (front == out.size()) return {};
     lock.lock();
-    if (code_ != 0) return fail(code_, "cut off");
+    if (code != 0) return fail(code, "cut off");
     if (!changed_.wait(lock, stop, [&] { return border_ > border; })) return fail(EINTR);
     lock.unlock();
     TRY(inner_->get(key, offset + front, out.subspan(front), stop));

@@ -17,6 +17,7 @@ import tempfile
 
 from clients import TICKS, Client, MemoryWatch, run
 
+
 class Bench:
     def __init__(self, arguments, client, turn):
         self.arguments, self.client, self.turn = arguments, client, turn

@@ -1,13 +1,13 @@
 #include "meta/testing/grpc_proxy.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include <etcd.pb.h>
 #include <tikv.pb.h>
+
+#include "meta/testing/sockets.h"
 
 namespace cider::meta::testing {
 namespace {
@@ -67,44 +67,19 @@ GrpcProxy::~GrpcProxy() {
   stop();
 }
 
-void GrpcProxy::strike(Fault fault, std::function<void()> then, int skip) {
-  std::lock_guard lock(mutex_);
-  struck_ = false;
-  fault_ = fault;
-  skip_ = skip;
-  then_ = std::move(then);
-}
-
-GrpcProxy::Fault GrpcProxy::next_fault(std::string_view message) {
-  std::lock_guard lock(mutex_);
-  if (fault_ == Fault::none || !is_commit_(message) || skip_-- > 0) return Fault::none;
-  return std::exchange(fault_, Fault::none);
-}
-
 // Reads what the server says, to the end of a stream.
 void GrpcProxy::await_end(int server, uint32_t stream) {
   Frames frames(0);
   std::vector<Frame> whole;
   const auto end = std::chrono::steady_clock::now() + kAnswerLimit;
   while (std::chrono::steady_clock::now() < end) {
-    if (!readable(server)) continue;
+    if (!readable(server, 0)) continue;
     const std::string bytes = receive(server);
     if (bytes.empty()) return;
     frames.feed(bytes, &whole);
     for (const Frame& frame : std::exchange(whole, {})) {
       if (frame.stream == stream && frame.ends_stream) return;
     }
-  }
-}
-
-void GrpcProxy::deliver_held() {
-  std::vector<Held> held;
-  {
-    std::lock_guard lock(mutex_);
-    held.swap(held_);
-  }
-  for (const Held& h : held) {
-    if (send_all(h.server.get(), h.bytes)) await_end(h.server.get(), h.stream);
   }
 }
 
@@ -118,21 +93,11 @@ bool GrpcProxy::pass_frame(UniqueFd& server, Frame frame, std::map<uint32_t, Req
   const bool whole =
       message.size() >= kMessageHead && message.size() >= kMessageHead + number(message.substr(1, 4));
   if (!whole && !frame.ends_stream) return true;
-  const Fault fault = whole ? next_fault(message.substr(kMessageHead)) : Fault::none;
-  const std::string bytes = std::move(request.frames);
+  const bool commits = whole && is_commit_(message.substr(kMessageHead));
+  std::string bytes = std::move(request.frames);
   requests->erase(frame.stream);
-  if (fault != Fault::hold_request && !send_all(server.get(), bytes)) return false;
-  if (fault == Fault::none) return true;
-  if (fault == Fault::lose_reply) await_end(server.get(), frame.stream);
-  std::function<void()> then;
-  {
-    std::lock_guard lock(mutex_);
-    then = std::exchange(then_, nullptr);
-    if (fault == Fault::hold_request) held_.push_back({std::move(server), bytes, frame.stream});
-  }
-  if (then) then();
-  struck_ = true;
-  return false;
+  return pass_request(server, std::move(bytes), commits,
+                      [stream = frame.stream](int answering) { await_end(answering, stream); });
 }
 
 void GrpcProxy::serve(const std::stop_token& stop, UniqueFd client) {
@@ -144,7 +109,7 @@ void GrpcProxy::serve(const std::stop_token& stop, UniqueFd client) {
   std::map<uint32_t, Request> requests;  // that have not come whole
   while (!stop.stop_requested() && is_open(cuts)) {
     if (!wait_for_either(client.get(), server.get())) continue;
-    if (readable(client.get())) {
+    if (readable(client.get(), 0)) {
       const std::string bytes = receive(client.get());
       if (bytes.empty()) return;
       frames.feed(bytes, &whole);
@@ -152,7 +117,7 @@ void GrpcProxy::serve(const std::stop_token& stop, UniqueFd client) {
         if (!pass_frame(server, std::move(frame), &requests)) return;
       }
     }
-    if (readable(server.get())) {
+    if (readable(server.get(), 0)) {
       const std::string bytes = receive(server.get());
       if (bytes.empty() || !send_all(client.get(), bytes)) return;
     }

@@ -9,6 +9,8 @@
 
 #include <stdexcept>
 
+#include "meta/testing/sockets.h"
+
 namespace cider::meta::testing {
 namespace {
 
@@ -83,38 +85,17 @@ bool TcpProxy::wait_for_either(int fd, int other) {
   return poll(look, 2, kLook) > 0;
 }
 
-bool TcpProxy::readable(int fd) {
-  pollfd look{fd, POLLIN, 0};
-  return poll(&look, 1, 0) > 0;
-}
-
-std::string TcpProxy::receive(int fd) {
-  std::string bytes(1 << 16, '\0');
-  const ssize_t n = recv(fd, bytes.data(), bytes.size(), 0);
-  bytes.resize(n > 0 ? static_cast<size_t>(n) : 0);
-  return bytes;
-}
-
-bool TcpProxy::send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return true;
-}
-
 void TcpProxy::serve(const std::stop_token& stop, UniqueFd client) {
   const uint64_t cuts = cuts_;
   const UniqueFd server = connect_to_server();
   if (server.get() < 0) return;
   while (!stop.stop_requested() && is_open(cuts)) {
     if (!wait_for_either(client.get(), server.get())) continue;
-    if (readable(client.get())) {
+    if (readable(client.get(), 0)) {
       const std::string bytes = receive(client.get());
       if (bytes.empty() || !send_all(server.get(), bytes)) return;
     }
-    if (readable(server.get())) {
+    if (readable(server.get(), 0)) {
       const std::string bytes = receive(server.get());
       if (bytes.empty()) return;
       if (lose_replies_) {

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
-#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -36,9 +35,6 @@ class TcpProxy {
   // Of a connection that began after so many cuts.
   bool is_open(uint64_t cuts) const { return cuts == cuts_ && !away_; }
   static bool wait_for_either(int fd, int other);  // for a moment
-  static bool readable(int fd);
-  static std::string receive(int fd);  // what has come; empty: the other end is gone
-  static bool send_all(int fd, std::string_view bytes);
 
  private:
   void accept_all(const std::stop_token& stop);

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -15,6 +14,7 @@
 #include "base/testing/source_dir.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/redis_server.h"
+#include "meta/testing/shell.h"
 
 namespace cider::meta::testing {
 namespace {
@@ -67,14 +67,9 @@ void TikvServer::stop(int signal) {
 }
 
 std::vector<std::string> TikvServer::ask_client_go(const std::vector<std::string>& arguments) const {
-  std::string command = "'" + program() + "' client 127.0.0.1:" + port_;
-  for (const std::string& argument : arguments) command += " '" + argument + "'";
-  FILE* const pipe = popen(command.c_str(), "re");
-  if (!pipe) throw std::runtime_error("no shell");
-  std::string text;
-  char buffer[4096];
-  for (size_t n; (n = fread(buffer, 1, sizeof buffer, pipe)) > 0;) text.append(buffer, n);
-  if (pclose(pipe) != 0) throw std::runtime_error(command.substr(0, 200) + " fails");
+  std::string command = shell_quoted(program()) + " client 127.0.0.1:" + port_;
+  for (const std::string& argument : arguments) command += " " + shell_quoted(argument);
+  const std::string text = output_of(command);
   std::vector<std::string> lines;
   std::istringstream in(text);
   for (std::string line; std::getline(in, line);) lines.push_back(line);

@@ -9,16 +9,14 @@
 #include <mutex>
 #include <thread>
 
-#include "meta/store/engines.h"
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/tikv/tikv_database.h"
-#include "meta/testing/consistency.h"
 #include "meta/testing/etcd_server.h"
 #include "meta/testing/grpc_proxy.h"
 #include "meta/testing/redis_server.h"
 #include "meta/testing/store_calls.h"
-#include "meta/testing/test_volume.h"
 #include "meta/testing/tikv_server.h"
+#include "meta/testing/two_clients.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -76,7 +74,7 @@ class TikvCluster final : public Cluster {
 };
 
 // tikv_parts: the root's records lie in a region of their own, so that changes take a lock in two.
-class KvFaultTest : public ::testing::TestWithParam<std::string> {
+class KvFaultTest : public ::testing::TestWithParam<std::string>, protected meta::testing::TwoClients {
  protected:
   void SetUp() override {
     if (GetParam() == "etcd") {
@@ -90,39 +88,18 @@ class KvFaultTest : public ::testing::TestWithParam<std::string> {
       cluster_ = std::make_unique<TikvCluster>(GetParam() == "tikv" ? std::vector<std::string>{}
                                                                     : std::vector<std::string>{border});
     }
-    auto store = open_store(cluster_->url(), true, false).value();
-    Volume volume;
-    volume.name = "faults";
-    volume.storage = "mem";
-    volume.trash_days = 0;
-    ASSERT_TRUE(format_volume(*store, &volume));
-    store.reset();
-    a_ = client_of(cluster_->url_of_proxy());
-    b_ = client_of(cluster_->url());
+    make_volume(cluster_->url());
+    a_ = client_of(cluster_->url_of_proxy(), /*max_deletes=*/0);
+    b_ = client_of(cluster_->url(), /*max_deletes=*/0);
   }
   void TearDown() override {
     if (!cluster_) return;
     ::kill(cluster_->pid(), SIGCONT);
     cluster_->proxy().go_away(false);
-    a_->stop();
-    b_->stop();
-    a_.reset();
-    b_.reset();
+    end_clients();
     auto database = cluster_->open();
     ASSERT_TRUE(database);
-    auto dump = meta::testing::dump_kv(**database);
-    ASSERT_TRUE(dump) << dump.error().to_string();
-    for (const std::string& problem : meta::testing::inconsistencies(*dump)) ADD_FAILURE() << problem;
-  }
-  static std::unique_ptr<Meta> client_of(const std::string& url) {
-    auto store = open_store(url, true, false).value();
-    Volume volume = load_volume(*store).value();
-    auto meta = std::make_unique<Meta>(std::move(store), volume,
-                                       MetaOptions{.background_jobs = false, .max_deletes = 0});
-    DataCallbacks data;
-    data.delete_slice = [](uint64_t, uint32_t) { return Status{}; };
-    if (!meta->start(data)) throw std::runtime_error("the client does not start");
-    return meta;
+    expect_consistent(meta::testing::dump_kv(**database));
   }
   GrpcProxy& proxy() { return cluster_->proxy(); }
   // Strikes the next change of a_, and nothing that it writes in the background.
@@ -132,18 +109,9 @@ class KvFaultTest : public ::testing::TestWithParam<std::string> {
   }
   // The requests of one change that a fault can strike: in the first region, in the second.
   int parts() const { return GetParam() == "tikv_parts" ? 2 : 1; }
-  Ino file(const std::string& name) {
-    auto made = a_->mknod(Caller{}, kRootIno, name, NewNode{});
-    EXPECT_TRUE(made) << made.error().to_string();
-    return made ? made->ino : 0;
-  }
   Ino folder(const std::string& name) {
     return a_->mknod(Caller{}, kRootIno, name, NewNode{FileType::directory, 0755, 0, {}})->ino;
   }
-  int unlink(const std::string& name, const Caller& caller = {}) {
-    return code_of(a_->unlink(caller, kRootIno, name));
-  }
-  bool exists(const std::string& name) { return b_->lookup(Caller{}, kRootIno, name).has_value(); }
   size_t files() {
     size_t listed = 0;
     DirCursor cursor;
@@ -184,8 +152,6 @@ class KvFaultTest : public ::testing::TestWithParam<std::string> {
   }
 
   std::unique_ptr<Cluster> cluster_;
-  std::unique_ptr<Meta> a_;
-  std::unique_ptr<Meta> b_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Engines, KvFaultTest, ::testing::Values("etcd", "tikv", "tikv_parts"),

@@ -1,8 +1,6 @@
 #include "meta/store/sql/mysql/mysql_url.h"
 
 #include <algorithm>
-#include <cctype>
-#include <charconv>
 
 #include "base/units.h"
 #include "meta/store/meta_password.h"
@@ -14,13 +12,6 @@ constexpr std::string_view kScheme = "mysql://";
 
 std::unexpected<Error> wrong(const std::string& what) {
   return fail(EINVAL, "META URL: " + what + "; it is mysql://USER:PASSWORD@(HOST:PORT)/DB?OPTION=VALUE");
-}
-
-Result<int> number_of(std::string_view name, std::string_view value) {
-  int out = 0;
-  const auto parsed = std::from_chars(value.data(), value.data() + value.size(), out);
-  if (parsed.ec == std::errc() && parsed.ptr == value.data() + value.size() && out >= 0) return out;
-  return wrong(std::string(name) + " wants a number, not '" + std::string(value) + "'");
 }
 
 Result<std::chrono::seconds> limit_of(std::string_view name, std::string_view value) {
@@ -38,10 +29,6 @@ Result<Tls> tls_of(std::string_view value) {
   return wrong("tls is true, skip-verify, preferred or false, not '" + std::string(value) + "'");
 }
 
-bool is_name(std::string_view text) {
-  return std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
-}
-
 Status take_option(std::string_view name, std::string_view value, MysqlUrl* out) {
   if (name == "tls") {
     out->tls = TRY(tls_of(value));
@@ -51,20 +38,12 @@ Status take_option(std::string_view name, std::string_view value, MysqlUrl* out)
     out->read_limit = TRY(limit_of(name, value));
   } else if (name == "writeTimeout") {
     out->write_limit = TRY(limit_of(name, value));
-  } else if (name == "max_open_conns") {
-    const int limit = TRY(number_of(name, value));
-    if (limit > 0) out->max_connections = limit;
-  } else if (name == "max_idle_conns" || name == "max_idle_time" || name == "max_life_time") {
-    TRY(number_of(name, value));  // connections are kept, and made anew when they break
   } else if (name == "charset") {
     if (value != "utf8mb4") return wrong("charset must be utf8mb4, not '" + std::string(value) + "'");
-  } else if (name == "table_prefix") {
-    if (!is_name(value))
-      return wrong("table_prefix '" + std::string(value) +
-                   "' has other characters than letters, digits and _");
-    out->table_prefix = value;
   } else {
-    return wrong("option " + std::string(name) + " is not supported");
+    const auto taken = sql::server::take_option(name, value, out);
+    if (!taken) return wrong(taken.error().message);
+    if (!*taken) return wrong("option " + std::string(name) + " is not supported");
   }
   return {};
 }
@@ -74,9 +53,11 @@ Status take_host(std::string_view host, MysqlUrl* out) {
   const bool has_port = colon != host.npos && host.find(']', colon) == host.npos;
   out->host = host.substr(0, has_port ? colon : host.npos);
   if (has_port) {
-    const int port = TRY(number_of("the port", host.substr(colon + 1)));
-    if (port < 1 || port > 65535) return wrong("port " + std::to_string(port) + " is not from 1 to 65535");
-    out->port = static_cast<unsigned>(port);
+    const std::string_view digits = host.substr(colon + 1);
+    const auto port = sql::server::option_number("the port", digits);
+    if (!port) return wrong(port.error().message);
+    if (*port < 1 || *port > 65535) return wrong("port " + std::string(digits) + " is not from 1 to 65535");
+    out->port = static_cast<unsigned>(*port);
   }
   if (out->host.starts_with('[') && out->host.ends_with(']'))
     out->host = out->host.substr(1, out->host.size() - 2);

@@ -12,24 +12,23 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "meta/store/sql/server/url_options.h"
 
 namespace cider::meta::mysql {
 
 enum class Tls { off, preferred, unverified, verified };
 
-struct MysqlUrl {
+struct MysqlUrl : sql::server::UrlOptions {
   std::string user;
   std::string password;  // else of META_PASSWORD, META_PASSWORD_FILE
   std::string host;
   unsigned port = 3306;
   std::string socket;
   std::string database;
-  std::string table_prefix;
   Tls tls = Tls::off;
   std::chrono::seconds connect_limit{10};
   std::chrono::seconds read_limit{60};
   std::chrono::seconds write_limit{60};
-  int max_connections = 10;
 
   std::string describe() const;  // without password and options
 };

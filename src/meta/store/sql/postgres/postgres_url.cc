@@ -3,7 +3,6 @@
 #include <libpq-fe.h>
 
 #include <algorithm>
-#include <charconv>
 #include <memory>
 #include <set>
 
@@ -23,13 +22,6 @@ std::set<std::string> known_to_libpq() {
   return out;
 }
 
-Result<int> number_of(const std::string& name, const std::string& value) {
-  int out = 0;
-  const auto parsed = std::from_chars(value.data(), value.data() + value.size(), out);
-  if (parsed.ec == std::errc() && parsed.ptr == value.data() + value.size() && out >= 0) return out;
-  return fail(EINVAL, "META URL: " + name + " wants a number, not \"" + value + "\"");
-}
-
 // One schema alone: JuiceFS looks for its tables there and nowhere else.
 Status set_search_path(const std::string& value, PostgresUrl* out) {
   if (value.find(',') != value.npos)
@@ -46,28 +38,15 @@ Status set_search_path(const std::string& value, PostgresUrl* out) {
   return {};
 }
 
-bool is_name(std::string_view text) {
-  return std::ranges::all_of(text, [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
-}
-
 // Those of JuiceFS; false for others.
 Result<bool> take_option(const std::string& name, const std::string& value, PostgresUrl* out) {
-  if (name == "max_open_conns") {
-    const int limit = TRY(number_of(name, value));
-    if (limit > 0) out->max_connections = limit;
-  } else if (name == "max_idle_conns" || name == "max_idle_time" || name == "max_life_time") {
-    TRY(number_of(name, value));  // connections are kept, and made anew when they break
-  } else if (name == "table_prefix") {
-    if (!is_name(value))
-      return fail(EINVAL,
-                  "META URL: table_prefix \"" + value + "\" has other characters than letters, digits and _");
-    out->table_prefix = value;
-  } else if (name == "search_path") {
+  if (name == "search_path") {
     TRY(set_search_path(value, out));
-  } else {
-    return false;
+    return true;
   }
-  return true;
+  auto taken = sql::server::take_option(name, value, out);
+  if (!taken) return fail(EINVAL, "META URL: " + taken.error().message);
+  return taken;
 }
 
 std::string shown(const PostgresUrl& url) {

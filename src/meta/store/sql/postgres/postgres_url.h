@@ -12,14 +12,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "meta/store/sql/server/url_options.h"
 
 namespace cider::meta::postgres {
 
-struct PostgresUrl {
+struct PostgresUrl : sql::server::UrlOptions {
   std::vector<std::pair<std::string, std::string>> parameters;  // for libpq, the password among them
   std::string shown;                                            // without password and options
-  std::string table_prefix;                                     // JuiceFS's option: a part of tables' names
-  int max_connections = 10;
 };
 
 // EINVAL, in words that hold no password.

@@ -5,69 +5,35 @@
 #include <future>
 #include <thread>
 
-#include "meta/testing/consistency.h"
 #include "meta/testing/sql_servers.h"
-#include "meta/testing/test_volume.h"
-#include "meta/testing/volume_dump.h"
+#include "meta/testing/two_clients.h"
 
 namespace cider::meta::sql::server {
 namespace {
 
-using testing::open;
 using testing::write;
 using Fault = testing::UnixProxy::Fault;
 using namespace std::chrono_literals;
 
 template <class Kind>
-class ServerFaultTest : public ::testing::Test {
+class ServerFaultTest : public ::testing::Test, protected testing::TwoClients {
  protected:
   using Server = Kind::Server;
 
   void SetUp() override {
-    auto store = open(server_.url());
-    Volume volume;
-    volume.name = "faults";
-    volume.storage = "mem";
-    volume.trash_days = 0;
-    ASSERT_TRUE(format_volume(*store, &volume));
+    make_volume(server_.url());
     a_ = client_of(Server::url_at(proxy_.folder()));
     b_ = client_of(server_.url());
   }
   void TearDown() override {
     ::kill(server_.pid(), SIGCONT);
     proxy_.go_away(false);
-    a_->stop();
-    b_->stop();
-    a_.reset();
-    b_.reset();
-    auto dump = Kind::dump(server_.url());
-    ASSERT_TRUE(dump);
-    for (const std::string& problem : testing::inconsistencies(*dump)) ADD_FAILURE() << problem;
+    end_clients();
+    expect_consistent(Kind::dump(server_.url()));
   }
-  static std::unique_ptr<Meta> client_of(const std::string& url) {
-    auto store = open(url);
-    Volume volume = load_volume(*store).value();
-    auto meta = std::make_unique<Meta>(std::move(store), volume,
-                                       MetaOptions{.background_jobs = false, .max_deletes = 1});
-    DataCallbacks data;
-    data.delete_slice = [](uint64_t, uint32_t) { return Status{}; };
-    if (!meta->start(data)) throw std::runtime_error("the client does not start");
-    return meta;
-  }
-  Ino file(const std::string& name) {
-    auto made = a_->mknod(Caller{}, kRootIno, name, NewNode{});
-    EXPECT_TRUE(made) << made.error().to_string();
-    return made ? made->ino : 0;
-  }
-  int unlink(const std::string& name, const Caller& caller = {}) {
-    return code_of(a_->unlink(caller, kRootIno, name));
-  }
-  bool exists(const std::string& name) { return b_->lookup(Caller{}, kRootIno, name).has_value(); }
 
   Server server_;
   Kind::Proxy proxy_{server_.socket()};
-  std::unique_ptr<Meta> a_;
-  std::unique_ptr<Meta> b_;
 };
 
 TYPED_TEST_SUITE(ServerFaultTest, testing::SqlServers, testing::NameOfServer);

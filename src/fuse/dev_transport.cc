@@ -78,7 +78,7 @@ void prepare_thread() {
 }  // namespace
 
 DevTransport::DevTransport(UniqueFd device, const DevTransportOptions& options)
-    : device_(std::move(device)), options_(options) {}
+    : device_(std::move(device)), options_(options), eager_wait_(options.eager_wait) {}
 
 Status DevTransport::start(RequestHandler& handler) {
   handler_ = &handler;
@@ -211,6 +211,7 @@ void DevTransport::run(Threads::iterator self) {
 bool DevTransport::receive(Buffer& buffer) {
   if (buffer.empty()) buffer = new_buffer();
   char* message = reinterpret_cast<char*>(buffer.mutable_data()) + kPage - kFront;
+  eager_wait_.look(device_.get());
   ssize_t length = read_request(device_.get(), message, kFront + options_.max_write);
   int error = length < 0 ? errno : 0;
   unsigned left = receivers_.fetch_sub(1) - 1;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <list>
@@ -20,6 +21,7 @@
 
 #include "base/buffer.h"
 #include "base/unique_fd.h"
+#include "fuse/eager_wait.h"
 #include "fuse/transport.h"
 
 namespace cider::fuse {
@@ -30,7 +32,8 @@ struct DevTransportOptions {
   unsigned max_receivers = 8;
   unsigned parked = 16;  // threads kept though there is nothing to do
   unsigned max_threads = 512;
-  MemoryBudget* budget = nullptr;  // charged with the receive buffers; may be null
+  std::chrono::microseconds eager_wait{50};  // for the next request, awake; 0: sleep at once
+  MemoryBudget* budget = nullptr;            // charged with the receive buffers; may be null
 };
 
 class DevTransport final : public Transport {
@@ -78,6 +81,7 @@ class DevTransport final : public Transport {
   std::atomic<unsigned> handling_{0};   // threads in a handler
   std::atomic<unsigned> set_aside_count_{0};
   std::atomic<bool> closed_{false};
+  EagerWait eager_wait_;
 
   mutable std::mutex mutex_;         // guards what follows
   std::condition_variable wake_;     // for parked threads

@@ -4,12 +4,14 @@ in turn (A B A B ...), over the metadata engines named, and prints medians and h
 
     bench/compare_engines.py --client juicefs=/usr/local/bin/juicefs --client ciderfs=build/release/ciderfs postgres mysql etcd
 
-Each turn starts a server of its own, which flushes what it commits, formats a volume and mounts it. An engine may be two, one for
-each client, like badger:rocksdb; badger is a folder, as rocksdb is.
+Each turn starts a server of its own, which flushes what it commits (not with --no-flush: then round trips count, not the disk), formats
+a volume and mounts it. An engine may be two, one for each client, like badger:rocksdb; badger is a folder, as rocksdb is. --mdtest makes
+the files by the client's command of that name, without a mount: the kernel lets one create at a time into a directory of a mount.
 """
 import argparse
 import json
 import pathlib
+import re
 import statistics
 import subprocess
 import sys
@@ -34,11 +36,13 @@ class Volume:
 def turn(arguments, name, program, engine):
     """Operations a second, by phase and threads."""
     with tempfile.TemporaryDirectory(prefix="ciderfs-compare-", dir=arguments.work) as folder:
-        server = engines.start(engine, folder, durable=True)
+        server = engines.start(engine, folder, durable=not arguments.no_flush)
         try:
             client = Client(name, program, [], pathlib.Path(folder) / "client")
             volume = Volume(server.url())
             client.format(volume)
+            if arguments.mdtest:
+                return {f"mdtest, {threads}": mdtest(client, volume.meta, threads, arguments.files) for threads in (1, 16)}
             client.mount(volume)
             try:
                 return measure(arguments, client)
@@ -58,12 +62,21 @@ def measure(arguments, client):
     return rates
 
 
+def mdtest(client, meta, threads, files):
+    """Files a second, all in one directory."""
+    done = run(client.program, "mdtest", meta, f"/threads{threads}", "--threads", threads, "--depth", 0, "--dirs", 0,
+               "--files", files // threads, "--write", 0)
+    return float(re.findall(r"\(([0-9.]+) files/s\)", done.stdout + done.stderr)[-1])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engines", nargs="+")
     parser.add_argument("--client", action="append", required=True, help="NAME=PROGRAM")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--files", type=int, default=4000)
+    parser.add_argument("--no-flush", action="store_true", help="servers that leave what they commit to the page cache")
+    parser.add_argument("--mdtest", action="store_true", help="create files without a mount")
     parser.add_argument("--names-bench", default="build/release/bench/names_bench")
     parser.add_argument("--work", default=None, help="where volumes and mount points go")
     parser.add_argument("--results", help="a file of JSON lines to add each turn to")

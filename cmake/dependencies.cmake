@@ -21,7 +21,6 @@ find_program(GRPC_CPP_PLUGIN grpc_cpp_plugin REQUIRED)
 if(CIDER_TESTS)
   find_package(GTest)
   if(GTest_FOUND)
-    include(GoogleTest)
     find_package(CLI11 REQUIRED)   # the test programs' command lines
   else()
     message(STATUS "Unit tests are left out: there is no GoogleTest (scripts/install-packages.sh test)")

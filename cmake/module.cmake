@@ -1,15 +1,15 @@
-# cider_module(name [DEPENDS module...] [LINK library...] [TOGETHER pattern])
+# cider_module(name [DEPENDS module...] [LINK library...] [TOGETHER pattern...])
 #
 # One folder below src/ is one static library. Every .cc in it (and below it) belongs to it, except X_test.cc, which
 # go into the test program of the module, X_fuzz.cc, each a fuzz target of its own, and main.cc, a program's. What stands in a
-# folder testing/ is a library for tests alone, cider_<name>_testing. Each test runs in a process of its own, but for those that
-# TOGETHER names (a GoogleTest filter), whose preparations are dear: they are one test of ctest.
+# folder testing/ is a library for tests alone, cider_<name>_testing. ctest runs a program's tests in two processes that share them,
+# and those that a pattern of TOGETHER names (a GoogleTest filter; such that need the same server) in one process for each pattern.
 if(CIDER_SANITIZE)  # most of such a build's time went into optimising the tests
   set(CIDER_TEST_OPTIONS -O0)
 endif()
 
 function(cider_module name)
-  cmake_parse_arguments(ARG "" "TOGETHER" "DEPENDS;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LINK;TOGETHER" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
   set(helpers ${all})
   list(FILTER helpers INCLUDE REGEX "/testing/[^/]*\\.cc$")
@@ -49,11 +49,7 @@ function(cider_module name)
     endif()
     target_compile_options(${name}_test PRIVATE ${CIDER_TEST_OPTIONS})
     cider_precompiled(${name}_test test)
-    if(ARG_TOGETHER)
-      set(alone TEST_FILTER "-${ARG_TOGETHER}")
-      add_test(NAME ${name}_together COMMAND ${name}_test --gtest_filter=${ARG_TOGETHER})
-    endif()
-    gtest_discover_tests(${name}_test ${alone} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 600)
+    cider_ctest(${name} ${ARG_TOGETHER})
   endif()
   if(CIDER_FUZZ)
     foreach(source ${fuzzers})
@@ -64,6 +60,21 @@ function(cider_module name)
       target_link_libraries(${target} PRIVATE cider_${name} ${ARG_LINK})
     endforeach()
   endif()
+endfunction()
+
+function(cider_ctest name)
+  set(number 0)
+  foreach(pattern ${ARGN})
+    math(EXPR number "${number} + 1")
+    add_test(NAME ${name}_together_${number} COMMAND ${name}_test --gtest_filter=${pattern})
+    set_tests_properties(${name}_together_${number} PROPERTIES TIMEOUT 900 LABELS unit)
+  endforeach()
+  string(REPLACE ";" ":" together "${ARGN}")
+  foreach(shard 0 1)
+    add_test(NAME ${name}_${shard} COMMAND ${name}_test --gtest_filter=-${together})
+    set_tests_properties(${name}_${shard} PROPERTIES TIMEOUT 900 LABELS unit
+      ENVIRONMENT "GTEST_TOTAL_SHARDS=2;GTEST_SHARD_INDEX=${shard}")
+  endforeach()
 endfunction()
 
 # cider_protocol(name file.proto): the static library cider_<name>_protocol with what protoc makes of the file: messages and the

@@ -221,12 +221,13 @@ TEST_P(CountTest, CommitsMeanwhileAreNotLost) {
   expect_counts_are_right();
 }
 
-// Everything that adds and takes references, at random; what is counted then is what the records say.
+// Everything that adds and takes references, at random; what is counted then is what the records say. Without
+// threads that delete: the scan for the check is no instant.
 TEST_P(CountTest, CountsAreRightAfterWhateverWasDone) {
   std::mt19937 random(20);
   const auto pick = [&](size_t n) { return static_cast<size_t>(random() % n); };
   for (int trash_days : {0, 1}) {
-    make({.trash_days = trash_days});
+    make({.trash_days = trash_days, .options = {.background_jobs = false, .max_deletes = 0}});
     std::vector<std::pair<std::string, Ino>> files;
     int names = 0;
     const auto new_file = [&] {

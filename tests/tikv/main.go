@@ -2,8 +2,9 @@
 // keeps Percolator's rules, behind the protocols that clients of a cluster speak. What it has answered survives a kill of
 // the process. As a client it is client-go, TiDB's and JuiceFS's.
 //
-// usage: tikv-server ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]
+// usage: tikv-server [--tls CA,CERT,KEY] ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]
 //
+//	--tls: files in PEM; as TiKV does, it then asks clients for a certificate that CA has signed
 //	ADDRESS: 127.0.0.1:PORT. Who asks at the second one is told that the cluster is at ADVERTISED.
 //	SPLIT: first keys of more regions, in hex
 //
@@ -14,16 +15,26 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"google.golang.org/grpc"
 )
 
 func run(arguments []string) error {
 	if len(arguments) > 2 && arguments[0] == "client" {
 		return runClient(arguments[1], arguments[2:])
 	}
-	if len(arguments) < 2 {
-		return fmt.Errorf("usage: tikv-server ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]")
+	var options []grpc.ServerOption
+	if len(arguments) > 1 && arguments[0] == "--tls" {
+		credentials, err := credentialsOf(strings.Split(arguments[1], ","))
+		if err != nil {
+			return err
+		}
+		options, arguments = append(options, grpc.Creds(credentials)), arguments[2:]
 	}
-	return serve(strings.Split(arguments[0], ","), arguments[1], arguments[2:])
+	if len(arguments) < 2 {
+		return fmt.Errorf("usage: tikv-server [--tls CA,CERT,KEY] ADDRESS[,ADDRESS=ADVERTISED] FOLDER [SPLIT...]")
+	}
+	return serve(options, strings.Split(arguments[0], ","), arguments[1], arguments[2:])
 }
 
 func main() {

@@ -69,7 +69,7 @@ func bootstrap(pd *tikv.MockPD, regions *tikv.MockRegionManager, address string,
 	return nil
 }
 
-func serve(addresses []string, folder string, splits []string) error {
+func serve(options []grpc.ServerOption, addresses []string, folder string, splits []string) error {
 	safePoint := &tikv.SafePoint{}
 	db, err := openDB(folder, safePoint)
 	if err != nil {
@@ -100,7 +100,7 @@ func serve(addresses []string, folder string, splits []string) error {
 		if err != nil {
 			return err
 		}
-		service := grpc.NewServer()
+		service := grpc.NewServer(options...)
 		tikvpb.RegisterTikvServer(service, server)
 		pdpb.RegisterPDServer(service, &placementDriver{mock: pd, address: advertised})
 		go func() { ended <- service.Serve(listener) }()

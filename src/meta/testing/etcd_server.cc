@@ -13,8 +13,8 @@
 
 namespace cider::meta::testing {
 
-EtcdServer::EtcdServer(std::vector<std::string> options)
-    : options_(std::move(options)), port_(free_port()), peer_port_(free_port()) {
+EtcdServer::EtcdServer(std::vector<std::string> options, std::string tls)
+    : options_(std::move(options)), tls_(std::move(tls)), port_(free_port()), peer_port_(free_port()) {
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-etcd-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
   dir_ = pattern;
@@ -28,7 +28,7 @@ EtcdServer::~EtcdServer() {
 }
 
 void EtcdServer::start() {
-  const std::string client = "http://127.0.0.1:" + port_;
+  const std::string client = (tls_.empty() ? "http://127.0.0.1:" : "https://127.0.0.1:") + port_;
   const std::string peer = "http://127.0.0.1:" + peer_port_;
   std::vector<std::string> command = {"etcd",
                                       "--data-dir",

@@ -9,7 +9,6 @@
 #include <filesystem>
 #include <stdexcept>
 #include <thread>
-#include <vector>
 
 #include "meta/testing/redis_server.h"
 #include "meta/testing/shell.h"
@@ -26,7 +25,7 @@ std::string program() {
 
 }  // namespace
 
-MariadbServer::MariadbServer() {
+MariadbServer::MariadbServer(std::vector<std::string> options) : options_(std::move(options)) {
   const std::string server = program();
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-my-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
@@ -57,6 +56,7 @@ void MariadbServer::start() {
                                       "--max-connections=200",
                                       "--innodb-flush-log-at-trx-commit=2",
                                       "--innodb-buffer-pool-size=64M"};
+  command.insert(command.end(), options_.begin(), options_.end());
   if (geteuid() == 0) command.push_back("--user=root");
   pid_ = spawn(command);
   for (int i = 0; i < 3000; ++i) {

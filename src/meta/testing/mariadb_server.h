@@ -5,13 +5,14 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 namespace cider::meta::testing {
 
 class MariadbServer {
  public:
-  // Throws where there is no MariaDB or it does not start.
-  MariadbServer();
+  // `options` are added to the command line. Throws where there is no MariaDB or it does not start.
+  explicit MariadbServer(std::vector<std::string> options = {});
   ~MariadbServer();
   MariadbServer(const MariadbServer&) = delete;
 
@@ -37,6 +38,7 @@ class MariadbServer {
  private:
   std::string client(const std::string& arguments) const;
 
+  const std::vector<std::string> options_;
   std::string dir_;
   pid_t pid_ = -1;
 };

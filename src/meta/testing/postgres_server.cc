@@ -49,16 +49,20 @@ void PostgresServer::run(const std::vector<std::string>& command) const {
   if (status != 0) throw std::runtime_error(command.front() + " fails; is PostgreSQL installed?");
 }
 
-PostgresServer::PostgresServer() {
+void PostgresServer::give(const std::string& file) {
+  if (geteuid() != 0) return;
+  const passwd* user = getpwnam("postgres");
+  if (!user || chown(file.c_str(), user->pw_uid, user->pw_gid) != 0)
+    throw std::runtime_error("there is no user postgres");
+}
+
+PostgresServer::PostgresServer(std::vector<std::string> settings, std::string port)
+    : settings_(std::move(settings)), port_(std::move(port)) {
   if (!is_installed()) throw std::runtime_error("there is no PostgreSQL (scripts/install-packages.sh test)");
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-pg-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
   dir_ = pattern;
-  if (geteuid() == 0) {
-    const passwd* user = getpwnam("postgres");
-    if (!user || chown(dir_.c_str(), user->pw_uid, user->pw_gid) != 0)
-      throw std::runtime_error("there is no user postgres");
-  }
+  give(dir_);
   run({programs() + "/initdb", "-D", dir_ + "/data", "-U", "cider", "-A", "trust", "-E", "UTF8",
        "--locale=C.UTF-8", "--no-sync"});
   start();
@@ -71,9 +75,27 @@ PostgresServer::~PostgresServer() {
 }
 
 void PostgresServer::start() {
-  pid_ = spawn(as_user({programs() + "/postgres", "-D", dir_ + "/data", "-k", dir_, "-c",
-                        "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c",
-                        "max_connections=200", "-c", "shared_buffers=64MB", "-c", "autovacuum=off"}));
+  std::vector<std::string> command = {programs() + "/postgres",
+                                      "-D",
+                                      dir_ + "/data",
+                                      "-k",
+                                      dir_,
+                                      "-c",
+                                      "listen_addresses=",
+                                      "-c",
+                                      "fsync=off",
+                                      "-c",
+                                      "full_page_writes=off",
+                                      "-c",
+                                      "max_connections=200",
+                                      "-c",
+                                      "shared_buffers=64MB",
+                                      "-c",
+                                      "autovacuum=off",
+                                      "-p",
+                                      port_};
+  for (const std::string& setting : settings_) command.insert(command.end(), {"-c", setting});
+  pid_ = spawn(as_user(std::move(command)));
   for (int i = 0; i < 3000; ++i) {
     if (access(socket().c_str(), F_OK) == 0) {
       try {
@@ -104,8 +126,8 @@ void PostgresServer::restart() {
 }
 
 std::string PostgresServer::psql(const std::string& arguments) const {
-  return output_of("psql -X -q -A -t -v ON_ERROR_STOP=1 -h " + shell_quoted(dir_) + " -U cider -d postgres " +
-                   arguments + " 2>&1");
+  return output_of("psql -X -q -A -t -v ON_ERROR_STOP=1 -h " + shell_quoted(dir_) + " -p " + port_ +
+                   " -U cider -d postgres " + arguments + " 2>&1");
 }
 
 std::string PostgresServer::sql(const std::string& text) const {

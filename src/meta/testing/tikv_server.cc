@@ -35,10 +35,23 @@ bool TikvServer::is_there() {
 TikvServer::TikvServer(std::vector<std::string> splits, std::string proxied_port, std::string proxy_port)
     : splits_(std::move(splits)), port_(free_port()), addresses_("127.0.0.1:" + port_) {
   if (!proxied_port.empty()) addresses_ += ",127.0.0.1:" + proxied_port + "=127.0.0.1:" + proxy_port;
+  make_folder();
+  start();
+}
+
+TikvServer::TikvServer(const Certificates& certificates, std::string tls)
+    : port_(free_port()),
+      addresses_("localhost:" + port_),
+      options_({"--tls", certificates.ca() + "," + certificates.server() + "," + certificates.server_key()}),
+      tls_(std::move(tls)) {
+  make_folder();
+  start();
+}
+
+void TikvServer::make_folder() {
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-tikv-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
   dir_ = pattern;
-  start();
 }
 
 TikvServer::~TikvServer() {
@@ -48,7 +61,9 @@ TikvServer::~TikvServer() {
 }
 
 void TikvServer::start() {
-  std::vector<std::string> command = {program(), addresses_, dir_};
+  std::vector<std::string> command = {program()};
+  command.insert(command.end(), options_.begin(), options_.end());
+  command.insert(command.end(), {addresses_, dir_});
   for (const std::string& split : splits_) command.push_back(to_hex(split));
   pid_ = spawn(command);
   for (int i = 0; i < 300; ++i) {

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "meta/testing/certificates.h"
+
 namespace cider::meta::testing {
 
 class TikvServer {
@@ -16,10 +18,17 @@ class TikvServer {
   // `proxy_port`. Throws where it doesn't start.
   explicit TikvServer(std::vector<std::string> splits = {}, std::string proxied_port = {},
                       std::string proxy_port = {});
+  // One that speaks TLS alone, as localhost. `tls`: a client's options.
+  TikvServer(const Certificates& certificates, std::string tls);
   ~TikvServer();
   TikvServer(const TikvServer&) = delete;
 
-  std::string url(const std::string& prefix) const { return "tikv://127.0.0.1:" + port_ + "/" + prefix; }
+  std::string url(const std::string& prefix) const {
+    return url_of_host(tls_.empty() ? "127.0.0.1" : "localhost", prefix, tls_);
+  }
+  std::string url_of_host(const std::string& host, const std::string& prefix, const std::string& tls) const {
+    return "tikv://" + host + ":" + port_ + "/" + prefix + (tls.empty() ? "" : "?" + tls);
+  }
   const std::string& port() const { return port_; }
   pid_t pid() const { return pid_; }
   void stop(int signal);
@@ -37,10 +46,14 @@ class TikvServer {
   static constexpr const char* kPartedPrefix = "parted";
 
  private:
+  void make_folder();
+
   const std::vector<std::string> splits_;
   std::filesystem::path dir_;
   std::string port_;
   std::string addresses_;
+  std::vector<std::string> options_;
+  std::string tls_;
   pid_t pid_ = -1;
 };
 

@@ -10,6 +10,7 @@ namespace cider::meta::kv {
 namespace {
 
 constexpr int kLargestMessage = 64 << 20;
+constexpr int kDroppedInARow = 5;
 
 Result<std::string> contents(const std::string& path) {
   if (path.empty()) return std::string{};
@@ -58,6 +59,32 @@ Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& host_and_
     if (!tls->server_name.empty()) arguments.SetSslTargetNameOverride(tls->server_name);
   }
   return grpc::CreateCustomChannel("dns:///" + host_and_port, credentials, arguments);
+}
+
+// gRPC has one code for all of this, so that the words must tell. With TLS 1.3 a client hears that its
+// certificate is not accepted only as an end of the connection.
+Status TlsJudge::judge(const grpc::Status& status, const std::string& server) {
+  if (!tls_) return {};
+  const auto says = [&](const char* words) {
+    return status.error_message().find(words) != std::string::npos;
+  };
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) {
+    if (status.ok()) answered_ = true;
+    return {};
+  }
+  if (says("certificate verify failed")) {
+    return fail(EACCES, server + ": the server's certificate is not one of the authority's" +
+                            (tls_->ca.empty() ? "" : " in " + tls_->ca));
+  }
+  if (says("is not in peer certificate")) {
+    return fail(EACCES, server + ": the server's certificate is not for the name " +
+                            (tls_->server_name.empty() ? "of the host" : tls_->server_name));
+  }
+  const bool dropped = says("Endpoint read failed") || says("Socket closed") || says("reset by peer");
+  if (!dropped || answered_ || ++dropped_ < kDroppedInARow) return {};
+  return fail(EACCES, server + " ends connections at once: " +
+                          (tls_->cert.empty() ? "it may want a client's certificate (cert, key)"
+                                              : "it may not accept the client's certificate " + tls_->cert));
 }
 
 }  // namespace cider::meta::kv

@@ -1,6 +1,7 @@
 // Channels of gRPC to the servers of a cluster.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,7 +10,8 @@
 
 namespace grpc {
 class Channel;
-}
+class Status;
+}  // namespace grpc
 
 namespace cider::meta::kv {
 
@@ -24,5 +26,18 @@ struct TlsFiles {
 // Connects with the first call; never repeats a call by itself. The errors of files that cannot be read.
 Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& host_and_port,
                                                     const std::optional<TlsFiles>& tls);
+
+// Tells servers that are away from those that this client cannot trust, or that don't trust it. Thread-safe.
+class TlsJudge {
+ public:
+  explicit TlsJudge(std::optional<TlsFiles> tls) : tls_(std::move(tls)) {}
+  // What became of a call to one of the servers: EACCES, in words, where trying again would be in vain.
+  Status judge(const grpc::Status& status, const std::string& server);
+
+ private:
+  const std::optional<TlsFiles> tls_;
+  std::atomic<bool> answered_{false};
+  std::atomic<int> dropped_{0};
+};
 
 }  // namespace cider::meta::kv

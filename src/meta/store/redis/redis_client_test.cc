@@ -12,11 +12,13 @@
 
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/server_info.h"
+#include "meta/testing/certificates.h"
 #include "meta/testing/redis_server.h"
 
 namespace cider::meta::redis {
 namespace {
 
+using testing::Certificates;
 using testing::free_port;
 using testing::RedisServer;
 using testing::spawn;
@@ -88,41 +90,30 @@ TEST(RedisStore, tells_the_server_not_to_evict) {
   EXPECT_EQ(client.run("CONFIG", "GET", "maxmemory-policy")->operator[](1).text(), "noeviction");
 }
 
-// An authority, and certificates for the names "localhost" and for a client, made by openssl(1).
 class TlsTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "cider-tls-XXXXXX").string();
-    dir_ = mkdtemp(pattern.data());
-    std::ofstream(dir_ + "/ext") << "subjectAltName=DNS:localhost\n";
-    shell("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority -keyout ca.key -out ca.crt");
-    shell("openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout s.key -out s.csr");
-    shell(
-        "openssl x509 -req -in s.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out "
-        "s.crt");
+    made_ = std::make_unique<Certificates>();
     port_ = free_port();
     server_ = std::make_unique<RedisServer>(std::vector<std::string>{
-        "--tls-port", port_, "--tls-cert-file", dir_ + "/s.crt", "--tls-key-file", dir_ + "/s.key",
-        "--tls-ca-cert-file", dir_ + "/ca.crt", "--tls-auth-clients", "yes"});
+        "--tls-port", port_, "--tls-cert-file", made_->server(), "--tls-key-file", made_->server_key(),
+        "--tls-ca-cert-file", made_->ca(), "--tls-auth-clients", "yes"});
   }
   static void TearDownTestSuite() {
     server_.reset();
-    std::filesystem::remove_all(dir_);
-  }
-  static void shell(const std::string& command) {
-    std::string quiet = "cd " + dir_ + " && " + command + " >/dev/null 2>&1";
-    if (std::system(quiet.c_str()) != 0) throw std::runtime_error(command);
+    made_.reset();
   }
 
   static std::string url(const std::string& host, const std::string& options) {
     return "rediss://" + host + ":" + port_ + "?" + options;
   }
   static std::string client_cert() {
-    return "tls-cert-file=" + dir_ + "/s.crt&tls-key-file=" + dir_ + "/s.key";
+    return "tls-cert-file=" + made_->client() + "&tls-key-file=" + made_->client_key();
   }
-  static std::string authority() { return "&tls-ca-cert-file=" + dir_ + "/ca.crt"; }
+  static std::string authority() { return "&tls-ca-cert-file=" + made_->ca(); }
 
-  static inline std::string dir_, port_;
+  static inline std::unique_ptr<Certificates> made_;
+  static inline std::string port_;
   static inline std::unique_ptr<RedisServer> server_;
 };
 

@@ -87,7 +87,7 @@ class EtcdClient::Attempt {
   GrpcCall call_;
 };
 
-EtcdClient::EtcdClient(EtcdUrl url) : url_(std::move(url)) {}
+EtcdClient::EtcdClient(EtcdUrl url) : url_(std::move(url)), judge_(url_.tls) {}
 EtcdClient::~EtcdClient() = default;
 
 Status EtcdClient::open() {
@@ -106,11 +106,25 @@ Result<std::shared_ptr<EtcdClient::Server>> EtcdClient::reachable(const std::sto
     const auto until = std::chrono::system_clock::now() + kConnect;
     while (std::chrono::system_clock::now() < until && !stop.stop_requested()) {
       if (server->channel->WaitForConnected(std::chrono::system_clock::now() + kPause)) return server;
-      if (server->channel->GetState(true) == GRPC_CHANNEL_TRANSIENT_FAILURE && servers_.size() > 1) break;
+      if (server->channel->GetState(true) == GRPC_CHANNEL_TRANSIENT_FAILURE &&
+          (servers_.size() > 1 || url_.tls))
+        break;
     }
+    TRY(look_at(server));
     try_another(server);
     if (steady_clock::now() > end) return fail(ETIMEDOUT, url_.describe() + " does not answer");
   }
+}
+
+// Why it can't be reached, which only a call is told.
+Status EtcdClient::look_at(const std::shared_ptr<Server>& server) {
+  if (!url_.tls) return {};
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + kConnect);
+  etcdserverpb::RangeRequest request;
+  request.set_key("O");
+  etcdserverpb::RangeResponse response;
+  return judge_.judge(server->kv->Range(&context, request, &response), server->endpoint);
 }
 
 void EtcdClient::try_another(const std::shared_ptr<Server>& failed) {
@@ -151,6 +165,7 @@ Status EtcdClient::ask(const Request& request, Response* response, const std::st
     if (login) {
       ++requests_;
       status = Attempt(*login, stop).call(*server, request, response);
+      TRY(judge_.judge(status, server->endpoint));
     }
     if (status.ok()) return {};
     if (is_lost_login(status)) {

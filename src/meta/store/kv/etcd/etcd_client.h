@@ -58,11 +58,13 @@ class EtcdClient {
   Status ask(const Request& request, Response* response, const std::stop_token& stop);
   Result<std::shared_ptr<Server>> reachable(const std::stop_token& stop,
                                             std::chrono::steady_clock::time_point end);
+  Status look_at(const std::shared_ptr<Server>& server);
   void try_another(const std::shared_ptr<Server>& failed);
   Result<std::string> token(const std::shared_ptr<Server>& server);
   void forget_token();
 
   const EtcdUrl url_;
+  TlsJudge judge_;
   std::vector<std::shared_ptr<Server>> servers_;
   std::atomic<size_t> present_{0};
   std::atomic<uint64_t> requests_{0};

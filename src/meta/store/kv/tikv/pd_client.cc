@@ -40,7 +40,7 @@ class PdClient::Timestamp {
   std::optional<uint64_t> value;  // under the client's lock
 };
 
-PdClient::PdClient(TikvUrl url) : url_(std::move(url)) {}
+PdClient::PdClient(TikvUrl url) : url_(std::move(url)), judge_(url_.tls) {}
 
 PdClient::~PdClient() = default;
 
@@ -53,6 +53,7 @@ Status PdClient::open(const std::stop_token& stop) {
 // Any of them tells who leads.
 Result<std::shared_ptr<PdClient::Driver>> PdClient::find_leader(const std::stop_token& stop) {
   std::string why = "no placement driver leads";
+  Status refused;
   for (const std::string& host : url_.placement_drivers) {
     auto driver = std::make_shared<Driver>(TRY(open_channel(host, url_.tls)));
     GrpcCall call(stop, kOneCall);
@@ -60,12 +61,14 @@ Result<std::shared_ptr<PdClient::Driver>> PdClient::find_leader(const std::stop_
     const grpc::Status status = driver->pd->GetMembers(call.context(), {}, &members);
     if (stop.stop_requested()) return fail(EINTR);
     if (!status.ok()) why = status.error_message();
+    if (Status judged = judge_.judge(status, host); !judged) refused = std::move(judged);
     if (!status.ok() || members.leader().client_urls().empty()) continue;
     const std::string leader = host_of(members.leader().client_urls(0));
     if (leader != host) driver = std::make_shared<Driver>(TRY(open_channel(leader, url_.tls)));
     driver->cluster = members.header().cluster_id();
     return driver;
   }
+  TRY(std::move(refused));
   return fail(EAGAIN, url_.describe() + ": " + why);
 }
 

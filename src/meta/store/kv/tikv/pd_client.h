@@ -62,6 +62,9 @@ class PdClient {
   // What is older may be forgotten. It never goes back. Tried once: EIO.
   Status move_safe_point(uint64_t safe_point, const std::stop_token& stop);
 
+  // Of the whole cluster's servers.
+  TlsJudge& judge() { return judge_; }
+
  private:
   struct Driver;  // a connection
 
@@ -74,6 +77,7 @@ class PdClient {
   bool serve_stream(const std::shared_ptr<Driver>& driver, const std::stop_token& stop);
 
   const TikvUrl url_;
+  TlsJudge judge_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::shared_ptr<Driver> driver_;

@@ -154,6 +154,7 @@ Result<TikvClient::Sent> TikvClient::send(const TikvRegion& region, Request& req
   forget(region);
   if (status.ok()) return response->region_error().has_undetermined_result() ? Sent::unknown : Sent::moved;
   forget_store(region.store);
+  TRY(pd_.judge().judge(status, "store " + std::to_string(region.store)));
   return Sent::unknown;
 }
 

@@ -73,7 +73,7 @@ class TikvClient {
     moved,    // the region is not what it was: nothing was done, split the keys anew
     unknown,  // it may have been carried out, or will be
   };
-  // One try to ask a region. The errors are those of looking for the store; EINTR.
+  // One try to ask a region. The errors are those of looking for the store; EACCES of TLS; EINTR.
   template <class Request, class Response>
   Result<Sent> send(const TikvRegion& region, Request& request, Response* response,
                     const std::stop_token& stop);

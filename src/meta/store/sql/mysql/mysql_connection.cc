@@ -78,9 +78,8 @@ Error error_of(MYSQL* handle) {
     case ER_TABLEACCESS_DENIED_ERROR:
     case ER_KILL_DENIED_ERROR:
     case ER_SPECIFIC_ACCESS_DENIED_ERROR:
-      return {EACCES, message};
     case CR_SSL_CONNECTION_ERROR:
-      return {EINVAL, message};
+      return {EACCES, message};
     case ER_SERVER_SHUTDOWN:
     case ER_NORMAL_SHUTDOWN:
     case ER_CON_COUNT_ERROR:
@@ -127,11 +126,12 @@ Result<std::string> random_name() {
   return "ciderfs-" + to_hex(bytes);
 }
 
+// What is not to be verified the library leaves out where the server has no TLS, whatever its option is
+// called.
 void set_tls(MYSQL* handle, Tls tls) {
   const my_bool verify = tls == Tls::verified;
-  const my_bool enforce = tls == Tls::verified || tls == Tls::unverified;
-  if (tls != Tls::off) mysql_ssl_set(handle, nullptr, nullptr, nullptr, nullptr, nullptr);
-  mysql_optionsv(handle, MYSQL_OPT_SSL_ENFORCE, &enforce);
+  const my_bool wanted = tls != Tls::off;
+  mysql_optionsv(handle, MYSQL_OPT_SSL_ENFORCE, &wanted);
   mysql_optionsv(handle, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
 }
 
@@ -151,12 +151,17 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
   mysql_optionsv(handle.get(), MYSQL_SET_CHARSET_NAME, "utf8mb4");
   set_tls(handle.get(), url.tls);
   const bool by_socket = !url.socket.empty();
+  // Else the name "localhost" stands for a socket in a place of the library's choice.
+  const unsigned protocol = by_socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
+  mysql_optionsv(handle.get(), MYSQL_OPT_PROTOCOL, &protocol);
   if (!mysql_real_connect(handle.get(), by_socket ? "localhost" : url.host.c_str(), url.user.c_str(),
                           url.password.c_str(), url.database.c_str(), by_socket ? 0 : url.port,
                           by_socket ? url.socket.c_str() : nullptr,
                           CLIENT_MULTI_STATEMENTS | CLIENT_FOUND_ROWS)) {
     return fail(error_of(handle.get()));
   }
+  if (url.tls == Tls::unverified && mysql_get_ssl_cipher(handle.get()) == nullptr)
+    return fail(EACCES, "MySQL: the server has no TLS, which the option tls asks for");
   return std::unique_ptr<MysqlConnection>(new MysqlConnection(driver, std::move(handle)));
 }
 

@@ -19,6 +19,9 @@ int code_of_refusal(std::string_view message) {
     return EACCES;
   if (says("database \"") && says("does not exist")) return ENOENT;
   if (says("role \"") && says("does not exist")) return EACCES;
+  if (says("certificate verify failed") || says("does not match host name") ||
+      says("valid client certificate") || says("alert "))  // of TLS
+    return EACCES;
   if (says("invalid ") || says("server does not support SSL") || says("certificate")) return EINVAL;
   return sql::server::kLost;
 }

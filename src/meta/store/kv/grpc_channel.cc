@@ -62,9 +62,10 @@ Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& host_and_
 }
 
 // gRPC has one code for all of this, so that the words must tell. With TLS 1.3 a client hears that its
-// certificate is not accepted only as an end of the connection.
+// certificate is not accepted only as an end of the connection. Once a server has answered, a refusal is an
+// outage like others: a commit that was sent before may have been made, and must not be told as refused.
 Status TlsJudge::judge(const grpc::Status& status, const std::string& server) {
-  if (!tls_) return {};
+  if (!tls_ || answered_) return {};
   const auto says = [&](const char* words) {
     return status.error_message().find(words) != std::string::npos;
   };
@@ -81,7 +82,7 @@ Status TlsJudge::judge(const grpc::Status& status, const std::string& server) {
                             (tls_->server_name.empty() ? "of the host" : tls_->server_name));
   }
   const bool dropped = says("Endpoint read failed") || says("Socket closed") || says("reset by peer");
-  if (!dropped || answered_ || ++dropped_ < kDroppedInARow) return {};
+  if (!dropped || ++dropped_ < kDroppedInARow) return {};
   return fail(EACCES, server + " ends connections at once: " +
                           (tls_->cert.empty() ? "it may want a client's certificate (cert, key)"
                                               : "it may not accept the client's certificate " + tls_->cert));

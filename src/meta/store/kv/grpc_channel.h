@@ -31,7 +31,8 @@ Result<std::shared_ptr<grpc::Channel>> open_channel(const std::string& host_and_
 class TlsJudge {
  public:
   explicit TlsJudge(std::optional<TlsFiles> tls) : tls_(std::move(tls)) {}
-  // What became of a call to one of the servers: EACCES, in words, where trying again would be in vain.
+  // What became of a call to one of the servers: EACCES, in words, where trying again would be in vain. Only
+  // until one of them has answered.
   Status judge(const grpc::Status& status, const std::string& server);
 
  private:

@@ -104,7 +104,7 @@ void Writer::commit_again(const PackPtr& pack, const Error& error) {
     file.log.front().unclear = true;
     file.upload_error = error;
   }
-  timer_.after(kPause, [this, pack] { commits_.submit([this, pack] { commit_pack(pack); }); });
+  timer_.after(kPause, [this, pack] { submit(commits_, [this, pack] { commit_pack(pack); }); });
 }
 
 // The catalog takes no such pack, and has not taken this one. An id that turned out to be in use may be

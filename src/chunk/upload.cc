@@ -34,7 +34,7 @@ void Writer::submit_uploads(const FilePtr& file, Uploads uploads) {
 }
 
 void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_after_failure) {
-  uploads_.submit([this, file, block = std::move(block), pause_after_failure] {
+  submit(uploads_, [this, file, block = std::move(block), pause_after_failure] {
     upload(file, block, pause_after_failure);
   });
 }

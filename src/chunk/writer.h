@@ -70,6 +70,8 @@ class Writer {
   void freeze_all(FileState& file, Uploads& uploads);
   void send_off(const FilePtr& file, Uploads uploads);
   void tick();
+  void keep_ticking();  // with dirty_mutex_ locked
+  void submit(WorkerPool& pool, WorkerPool::Job job);
   void relieve();
 
   // upload.cc

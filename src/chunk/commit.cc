@@ -72,12 +72,12 @@ void Writer::commit(const FilePtr& file) {
     if (unsynced_.add(file->ino, std::move(stored))) (void)unsynced_.sync(file->ino, {});
     Status status = catalog_.commit(file->ino, slices, mtime);
     if (status) {
+      commit_outage_.succeeded();
       commit_succeeded(file, batch);
     } else if (!is_unclear(status.error().code)) {
       commit_failed(file, batch, status.error());
     } else {
-      log::warning("inode " + std::to_string(file->ino) +
-                   ": commit failed, will try again: " + status.error().to_string());
+      commit_outage_.failed(status.error());
       std::lock_guard lock(file->mutex);
       file->repeat = batch;
       for (size_t i = 0; i < batch; i++) file->log[i].unclear = true;

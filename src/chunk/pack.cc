@@ -150,6 +150,7 @@ void Writer::let_go_dropped(PendingPack& pack) {
 
 // The same bytes under the same name, until the store takes them or nobody wants them.
 void Writer::put_again(const PackPtr& pack, const Error& error, Millis pause) {
+  upload_outage_.failed(error);
   pause = next_pause(pause);
   for (const PendingPack::Member& member : pack->members) {
     note_failed_upload(member.small.file, error);

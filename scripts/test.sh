@@ -159,6 +159,7 @@ step_crash() {
   suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"
   suite crash-writeback tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback
   suite crash-encrypted tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback --encrypt-cache
+  suite crash-packs tests/crash/pack_commit.py build/release/ciderfs
 }
 # The black-box tests once more, on Redis.
 step_redis() {
@@ -169,6 +170,7 @@ step_redis() {
   if [ "$(id -u)" = 0 ]; then ENGINE=redis MOUNTS=2 suite posix-redis tests/posix/pjdfstest.sh; fi
   ENGINE=redis suite mounts-redis tests/posix/several_mounts.py --mounts 4 --steps 800 --seconds 2 build/release/ciderfs
   suite crash-redis tests/crash/kill9.py build/release/ciderfs --engine redis --rounds "$CRASH_ROUNDS"
+  suite crash-packs-redis tests/crash/pack_commit.py build/release/ciderfs --engine redis
   suite failover-redis tests/crash/redis_failover.py build/release/ciderfs
 }
 

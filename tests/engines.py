@@ -108,7 +108,9 @@ class Redis(Server):
                 "--appendonly", "yes"]
 
     def ready(self):
-        return (self.home / "redis.sock").exists()
+        # After a kill the socket's file is still there.
+        ping = subprocess.run(["redis-cli", "-s", self.home / "redis.sock", "ping"], capture_output=True, text=True)
+        return ping.stdout.strip() == "PONG"
 
     def cli(self, *words, number=0):
         return subprocess.run(["redis-cli", "-s", self.home / "redis.sock", "-n", str(number), *map(str, words)],

@@ -36,9 +36,11 @@ void WorkerPool::submit(Job job) {
   if (idle_ > 0) work_.notify_one();
 }
 
-void WorkerPool::poke() {
+bool WorkerPool::poke() {
   std::lock_guard lock(mutex_);
-  if (!stopping_ && should_grow(Monotonic::now())) start_thread();
+  if (stopping_) return false;
+  if (should_grow(Monotonic::now())) start_thread();
+  return !queue_.empty();
 }
 
 void WorkerPool::start_thread() {

@@ -25,8 +25,9 @@ class WorkerPool {
   // Never blocks. After stop() the job is dropped.
   void submit(Job job);
 
-  // More threads, if jobs wait while all threads are stuck. Called from time to time while the pool is busy.
-  void poke();
+  // More threads, if jobs wait while all threads are stuck. To be called from time to time until no job
+  // waits, which it answers.
+  bool poke();
 
   // Jobs that run are waited for; those that wait are dropped. Not to be called from a job.
   void stop();

@@ -18,7 +18,7 @@ constexpr size_t kCrowded = 100;  // records of a chunk
 // Goes on with the log of `file` after something has become ready.
 void Writer::advance(const FilePtr& file) {
   std::lock_guard lock(file->mutex);
-  if (start_commit(*file)) commits_.submit([this, file] { commit(file); });
+  if (start_commit(*file)) submit(commits_, [this, file] { commit(file); });
 }
 
 // With the file locked: true if the caller must run commit().
@@ -72,17 +72,17 @@ void Writer::commit(const FilePtr& file) {
     if (unsynced_.add(file->ino, std::move(stored))) (void)unsynced_.sync(file->ino, {});
     Status status = catalog_.commit(file->ino, slices, mtime);
     if (status) {
+      commit_outage_.succeeded();
       commit_succeeded(file, batch);
     } else if (!is_unclear(status.error().code)) {
       commit_failed(file, batch, status.error());
     } else {
-      log::warning("inode " + std::to_string(file->ino) +
-                   ": commit failed, will try again: " + status.error().to_string());
+      commit_outage_.failed(status.error());
       std::lock_guard lock(file->mutex);
       file->repeat = batch;
       for (size_t i = 0; i < batch; i++) file->log[i].unclear = true;
       file->upload_error = status.error();
-      timer_.after(kPause, [this, file] { commits_.submit([this, file] { commit(file); }); });
+      timer_.after(kPause, [this, file] { submit(commits_, [this, file] { commit(file); }); });
       return;
     }
   }
@@ -177,7 +177,7 @@ size_t Writer::pop_entries(FileState& file, size_t count) {
 
 void Writer::remove_objects(std::vector<BlockStore::SliceRef> slices) {
   if (slices.empty()) return;
-  commits_.submit([this, slices = std::move(slices)] {
+  submit(commits_, [this, slices = std::move(slices)] {
     for (auto [id, size] : slices) {
       if (Status status = blocks_.remove_slice(id, size); !status) {
         log::warning("slice " + std::to_string(id) +

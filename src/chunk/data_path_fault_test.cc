@@ -2,10 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 
+#include "base/log.h"
 #include "chunk/data_path.h"
 #include "chunk/testing/harness.h"
+#include "object/testing/temp_dir.h"
 
 namespace cider::chunk::testing {
 namespace {
@@ -40,6 +43,37 @@ TEST(DataPathFault, FlushFailsInTimeAndTheNextSucceedsWhenTheStoreIsBack) {
   ASSERT_TRUE(eventually([&] { return !!h.data.flush(kIno, {}); }));
   EXPECT_EQ(*h.read_committed(kIno, 0, text.size()), text);
   EXPECT_TRUE(h.data.flush(kIno, {}));
+}
+
+// A hundred failed uploads are one outage.
+TEST(DataPathFault, AnOutageIsToldBriefly) {
+  object::testing::TempDir dir;
+  log::configure({.file = dir.path() + "/log"});
+  std::atomic<int> failures{0};
+  {
+    Harness h;
+    h.store.set_rule([&](const Call& call) {
+      if (call.op == Op::put) failures++;
+      return StoreVerdict{.code = call.op == Op::put ? EIO : 0};
+    });
+    for (Ino ino = 1; ino <= 20; ++ino) {
+      ASSERT_TRUE(h.write(ino, 0, pattern(2 * kBlock)));
+      h.data.flush_in_background(ino);
+    }
+    ASSERT_TRUE(eventually([&] { return failures >= 100; }));
+    h.store.release();
+    for (Ino ino = 1; ino <= 20; ++ino) ASSERT_TRUE(eventually([&] { return !!h.data.flush(ino, {}); }));
+  }
+  log::configure({});
+  std::ifstream in(dir.path() + "/log");
+  int begun = 0, ended = 0, lines = 0;
+  for (std::string line; std::getline(in, line); ++lines) {
+    begun += line.find("uploads fail") != std::string::npos;
+    ended += line.find("uploads work again") != std::string::npos;
+  }
+  EXPECT_GE(begun, 1);
+  EXPECT_GE(ended, 1);
+  EXPECT_LT(lines, 10);
 }
 
 TEST(DataPathFault, InterruptedFlushGoesOnInTheBackground) {

@@ -88,7 +88,7 @@ void Writer::send_together(std::vector<SmallSlice> slices) {
       std::lock_guard lock(only.file->mutex);
       leave_pack(*only.slice);
     }
-    uploads_.submit([this, only, put = std::move(put)] {
+    submit(uploads_, [this, only, put = std::move(put)] {
       put->begin();
       upload(only.file, {only.slice, 0}, Millis(0), put.get());
     });
@@ -103,7 +103,7 @@ void Writer::send_together(std::vector<SmallSlice> slices) {
     pack->data.insert(pack->data.end(), block.data.begin(), block.data.end());
   }
   if (pack->members.empty()) return;
-  uploads_.submit([this, pack, put = std::move(put)] {
+  submit(uploads_, [this, pack, put = std::move(put)] {
     put->begin();
     put_pack(pack, Millis(0), put.get());
   });
@@ -150,13 +150,14 @@ void Writer::let_go_dropped(PendingPack& pack) {
 
 // The same bytes under the same name, until the store takes them or nobody wants them.
 void Writer::put_again(const PackPtr& pack, const Error& error, Millis pause) {
+  upload_outage_.failed(error);
   pause = next_pause(pause);
   for (const PendingPack::Member& member : pack->members) {
     note_failed_upload(member.small.file, error);
     if (is_time_to_ask(*member.small.file, pause) && is_gone(member.small.file)) discard(member.small.file);
   }
   timer_.after(pause, [this, pack, pause] {
-    uploads_.submit([this, pack, pause] { put_pack(pack, pause, nullptr); });
+    submit(uploads_, [this, pack, pause] { put_pack(pack, pause, nullptr); });
   });
 }
 

@@ -1,7 +1,6 @@
 // Making the members of a stored pack parts of their files.
 #include <algorithm>
 
-#include "base/log.h"
 #include "chunk/unclear.h"
 #include "chunk/writer.h"
 
@@ -77,6 +76,7 @@ void Writer::commit_pack(const PackPtr& pack) {
     return commit_again(pack, results.error());
   }
   if (!results) return refused_pack(*pack, results.error());
+  commit_outage_.succeeded();
   pack->data.clear();
   bool any = false;
   for (size_t i = 0; i < pack->members.size(); ++i) {
@@ -96,15 +96,14 @@ void Writer::commit_pack(const PackPtr& pack) {
 }
 
 void Writer::commit_again(const PackPtr& pack, const Error& error) {
-  log::warning("commit of " + std::to_string(pack->members.size()) +
-               " small files failed, will try again: " + error.to_string());
+  commit_outage_.failed(error);
   for (const PendingPack::Member& member : pack->members) {
     FileState& file = *member.small.file;
     std::lock_guard lock(file.mutex);
     file.log.front().unclear = true;
     file.upload_error = error;
   }
-  timer_.after(kPause, [this, pack] { commits_.submit([this, pack] { commit_pack(pack); }); });
+  timer_.after(kPause, [this, pack] { submit(commits_, [this, pack] { commit_pack(pack); }); });
 }
 
 // The catalog takes no such pack, and has not taken this one. An id that turned out to be in use may be

@@ -8,6 +8,7 @@
 #include <future>
 #include <mutex>
 #include <set>
+#include <thread>
 
 #include "chunk/testing/harness.h"
 
@@ -103,6 +104,28 @@ TEST_F(PackTest, WhatIsInThePackIsReadFromMemoryUntilItIsCommitted) {
   h.store.release();
   for (Ino ino = 1; ino <= 5; ++ino) expect_stored(ino);
   EXPECT_FALSE(h.data.has_pending(4));
+}
+
+// Commits that take long hold the threads that made the PUTs before them: packs get others, although nothing
+// else comes.
+TEST_F(PackTest, IsStoredWhileCommitsHang) {
+  hang_puts();
+  ASSERT_TRUE(h.write(100, 0, pattern(2 << 20, 100)));
+  h.data.flush_in_background(100);
+  send(1, 2);
+  ASSERT_TRUE(eventually([&] { return h.store.hanging() == 3; }));
+  send(3, 3);
+  std::promise<void> go_on;
+  h.catalog.set_rule([gate = go_on.get_future().share()](auto, auto) {
+    gate.wait();
+    return Verdict{};
+  });
+  std::this_thread::sleep_for(std::chrono::seconds(1));  // until nothing is dirty that is not on its way
+  h.store.release();
+  EXPECT_TRUE(eventually([&] { return h.store.calls(Op::put) == 4; }));
+  go_on.set_value();
+  for (Ino ino = 1; ino <= 5; ++ino) expect_stored(ino);
+  expect_stored(100, 2 << 20);
 }
 
 TEST_F(PackTest, WhoIsGoneIsLeftOut) {

@@ -358,6 +358,7 @@ void Staging::set_aside(const Item& item, const Error& error) {
 }
 
 void Staging::finish(const ItemPtr& item) {
+  upload_outage_.succeeded();
   delay_metric_.add(static_cast<double>(to_nanos(clock_.now()) - to_nanos(item->added)) / 1e9);
   // Whoever finds it staged until now reads the file, and from now on the object.
   erase(item);
@@ -367,10 +368,8 @@ void Staging::finish(const ItemPtr& item) {
 }
 
 void Staging::try_later(const ItemPtr& item, const Error& error) {
+  upload_outage_.failed(error);
   std::lock_guard lock(mutex_);
-  if (item->pause.count() == 0)
-    log::warning("staged block " + text(item->block) +
-                 ": upload failed, will try again: " + error.to_string());
   item->pause = std::clamp(item->pause * 2, kFirstPause, kLongestPause);
   item->not_before = Monotonic::now() + item->pause;
   item->uploading = false;

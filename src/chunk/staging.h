@@ -27,6 +27,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/outage_log.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "base/worker_pool.h"
@@ -133,6 +134,7 @@ class Staging {
   OpenFiles open_;
   std::atomic<int> writing_{0};
 
+  OutageLog upload_outage_{"uploads of staged blocks"};
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable_any changed_;
   std::map<BlockName, ItemPtr> items_;

@@ -1,7 +1,6 @@
 // Storing blocks: as soon as they are full or frozen, again and again until the store takes them.
 #include <algorithm>
 
-#include "base/log.h"
 #include "chunk/put_in_lane.h"
 #include "chunk/writer.h"
 
@@ -34,7 +33,7 @@ void Writer::submit_uploads(const FilePtr& file, Uploads uploads) {
 }
 
 void Writer::submit_upload(const FilePtr& file, BlockUpload block, Millis pause_after_failure) {
-  uploads_.submit([this, file, block = std::move(block), pause_after_failure] {
+  submit(uploads_, [this, file, block = std::move(block), pause_after_failure] {
     upload(file, block, pause_after_failure);
   });
 }
@@ -99,6 +98,7 @@ bool Writer::begin_upload(const BlockUpload& block) {
 
 // A file that nobody can open any more will not be waited for, however long the store takes nothing.
 void Writer::try_again(const FilePtr& file, const BlockUpload& block, const Error& error, Millis pause) {
+  upload_outage_.failed(error);
   note_failed_upload(file, error);
   pause = next_pause(pause);
   if (is_time_to_ask(*file, pause) && is_gone(file)) return discard(file);
@@ -118,6 +118,7 @@ bool Writer::is_time_to_ask(FileState& file, Millis pause) {
 }
 
 void Writer::note_store_takes_data() {
+  upload_outage_.succeeded();
   if (full_store_.load() == 0) return;
   full_store_.store(0);
   pressure_.set_open(false);
@@ -142,8 +143,6 @@ Status Writer::store_block(const FilePtr& file, const BlockUpload& block) {
 }
 
 void Writer::note_failed_upload(const FilePtr& file, const Error& error) {
-  log::warning("inode " + std::to_string(file->ino) +
-               ": upload failed, will try again: " + error.to_string());
   bool report;
   {
     std::lock_guard lock(file->mutex);

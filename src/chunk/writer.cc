@@ -102,9 +102,20 @@ void Writer::send_off(const FilePtr& file, Uploads uploads) {
 void Writer::note_open(const FilePtr& file) {
   std::lock_guard lock(dirty_mutex_);
   dirty_[file->ino] = file;
+  keep_ticking();
+}
+
+void Writer::keep_ticking() {
   if (ticking_) return;
   ticking_ = true;
   timer_.after(kTick, [this] { tick(); });
+}
+
+// The pool's threads may all be stuck in slow requests, with nothing else to come: the tick then adds more.
+void Writer::submit(WorkerPool& pool, WorkerPool::Job job) {
+  pool.submit(std::move(job));
+  std::lock_guard lock(dirty_mutex_);
+  keep_ticking();
 }
 
 std::vector<FilePtr> Writer::files_with_open_data() {
@@ -132,11 +143,11 @@ void Writer::tick() {
     }
     send_off(file, std::move(uploads));
   }
-  uploads_.poke();
-  commits_.poke();
   std::lock_guard lock(dirty_mutex_);
-  ticking_ = !dirty_.empty();
-  if (ticking_) timer_.after(kTick, [this] { tick(); });
+  const bool uploads_wait = uploads_.poke();
+  const bool commits_wait = commits_.poke();
+  ticking_ = false;
+  if (uploads_wait || commits_wait || !dirty_.empty()) keep_ticking();
 }
 
 // Under pressure: freezes what holds the most memory, until most of the dirty data is on its way to the

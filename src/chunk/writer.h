@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/budget.h"
+#include "base/outage_log.h"
 #include "base/timer.h"
 #include "base/worker_pool.h"
 #include "chunk/block_store.h"
@@ -70,6 +71,8 @@ class Writer {
   void freeze_all(FileState& file, Uploads& uploads);
   void send_off(const FilePtr& file, Uploads uploads);
   void tick();
+  void keep_ticking();  // with dirty_mutex_ locked
+  void submit(WorkerPool& pool, WorkerPool::Job job);
   void relieve();
 
   // upload.cc
@@ -141,6 +144,9 @@ class Writer {
   std::atomic<bool> relieving_{false};
   std::atomic<int> full_store_{
       0};  // the store's errno while it takes nothing more (ENOSPC, EROFS ...), else 0
+
+  OutageLog upload_outage_{"uploads"};
+  OutageLog commit_outage_{"commits of written data"};
 
   const PackLimits pack_limits_;
   std::atomic<bool> packing_;

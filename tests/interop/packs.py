@@ -119,8 +119,10 @@ class Files:
 
     def clone(self):
         for name in self.names(0.1):
-            self.volume.juicefs("clone", self.path(name), self.path(name + "-clone"))
-            self.model[name + "-clone"] = self.model[name]
+            clone = f"clone{self.made:05d}"  # a clone's name must be new
+            self.made += 1
+            self.volume.juicefs("clone", self.path(name), self.path(clone))
+            self.model[clone] = self.model[name]
 
     def remove(self, names):
         for name in names:

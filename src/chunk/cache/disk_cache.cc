@@ -75,6 +75,10 @@ void DiskCache::start() {
 
 void DiskCache::stop() {
   stopping_.request_stop();
+  {
+    std::unique_lock lock(pending_mutex_);
+    pending_gone_.wait_for(lock, options_.stop_limit, [&] { return pending_.empty(); });
+  }
   writers_.stop();
   if (scanner_.joinable()) scanner_.join();
   keepers_.clear();

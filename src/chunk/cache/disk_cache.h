@@ -31,6 +31,7 @@ class DiskCache : public BlockCache {
     CacheOptions cache;
     uint32_t block_size = 4 << 20;
     uint64_t pending_bytes = 60 << 20;  // of offered blocks that wait to be written
+    Millis stop_limit{3'000};           // how long stop() writes them
   };
 
   // `dirs` has at least one directory. Nothing is read before start().
@@ -39,7 +40,8 @@ class DiskCache : public BlockCache {
 
   // Begins to look for what is there, and to look after the directories.
   void start();
-  // What waits to be written is dropped. Before what `data` of offer() is charged to goes.
+  // What waits is still written, within Options::stop_limit; the rest is dropped. Before what `data` of
+  // offer() is charged to goes.
   void stop();
 
   bool read(const BlockName& block, uint32_t off, std::span<std::byte> out) override;

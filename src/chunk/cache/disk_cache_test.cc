@@ -245,6 +245,20 @@ TEST_P(DiskCacheTest, WithoutEvictionAFullCacheTakesNothing) {
   EXPECT_EQ(c.value("blockcache_drops"), 14);
 }
 
+TEST_P(DiskCacheTest, WhatWaitsIsWrittenBeforeTheEnd) {
+  constexpr uint64_t kBlocks = 40;
+  const std::string data = pattern(1 << 20);
+  TempDir dir;
+  {
+    Cache c = open({dir.path()}, roomy());
+    for (uint64_t id = 1; id <= kBlocks; id++)
+      c.cache.offer({id, 0, 1 << 20}, chain_of(data), BlockCache::Origin::read);
+  }
+  Cache next = open({dir.path()}, roomy());
+  next.cache.rescan();
+  EXPECT_EQ(next.value("blockcache_blocks"), kBlocks);
+}
+
 TEST_P(DiskCacheTest, FreeSpaceIsLeft) {
   TempDir dir;
   CacheOptions options = roomy();

@@ -1,7 +1,5 @@
 #include "object/redis/redis_connection.h"
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <algorithm>
@@ -19,6 +17,10 @@ Buffer buffer_of(std::string_view bytes) {
   Buffer buffer = Buffer::allocate(bytes.size(), nullptr);
   std::memcpy(buffer.mutable_data(), bytes.data(), bytes.size());
   return buffer;
+}
+
+bool is_closed(int code) {
+  return code == EPIPE || code == ECONNRESET;
 }
 
 }  // namespace
@@ -46,14 +48,17 @@ Result<std::unique_ptr<RedisConnection>> RedisConnection::open(const RedisAddres
   UniqueFd socket =
       TRY(address.socket.empty() ? connect_tcp(address.host, address.port, kConnectLimit, waiter)
                                  : connect_unix(address.socket));
-  std::unique_ptr<RedisConnection> connection(new RedisConnection(std::move(socket)));
+  std::unique_ptr<RedisStream> stream =
+      address.tls ? TRY(tls_stream(std::move(socket), address.host, waiter, kConnectLimit))
+                  : plain_stream(std::move(socket));
+  std::unique_ptr<RedisConnection> connection(new RedisConnection(std::move(stream)));
   TRY(connection->greet(address, stop));
   connection->silence_limit_ = kSilenceLimit;
   return connection;
 }
 
-RedisConnection::RedisConnection(UniqueFd socket)
-    : socket_(std::move(socket)), reader_(redisReaderCreate()), silence_limit_(kConnectLimit) {}
+RedisConnection::RedisConnection(std::unique_ptr<RedisStream> stream)
+    : stream_(std::move(stream)), reader_(redisReaderCreate()), silence_limit_(kConnectLimit) {}
 
 Status RedisConnection::greet(const RedisAddress& address, const std::stop_token& stop) {
   if (!address.password.empty() && !address.user.empty()) {
@@ -112,20 +117,12 @@ Status RedisConnection::send(Waiter& waiter) {
       const size_t skip = i == next ? offset : 0;
       pieces[count++] = {const_cast<std::byte*>(out_[i].data()) + skip, out_[i].size() - skip};
     }
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = count;
-    ssize_t sent = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
-    if (sent < 0 && errno == EAGAIN) {
-      TRY(waiter.wait(socket_.get(), POLLOUT, silence_limit_));
-      continue;
+    const auto sent = stream_->send({pieces, count}, waiter, silence_limit_);
+    if (!sent) {
+      was_closed_ = is_closed(sent.error().code);
+      return fail(sent.error().code, sent.error().message);
     }
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) {
-      was_closed_ = errno == EPIPE || errno == ECONNRESET;
-      return fail_errno("send to the Redis server");
-    }
-    for (auto rest = static_cast<size_t>(sent); next < out_.size();) {
+    for (size_t rest = *sent; next < out_.size();) {
       const size_t left = out_[next].size() - offset;
       if (rest < left) {
         offset += rest;
@@ -149,18 +146,14 @@ Result<Reply> RedisConnection::read_reply(Waiter& waiter) {
       return fail(EIO, "the Redis server sends what is no reply: " + std::string(reader_->errstr));
     }
     if (reply) return Reply(static_cast<redisReply*>(reply));
-    const ssize_t got = ::recv(socket_.get(), bytes, sizeof bytes, 0);
-    if (got > 0) {
-      heard = true;
-      redisReaderFeed(reader_.get(), bytes, static_cast<size_t>(got));
-    } else if (got == 0 || errno == ECONNRESET) {
+    const auto got = stream_->receive(bytes, waiter, silence_limit_);
+    if (got ? *got == 0 : is_closed(got.error().code)) {
       was_closed_ = !heard;
       return fail(ECONNRESET, "the Redis server has closed the connection");
-    } else if (errno == EAGAIN) {
-      TRY(waiter.wait(socket_.get(), POLLIN, silence_limit_));
-    } else if (errno != EINTR) {
-      return fail_errno("receive from the Redis server");
     }
+    if (!got) return fail(got.error().code, got.error().message);
+    heard = true;
+    redisReaderFeed(reader_.get(), bytes, *got);
   }
 }
 

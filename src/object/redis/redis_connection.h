@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/buffer.h"
+#include "object/redis/redis_stream.h"
 #include "object/redis/redis_url.h"
 #include "object/socket.h"
 
@@ -27,7 +28,8 @@ inline std::string_view text_of(const redisReply& reply) {
 // Used by one thread at a time. After an error of its own (not one that the server replied) it is of no use.
 class RedisConnection {
  public:
-  // Connected, authenticated, in its database. EACCES where the server wants another user or password.
+  // Connected, authenticated, in its database. EACCES where the server wants another user or password, or
+  // its certificate does not hold.
   static Result<std::unique_ptr<RedisConnection>> open(const RedisAddress& address, std::stop_token stop);
 
   // A command's words, the last of which may be `data`. Sent with the next receive().
@@ -43,7 +45,7 @@ class RedisConnection {
   bool was_closed() const { return was_closed_; }
 
  private:
-  explicit RedisConnection(UniqueFd socket);
+  explicit RedisConnection(std::unique_ptr<RedisStream> stream);
   Status greet(const RedisAddress& address, const std::stop_token& stop);
   Status send(Waiter& waiter);
   Result<Reply> read_reply(Waiter& waiter);
@@ -51,7 +53,7 @@ class RedisConnection {
   struct FreeReader {
     void operator()(redisReader* reader) const { redisReaderFree(reader); }
   };
-  const UniqueFd socket_;
+  const std::unique_ptr<RedisStream> stream_;
   const std::unique_ptr<redisReader, FreeReader> reader_;
   std::vector<Buffer> out_;
   size_t expected_ = 0;

@@ -23,6 +23,8 @@ TEST(RedisBucket, ParsesUrls) {
   EXPECT_EQ(full.port, "7000");
   EXPECT_EQ(full.db, 3);
   EXPECT_EQ(full.shown(), "redis://host.example:7000/3");
+  EXPECT_TRUE(parse_redis_bucket("rediss://h:1/2")->tls);
+  EXPECT_EQ(parse_redis_bucket("rediss://h:1/2")->shown(), "rediss://h:1/2");
   EXPECT_EQ(parse_redis_bucket("redis://localhost")->port, "6379");
   EXPECT_EQ(parse_redis_bucket("redis://[::1]:1/")->host, "::1");
   EXPECT_EQ(parse_redis_bucket("unix://:pw@/run/redis.sock?db=2")->socket, "/run/redis.sock");
@@ -36,7 +38,6 @@ TEST(RedisBucket, RefusesWhatItCantUseWithoutThePassword) {
                                              {"redis://:secret@h/x", EINVAL},
                                              {"redis://:secret@h/1?x=1", EINVAL},
                                              {"unix://sock", EINVAL},
-                                             {"rediss://:secret@h/1", ENOTSUP},
                                              {"redis://:secret@a,b:1/1", ENOTSUP}};
   for (const auto& [url, code] : bad) {
     auto parsed = parse_redis_bucket(url);
@@ -103,6 +104,38 @@ TEST(RedisStore, AConnectionThatTheServerClosedIsReplaced) {
   other->add({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
   ASSERT_TRUE(other->receive({}));
   EXPECT_EQ(*store->get_all("k", 10, {}), "v");
+}
+
+TEST(RedisStore, TalksTlsToAServerThatItTrusts) {
+  auto server = testing::redis_server();
+  if (!server) GTEST_SKIP() << server.error().message;
+  const auto url = [&](const std::string& host) {
+    return "rediss://:secret@" + host + ":" + (*server)->tls_port + "/905";
+  };
+  Status unknown = (*open_store({"redis", url("localhost")}))->check_bucket();
+  EXPECT_EQ(code_of(unknown), EACCES);
+  EXPECT_NE(unknown.error().message.find("certificate"), std::string::npos) << unknown.error().message;
+  ::setenv("SSL_CERT_FILE", (*server)->cert_file.c_str(), 1);
+  EXPECT_EQ(code_of((*open_store({"redis", url("127.0.0.1")}))->check_bucket()), EACCES) << "another name";
+  {
+    auto store = *open_store({"redis", url("localhost")});
+    EXPECT_TRUE(store->check_bucket());
+    const std::string large(3 << 20, 'x');
+    std::vector<std::jthread> threads;
+    for (const char* key : {"a", "b", "c", "d"}) {
+      threads.emplace_back([&, key] {
+        EXPECT_TRUE(store->put(key, chain({large, key}), {}));
+        EXPECT_EQ(*store->get_all(key, large.size() + 1, {}), large + key);
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(keys_of(*store->list("", "", 10)), (std::vector<std::string>{"a", "b", "c", "d"}));
+    auto other = std::move(*RedisConnection::open(*parse_redis_bucket((*server)->url(905)), {}));
+    other->add({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"});
+    ASSERT_TRUE(other->receive({}));
+    EXPECT_EQ(*store->get_all("a", large.size() + 1, {}), large + "a") << "a closed connection is replaced";
+  }
+  ::unsetenv("SSL_CERT_FILE");
 }
 
 TEST(RedisStore, WaitsEndWithTheStopRequest) {

@@ -53,8 +53,10 @@ Status parse_host(std::string_view text, RedisAddress* address) {
 
 Status parse(std::string_view url, RedisAddress* address) {
   const bool is_unix = url.starts_with("unix://");
-  if (url.starts_with("rediss://")) return fail(ENOTSUP, "TLS (rediss://) is not supported for objects yet");
-  if (!is_unix && !url.starts_with("redis://")) return fail(EINVAL, "it must begin with redis:// or unix://");
+  address->tls = url.starts_with("rediss://");
+  if (!is_unix && !address->tls && !url.starts_with("redis://")) {
+    return fail(EINVAL, "it must begin with redis://, rediss:// or unix://");
+  }
   url.remove_prefix(url.find("://") + 3);
   if (size_t at = url.rfind('@'); at != url.npos) {
     const std::string_view account = url.substr(0, at);
@@ -87,7 +89,7 @@ Status parse(std::string_view url, RedisAddress* address) {
 
 std::string RedisAddress::shown() const {
   if (!socket.empty()) return "unix://" + socket + "?db=" + std::to_string(db);
-  return "redis://" + host + ":" + port + "/" + std::to_string(db);
+  return (tls ? "rediss://" : "redis://") + host + ":" + port + "/" + std::to_string(db);
 }
 
 Result<RedisAddress> parse_redis_bucket(std::string_view url) {

@@ -15,12 +15,14 @@ struct RedisAddress {
   std::string user;
   std::string password;
   int db = 0;
+  bool tls = false;
 
   std::string shown() const;  // without user and password
 };
 
-// redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or unix://[[USER]:PASSWORD@]/SOCKET[?db=DB], with %XX in user
-// and password. EINVAL says what is wrong, never the password; ENOTSUP for rediss://, Sentinel and Cluster.
+// redis://[[USER]:PASSWORD@]HOST[:PORT][/DB], rediss:// likewise for TLS, or
+// unix://[[USER]:PASSWORD@]/SOCKET[?db=DB], with %XX in user and password. EINVAL says what is wrong, never
+// the password; ENOTSUP for Sentinel and Cluster.
 Result<RedisAddress> parse_redis_bucket(std::string_view url);
 
 }  // namespace cider::object

@@ -50,17 +50,48 @@ void make_key(const std::string& path) {
   if (std::system(command.c_str()) != 0) throw std::runtime_error("ssh-keygen failed");
 }
 
+// For "localhost", with its key beside it; answers the path.
+std::string make_certificate(const std::string& path) {
+  const std::string command =
+      "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+      "subjectAltName=DNS:localhost -keyout " +
+      path + ".key -out " + path + " >/dev/null 2>&1";
+  if (std::system(command.c_str()) != 0) throw std::runtime_error("openssl failed");
+  return path;
+}
+
 }  // namespace
 
 Result<const RedisServer*> redis_server() {
   struct Running {
     TempDir dir;
-    RedisServer server{std::to_string(free_port())};
+    RedisServer server{std::to_string(free_port()), std::to_string(free_port()), dir.path() + "/cert"};
     ServerProcess process;
 
     explicit Running(const std::string& program)
-        : process({program, "--port", server.port, "--bind", "127.0.0.1", "--dir", dir.path(), "--save", "",
-                   "--requirepass", "secret", "--databases", "1000"},
+        : process({program,
+                   "--port",
+                   server.port,
+                   "--bind",
+                   "127.0.0.1",
+                   "--dir",
+                   dir.path(),
+                   "--save",
+                   "",
+                   "--requirepass",
+                   "secret",
+                   "--databases",
+                   "1000",
+                   "--tls-port",
+                   server.tls_port,
+                   "--tls-cert-file",
+                   make_certificate(server.cert_file),
+                   "--tls-key-file",
+                   server.cert_file + ".key",
+                   "--tls-ca-cert-file",
+                   server.cert_file,
+                   "--tls-auth-clients",
+                   "no"},
                   {}, dir.path() + "/log") {}
   };
   const std::string program = TRY(find_server("bin/redis-server", "redis-server"));
@@ -83,8 +114,8 @@ Result<const SshServer*> ssh_server() {
       server.user = ::getpwuid(::getuid())->pw_name;
       make_key(server.key_file);
       make_key(dir.path() + "/host_key");
-      std::ofstream(server.known_hosts) << "[127.0.0.1]:" << server.port << " "
-                                        << read_all(dir.path() + "/host_key.pub");
+      std::ofstream(server.known_hosts)
+          << "[127.0.0.1]:" << server.port << " " << read_all(dir.path() + "/host_key.pub");
       const std::string config = dir.path() + "/sshd_config";
       std::ofstream(config) << "Port " << server.port << "\nListenAddress 127.0.0.1\nHostKey " << dir.path()
                             << "/host_key\nAuthorizedKeysFile " << server.key_file

@@ -11,6 +11,8 @@ namespace cider::object::testing {
 // redis-server with the password "secret", one for all tests of the program.
 struct RedisServer {
   std::string port;
+  std::string tls_port;  // with a certificate for "localhost" that vouches for itself
+  std::string cert_file;
   std::string url(int db) const { return "redis://:secret@127.0.0.1:" + port + "/" + std::to_string(db); }
 };
 Result<const RedisServer*> redis_server();

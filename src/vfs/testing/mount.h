@@ -39,10 +39,10 @@ struct SharedVolume {
 
 class Mount {
  public:
-  explicit Mount(SharedVolume& shared, VfsOptions options = {})
+  explicit Mount(SharedVolume& shared, VfsOptions options = {}, chunk::BlockCache* cache = nullptr)
       : meta(meta::memory_store_view(shared.engine), shared.volume,
              {.file_capabilities = options.enable_cap, .session = {}}),
-        blocks(*shared.objects, {.block_size = 64 << 10}),
+        blocks(*shared.objects, {.block_size = 64 << 10}, nullptr, cache),
         catalog(meta),
         data(blocks, catalog, budget, {}),
         volume_fs(meta, catalog, data, budget, std::move(options)),

@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "object/s3/web_identity.h"
 #include "object/s3/xml.h"
 
 namespace cider::object::s3 {
@@ -154,6 +155,7 @@ Result<Credentials> CredentialSource::look(const std::stop_token& stop) {
   if (!provider_.aws_credentials) return Credentials{};
   const Credentials aws = variables("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN");
   if (!aws.anonymous()) return aws;
+  if (auto found = TRY(web_identity_credentials(env_, stop))) return *std::move(found);
   if (auto found = TRY(from_profile())) return *std::move(found);
   if (auto found = TRY(from_container(stop))) return *std::move(found);
   if (provider_.instance_metadata) {

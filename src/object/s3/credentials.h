@@ -1,5 +1,5 @@
-// Where the keys of a store come from: the volume's setting; else environment variables, AWS's profile files,
-// the container's and the instance's metadata service, in this order
+// Where the keys of a store come from: the volume's setting; else environment variables, a web identity,
+// AWS's profile files, the container's and the instance's metadata service, in this order
 // (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html); else requests go unsigned.
 #pragma once
 

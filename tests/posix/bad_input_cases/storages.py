@@ -81,7 +81,7 @@ def storage_that_is_not_there():
 def bucket_that_is_no_address():
     with bare() as volume:
         for storage, bucket, says in (
-                ("redis", "/var/data", ["redis://"]), ("redis", "rediss://h/1", ["TLS"]), ("redis", "redis://a,b:1/1", ["Sentinel"]),
+                ("redis", "/var/data", ["redis://"]), ("redis", "rediss://h/1?tls-ca=x", ["tls-ca"]), ("redis", "redis://a,b:1/1", ["Sentinel"]),
                 ("redis", f"redis://:{PASSWORD}@h/x", ["\"x\""]), ("sftp", "host", ["HOST:[PORT:]PATH/"]),
                 ("sftp", "host:path", ["end in /"]), ("sqlite3", "/", ["file"])):
             refused(volume, *format_words(volume, storage, bucket), says=says)

@@ -1,4 +1,5 @@
 // TLS with real servers of each engine that has it: whom a client trusts, and whom a server.
+#include <grpc/grpc.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -47,6 +48,13 @@ std::string told(const std::string& url) {
   if (!destroyed || !made) return (destroyed ? made : destroyed).error().to_string();
   EXPECT_EQ((*store)->load_setting().value(), "{}");
   return "";
+}
+
+// gRPC ends its threads in the background, and with them what OpenSSL keeps for each; if the program ends
+// before, the checker takes that for lost.
+void await_end_of_grpc() {
+  grpc_init();
+  grpc_shutdown_blocking();
 }
 
 bool says(const std::string& told, const std::string& words) {
@@ -164,7 +172,10 @@ class EtcdTls : public ::testing::Test {
                                  "--client-cert-auth", "--trusted-ca-file", made.ca()},
         right() + bearer());
   }
-  static void TearDownTestSuite() { server_.reset(); }
+  static void TearDownTestSuite() {
+    server_.reset();
+    await_end_of_grpc();
+  }
   static std::string url(const std::string& host, const std::string& options) {
     return server_->url_of_host(host, "/volume", options);
   }
@@ -203,7 +214,10 @@ class TikvTls : public ::testing::Test {
   void SetUp() override {
     if (!server_) GTEST_SKIP() << "there is no tikv-server; scripts/test.sh servers builds it";
   }
-  static void TearDownTestSuite() { server_.reset(); }
+  static void TearDownTestSuite() {
+    server_.reset();
+    await_end_of_grpc();
+  }
   static std::string url(const std::string& host, const std::string& options) {
     return server_->url_of_host(host, "volume", options);
   }

@@ -2,45 +2,11 @@
 // operator new in this program, bytes by what the answer gathers and the cache was asked for.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "base/testing/counted_new.h"
 #include "chunk/block_cache.h"
 #include "fuse/dispatcher.h"
 #include "fuse/testing/fake_transport.h"
 #include "vfs/testing/mount.h"
-
-namespace {
-
-thread_local size_t allocations = 0;
-
-void* counted(size_t size) {
-  allocations++;
-  void* memory = std::malloc(size);
-  if (!memory) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(size_t size) {
-  return counted(size);
-}
-void* operator new[](size_t size) {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, size_t) noexcept {
-  std::free(memory);
-}
 
 namespace cider::fuse {
 namespace {
@@ -119,7 +85,7 @@ constexpr size_t kAllocations = 3;
 // Far from each other, so that nothing is read ahead.
 TEST_F(ReadCosts, SmallReadsOfCachedBlocks) {
   constexpr size_t kReads = 200;
-  const size_t asked = cache_.bytes, answered = sink_.bytes, before = allocations;
+  const size_t asked = cache_.bytes, answered = sink_.bytes, before = cider::testing::allocations;
   for (size_t i = 0; i < kReads; ++i) {
     read((i * 37 * (64 << 10) + i * 4096) % kLength);
     ASSERT_EQ(sink_.place, cache_.place) << "copied on the way";
@@ -127,7 +93,7 @@ TEST_F(ReadCosts, SmallReadsOfCachedBlocks) {
   EXPECT_EQ(sink_.errors, 0u);
   EXPECT_EQ(sink_.bytes - answered, kReads * kSize);
   EXPECT_EQ(cache_.bytes - asked, kReads * kSize);
-  EXPECT_LE(allocations - before, kReads * kAllocations);
+  EXPECT_LE(cider::testing::allocations - before, kReads * kAllocations);
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
-#include "meta/testing/sockets.h"
+#include "base/testing/sockets.h"
 
 #include <poll.h>
 #include <sys/socket.h>
 
-namespace cider::meta::testing {
+namespace cider::testing {
 
 bool readable(int fd, int milliseconds) {
   pollfd look{fd, POLLIN, 0};
@@ -26,4 +26,4 @@ bool send_all(int fd, std::string_view bytes) {
   return true;
 }
 
-}  // namespace cider::meta::testing
+}  // namespace cider::testing

@@ -1,45 +1,12 @@
 // A cached read allocates nothing: counted by replacing operator new in this program.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "base/testing/counted_new.h"
 #include "chunk/cache/disk_cache.h"
 #include "chunk/testing/harness.h"
 #include "chunk/testing/temp_dir.h"
-
-namespace {
-
-thread_local size_t allocations = 0;
-
-void* counted(size_t size) {
-  allocations++;
-  void* memory = std::malloc(size);
-  if (!memory) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(size_t size) {
-  return counted(size);
-}
-void* operator new[](size_t size) {
-  return counted(size);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, size_t) noexcept {
-  std::free(memory);
-}
 
 namespace cider::chunk {
 namespace {
@@ -61,12 +28,12 @@ TEST(CacheAllocations, AHitAllocatesNothing) {
       std::memset(data.mutable_data(), 7, data.size());
       for (uint64_t id = 1; id <= kBlocks; id++) cache.put({id, 0, 100'000}, {data});
       std::vector<std::byte> out(4096);
-      const size_t before = allocations;
+      const size_t before = cider::testing::allocations;
       size_t hits = 0;
       for (int round = 0; round < 2; round++) {
         for (uint64_t id = 1; id <= kBlocks; id++) hits += cache.read({id, 0, 100'000}, 4096, out);
       }
-      EXPECT_EQ(allocations - before, 0u);
+      EXPECT_EQ(cider::testing::allocations - before, 0u);
       EXPECT_EQ(hits, 2 * kBlocks);
     }
   }

@@ -2,9 +2,11 @@
 
 #include <utility>
 
-#include "meta/testing/sockets.h"
+#include "base/testing/sockets.h"
 
 namespace cider::meta::testing {
+
+using cider::testing::send_all;
 
 void CommitFaults::strike(Fault fault, std::function<void()> then, int skip) {
   std::lock_guard lock(mutex_);

@@ -6,6 +6,9 @@
 #include <utility>
 
 namespace cider::meta::testing {
+
+using cider::testing::receive;
+using cider::testing::send_all;
 namespace {
 
 // A call of the script with a slot: EVALSHA sha keys opid:...

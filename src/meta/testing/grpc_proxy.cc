@@ -7,9 +7,13 @@
 #include <etcd.pb.h>
 #include <tikv.pb.h>
 
-#include "meta/testing/sockets.h"
+#include "base/testing/sockets.h"
 
 namespace cider::meta::testing {
+
+using cider::testing::readable;
+using cider::testing::receive;
+using cider::testing::send_all;
 namespace {
 
 // HTTP/2 (RFC 9113): a client begins with 24 bytes; frames have a head of 9.

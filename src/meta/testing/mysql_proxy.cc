@@ -6,6 +6,10 @@
 #include <utility>
 
 namespace cider::meta::testing {
+
+using cider::testing::readable;
+using cider::testing::receive;
+using cider::testing::send_all;
 namespace {
 
 // A packet: three bytes of length, the number within its exchange, and the body. Requests begin with number 0

@@ -7,6 +7,10 @@
 #include <utility>
 
 namespace cider::meta::testing {
+
+using cider::testing::readable;
+using cider::testing::receive;
+using cider::testing::send_all;
 namespace {
 
 uint32_t length_of(std::string_view bytes) {

@@ -9,9 +9,13 @@
 
 #include <stdexcept>
 
-#include "meta/testing/sockets.h"
+#include "base/testing/sockets.h"
 
 namespace cider::meta::testing {
+
+using cider::testing::readable;
+using cider::testing::receive;
+using cider::testing::send_all;
 namespace {
 
 constexpr int kLook = 20;  // milliseconds

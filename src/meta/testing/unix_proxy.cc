@@ -9,6 +9,9 @@
 #include <utility>
 
 namespace cider::meta::testing {
+
+using cider::testing::readable;
+using cider::testing::receive;
 namespace {
 
 constexpr int kAnswerLimit = 10'000;  // ms

@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/testing/sockets.h"
 #include "base/unique_fd.h"
 #include "meta/testing/commit_faults.h"
-#include "meta/testing/sockets.h"
 
 namespace cider::meta::testing {
 

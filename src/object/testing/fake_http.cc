@@ -7,7 +7,12 @@
 #include <cctype>
 #include <stdexcept>
 
+#include "base/testing/sockets.h"
+
 namespace cider::object::testing {
+
+using cider::testing::send_all;
+
 namespace {
 
 std::string lower(std::string_view text) {
@@ -24,15 +29,6 @@ bool fill(int fd, std::string& bytes, size_t size) {
     const ssize_t n = ::recv(fd, piece, sizeof piece, 0);
     if (n <= 0) return false;
     bytes.append(piece, static_cast<size_t>(n));
-  }
-  return true;
-}
-
-bool send_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(n));
   }
   return true;
 }

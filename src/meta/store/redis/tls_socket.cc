@@ -1,4 +1,3 @@
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -7,6 +6,7 @@
 
 #include <mutex>
 
+#include "base/tls.h"
 #include "meta/store/redis/socket.h"
 
 namespace cider::meta::redis {
@@ -14,34 +14,13 @@ namespace {
 
 using std::chrono::milliseconds;
 
-template <auto Function>
-struct Free {
-  template <class T>
-  void operator()(T* pointer) const {
-    Function(pointer);
-  }
-};
-using Context = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
-using Session = std::unique_ptr<SSL, Free<SSL_free>>;
-
-// The library's reason for the last error, and forgets it.
-std::string reason() {
-  unsigned long code = ERR_get_error();
-  ERR_clear_error();
-  const char* text = code == 0 ? nullptr : ERR_reason_error_string(code);
-  return text == nullptr ? "unknown reason" : text;
-}
-
 std::unexpected<Error> bad_file(const std::string& option, const std::string& path) {
-  return fail(EINVAL, "META URL: " + option + " " + path + " cannot be used: " + reason());
+  return fail(EINVAL, "META URL: " + option + " " + path + " cannot be used: " + tls_reason());
 }
 
-Result<Context> make_context(const TlsOptions& options) {
-  Context context(SSL_CTX_new(TLS_client_method()));
-  if (!context) return fail(ENOMEM, "TLS: " + reason());
+Result<TlsContext> make_context(const TlsOptions& options) {
+  TlsContext context = TRY(new_tls_context());
   SSL_CTX* c = context.get();
-  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
-  SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_verify(c, options.skip_verify ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
   if (!options.ca_file.empty()) {
     if (SSL_CTX_load_verify_locations(c, options.ca_file.c_str(), nullptr) != 1)
@@ -57,20 +36,9 @@ Result<Context> make_context(const TlsOptions& options) {
   return context;
 }
 
-bool is_ip(const std::string& host) {
-  unsigned char bytes[16];
-  return ::inet_pton(AF_INET, host.c_str(), bytes) == 1 || ::inet_pton(AF_INET6, host.c_str(), bytes) == 1;
-}
-
-// What the certificate must name, and what a server with several certificates is told.
-bool expect_name(SSL* ssl, const std::string& name) {
-  if (is_ip(name)) return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str()) == 1;
-  return SSL_set_tlsext_host_name(ssl, name.c_str()) == 1 && SSL_set1_host(ssl, name.c_str()) == 1;
-}
-
 class TlsSocket final : public Socket {
  public:
-  TlsSocket(UniqueFd fd, milliseconds write_timeout, Session session)
+  TlsSocket(UniqueFd fd, milliseconds write_timeout, TlsSession session)
       : fd_(std::move(fd)), write_timeout_(write_timeout), ssl_(std::move(session)) {}
 
   Status shake_hands(milliseconds limit) {
@@ -130,7 +98,7 @@ class TlsSocket final : public Socket {
         case SSL_ERROR_SYSCALL:
           return fail(code != 0 ? code : ECONNRESET, "the connection to Redis broke");
         default:
-          return fail(ECONNRESET, reason());
+          return fail(ECONNRESET, tls_reason());
       }
     }
   }
@@ -138,18 +106,16 @@ class TlsSocket final : public Socket {
   const UniqueFd fd_;
   const milliseconds write_timeout_;
   std::mutex mutex_;  // guards ssl_
-  const Session ssl_;
+  const TlsSession ssl_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Socket>> tls_socket(UniqueFd fd, milliseconds write_timeout, const TlsOptions& options,
                                            const std::string& host, milliseconds limit) {
-  Context context = TRY(make_context(options));
-  Session session(SSL_new(context.get()));
+  const TlsContext context = TRY(make_context(options));
   const std::string& name = options.server_name.empty() ? host : options.server_name;
-  if (!session || SSL_set_fd(session.get(), fd.get()) != 1 || !expect_name(session.get(), name))
-    return fail(EINVAL, "TLS: " + reason());
+  TlsSession session = TRY(new_tls_session(context.get(), fd.get(), name));
   auto socket = std::make_unique<TlsSocket>(std::move(fd), write_timeout, std::move(session));
   TRY(socket->shake_hands(limit));
   return socket;

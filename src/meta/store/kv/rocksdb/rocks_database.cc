@@ -100,6 +100,7 @@ class Shared {
 class RocksView final : public View {
  public:
   RocksView(Shared& shared, bool with_snapshot) : shared_(shared), db_(*shared.db) {
+    count_nothing();
     if (with_snapshot) options_.snapshot = db_.GetSnapshot();
   }
   ~RocksView() override {
@@ -158,11 +159,9 @@ class RocksDatabase final : public Database {
   std::string name() const override { return "rocksdb"; }
   std::string describe() const override { return url_of(shared_->path); }
   Result<std::unique_ptr<View>> view(std::stop_token) override {
-    count_nothing();
     return std::make_unique<RocksView>(*shared_, true);
   }
   Result<std::unique_ptr<View>> working_view(std::stop_token) override {
-    count_nothing();
     return std::make_unique<RocksView>(*shared_, false);
   }
   Result<Committed> commit(View&, const Checks&, const Changes& changes, std::stop_token) override {

@@ -19,24 +19,24 @@ class Writer {
   void write(const InsertNode& w) {
     const Attr& a = w.attr;
     const SqlTime atime = to_sql_time(a.atime), mtime = to_sql_time(a.mtime), ctime = to_sql_time(a.ctime);
-    add(Statement("INSERT INTO jfs_node (inode," CIDER_NODE_COLUMNS(
-                      "") ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                  w.ino, static_cast<uint8_t>(a.type), a.flags, a.mode, Narrow{a.uid}, Narrow{a.gid},
-                  atime.micros, mtime.micros, ctime.micros, atime.nanos, mtime.nanos, ctime.nanos,
-                  Narrow{a.nlink}, a.length, Narrow{a.rdev}, a.parent, Narrow{a.access_acl},
-                  Narrow{a.default_acl}, a.tier))
+    joined(Statement("INSERT INTO jfs_node (inode," CIDER_NODE_COLUMNS(
+                         "") ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                     w.ino, static_cast<uint8_t>(a.type), a.flags, a.mode, Narrow{a.uid}, Narrow{a.gid},
+                     atime.micros, mtime.micros, ctime.micros, atime.nanos, mtime.nanos, ctime.nanos,
+                     Narrow{a.nlink}, a.length, Narrow{a.rdev}, a.parent, Narrow{a.access_acl},
+                     Narrow{a.default_acl}, a.tier))
         .taken = kInodeTaken;
   }
   void write(const PatchNode& w) {
     if (!changes_anything(w)) return;
     Change& change = add(patch_statement(w, context_.dialect));
-    change.expects_one = true;
+    change.expects_all = true;
     if (w.after) answer(&change, "SELECT " CIDER_NODE_COLUMNS("") " FROM jfs_node WHERE inode=?", w.ino);
   }
   void write(const DeleteNode& w) {
-    add(Statement("DELETE FROM jfs_xattr WHERE inode=?", w.ino));
-    add(Statement("DELETE FROM jfs_symlink WHERE inode=?", w.ino));
-    add(Statement("DELETE FROM jfs_node WHERE inode=?", w.ino));
+    joined(Statement("DELETE FROM jfs_xattr WHERE inode=?", w.ino));
+    joined(Statement("DELETE FROM jfs_symlink WHERE inode=?", w.ino));
+    joined(Statement("DELETE FROM jfs_node WHERE inode=?", w.ino));
   }
   void write(const SetSymlink& w) {
     add(Statement(
@@ -56,19 +56,19 @@ class Writer {
   // --- entries
 
   void write(const InsertEntry& w) {
-    add(Statement("INSERT INTO jfs_edge (parent,name,inode,type) VALUES (?,?,?,?)", w.parent,
-                  std::string_view(w.name), w.entry.ino, static_cast<uint8_t>(w.entry.type)));
+    joined(Statement("INSERT INTO jfs_edge (parent,name,inode,type) VALUES (?,?,?,?)", w.parent,
+                     std::string_view(w.name), w.entry.ino, static_cast<uint8_t>(w.entry.type)));
   }
   // An UPDATE keeps the row's id, and so the entry's place in a listing that is under way.
   void write(const ReplaceEntry& w) {
     add(Statement("UPDATE jfs_edge SET inode=?,type=? WHERE parent=? AND name=? AND inode=?", w.entry.ino,
                   static_cast<uint8_t>(w.entry.type), w.parent, std::string_view(w.name), w.old_entry.ino))
-        .expects_one = true;
+        .expects_all = true;
   }
   void write(const DeleteEntry& w) {
-    add(Statement("DELETE FROM jfs_edge WHERE parent=? AND name=? AND inode=?", w.parent,
-                  std::string_view(w.name), w.old_entry.ino))
-        .expects_one = true;
+    joined(Statement("DELETE FROM jfs_edge WHERE parent=? AND name=? AND inode=?", w.parent,
+                     std::string_view(w.name), w.old_entry.ino))
+        .expects_all = true;
   }
   void write(const AddParent&) {}  // the entries themselves are the parent map
 
@@ -93,7 +93,7 @@ class Writer {
                   "{first slices ?}=?",
                   std::string_view(w.records), w.prefix.size() + 1, w.ino, Narrow{w.index}, w.prefix.size(),
                   std::string_view(w.prefix)))
-        .expects_one = true;
+        .expects_all = true;
     if (w.records.empty())
       add(Statement("DELETE FROM jfs_chunk WHERE inode=? AND indx=? AND {size slices}=0", w.ino,
                     Narrow{w.index}));
@@ -110,7 +110,7 @@ class Writer {
   void write(const AddSliceRef& w) {
     add(Statement("UPDATE jfs_chunk_ref SET refs=refs+? WHERE chunkid=? AND size=?", w.delta, w.id,
                   Narrow{w.size}))
-        .expects_one = w.delta > 0;
+        .expects_all = w.delta > 0;
   }
   void write(const DeleteSliceRef& w) {
     add(Statement("DELETE FROM jfs_chunk_ref WHERE chunkid=? AND size=? AND refs<=0", w.id, Narrow{w.size}));
@@ -199,7 +199,12 @@ class Writer {
 
  private:
   Change& add(Statement statement) {
-    return out_.emplace_back(Change{std::move(statement), &item_, false, false, 0});
+    return out_.emplace_back(Change{.statement = std::move(statement), .item = &item_});
+  }
+  Change& joined(Statement statement) {
+    Change& change = add(std::move(statement));
+    change.joins = true;
+    return change;
   }
   // The change answers with a row, itself or by a SELECT behind it.
   template <class... Args>
@@ -243,27 +248,29 @@ void add_usage_changes(const UsageSums& sums, std::vector<Change>* out) {
   for (const auto& [ino, delta] : sums.dirs) {
     if (delta == DirStat{}) continue;
     out->push_back(
-        {Statement("UPDATE jfs_dir_stats SET "
-                   "data_length=data_length+?,used_space=used_space+?,used_inodes=used_inodes+? "
-                   "WHERE inode=?",
-                   delta.length, delta.space, delta.inodes, ino)});
+        {.statement = Statement("UPDATE jfs_dir_stats SET "
+                                "data_length=data_length+?,used_space=used_space+?,used_inodes=used_inodes+? "
+                                "WHERE inode=?",
+                                delta.length, delta.space, delta.inodes, ino)});
   }
   if (sums.space == 0 && sums.inodes == 0) return;
-  out->push_back(
-      {Statement("UPDATE jfs_counter SET value=value+CASE name WHEN 'usedSpace' THEN ? ELSE ? END "
-                 "WHERE name IN ('usedSpace','totalInodes')",
-                 sums.space, sums.inodes)});
+  out->push_back({.statement = Statement(
+                      "UPDATE jfs_counter SET value=value+CASE name WHEN 'usedSpace' THEN ? ELSE ? END "
+                      "WHERE name IN ('usedSpace','totalInodes')",
+                      sums.space, sums.inodes)});
 }
 
 Status check(const Change& change, int64_t changed) {
-  if (!change.expects_one || changed == 1) return {};
-  return fail(EIO, what_is(change) + ": changed " + std::to_string(changed) + " rows instead of one");
+  if (!change.expects_all || changed == change.rows) return {};
+  return fail(EIO, what_is(change) + ": changed " + std::to_string(changed) + " rows instead of " +
+                       std::to_string(change.rows));
 }
 
 Status take(const Change& change, Rows& rows) {
   if (!TRY(rows.next())) return fail(EIO, what_is(change) + " answered nothing");
   if (const auto* patch = std::get_if<PatchNode>(change.item)) {
     *patch->after = TRY(read_attr(rows, 0, patch->ino));
+    for (auto* after : change.more_after) *after = *patch->after;
   } else if (const auto* append = std::get_if<AppendSlices>(change.item); append && append->count) {
     *append->count = static_cast<uint32_t>(rows.integer(0) / static_cast<int64_t>(kSliceRecordSize));
   }

@@ -16,11 +16,14 @@ namespace cider::meta::sql {
 struct Change {
   Statement statement;
   const WriteItem* item = nullptr;
-  // Exactly one row is changed, because the read set has seen it: only a damaged database, or a wrong
-  // operation, fails this.
-  bool expects_one = false;
+  // Every row that it names is changed, because the read set has seen them: only a damaged database, or a
+  // wrong operation, fails this.
+  bool expects_all = false;
   bool answers = false;  // with a row for the operation: see take()
   int taken = 0;         // what the commit ends with where a unique key is taken; 0: the operation runs again
+  bool joins = false;    // may be one statement with others of its text (repeated.h)
+  int64_t rows = 1;
+  std::vector<std::optional<Attr>*> more_after;  // further PatchNode::after
 };
 
 struct ChangeContext {

@@ -34,6 +34,8 @@ class Dialect {
   std::string render(std::string_view text, Lock lock = Lock::none) const;
   std::string quoted(std::string_view name) const;
 
+  // Whether a statement's text is parsed each time, so that one for many rows is worth while.
+  bool parses_every_time() const { return kind_ == Kind::mysql; }
   bool can_return() const { return kind_ != Kind::mysql; }
   // Whether the assignments of an UPDATE see those on their left.
   bool assigns_in_sequence() const { return kind_ == Kind::mysql; }

@@ -44,7 +44,7 @@ Statement ask(const EntryRead& item) {
 Status read(EntryRead& item, Rows& row) {
   item.value.reset();
   if (!TRY(row.next())) return {};
-  item.value = Entry{static_cast<Ino>(row.integer(0)), TRY(entry_type(row.integer(1), item.parent))};
+  item.value = TRY(read_entry(row, 0, item.parent));
   return {};
 }
 
@@ -58,7 +58,7 @@ Status read(LookupRead& item, Rows& row) {
   item.value.reset();
   item.attr.reset();
   if (!TRY(row.next())) return {};
-  Entry entry{static_cast<Ino>(row.integer(0)), TRY(entry_type(row.integer(1), item.parent))};
+  const Entry entry = TRY(read_entry(row, 0, item.parent));
   item.value = entry;
   if (!row.is_null(2)) item.attr = TRY(read_attr(row, 3, entry.ino));
   return {};
@@ -256,6 +256,10 @@ Status read(DirStatRead& item, Rows& row) {
 }
 
 }  // namespace
+
+Result<Entry> read_entry(const Rows& row, int first, Ino parent) {
+  return Entry{static_cast<Ino>(row.integer(first)), TRY(entry_type(row.integer(first + 1), parent))};
+}
 
 Statement question(const ReadItem& item) {
   return std::visit([](const auto& it) { return ask(it); }, item);

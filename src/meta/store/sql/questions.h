@@ -14,5 +14,7 @@ namespace cider::meta::sql {
 Statement question(const ReadItem& item);
 // The answer, from all rows of its statement. EIO where a record makes no sense.
 Status take(ReadItem* item, Rows& rows);
+// The entry in the columns inode and type, from `first` on.
+Result<Entry> read_entry(const Rows& row, int first, Ino parent);
 
 }  // namespace cider::meta::sql

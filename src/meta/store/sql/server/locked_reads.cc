@@ -2,8 +2,6 @@
 
 #include <utility>
 
-#include "meta/store/sql/questions.h"
-
 namespace cider::meta::sql::server {
 namespace {
 
@@ -61,22 +59,34 @@ Status LockedReads::begin_and_ask(Parts parts) {
     statements.emplace_back("SET LOCAL lock_timeout='100ms'");
   }
   const size_t ahead = statements.size();
-  for (auto& [place, part] : parts) {
-    Statement& statement = statements.emplace_back(question(part));
-    statement.lock = prediction_.lock_of(place);
-    locks_[place] = statement.lock;
+  const std::vector<SharedQuestion> questions = questions_for(parts);
+  for (const SharedQuestion& question : questions) {
+    Statement& statement = statements.emplace_back(question.statement());
+    statement.lock = prediction_.lock_of(question.parts.front()->first);
   }
   std::vector<Outcome> outcomes;
   TRY(lease_->flight(statements, &outcomes, stop_));
   begun_ = true;
-  size_t i = ahead;
+  for (size_t i = 0; i < questions.size(); ++i) TRY(questions[i].take(*outcomes[ahead + i].rows));
   for (auto& [place, part] : parts) {
-    TRY(take(&part, *outcomes[i++].rows));
+    locks_[place] = prediction_.lock_of(place);
     hints_.remember(part);
     usage_.complete(&part);
     known_.insert_or_assign(place, std::move(part));
   }
   return {};
+}
+
+// Neighbours in the order of places, so that rows are locked in this order.
+std::vector<SharedQuestion> LockedReads::questions_for(Parts& parts) const {
+  std::vector<SharedQuestion> out;
+  for (auto& part : parts) {
+    const bool joins =
+        lease_->dialect().parses_every_time() && !out.empty() &&
+        prediction_.lock_of(out.back().parts.front()->first) == prediction_.lock_of(part.first);
+    if (!joins || !out.back().add(part)) out.push_back({{&part}});
+  }
+  return out;
 }
 
 Status LockedReads::prepare_writes(const std::vector<WriteItem>& writes) {

@@ -5,12 +5,14 @@
 #include <map>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "meta/store/pending_usage.h"
 #include "meta/store/sql/server/hints.h"
 #include "meta/store/sql/server/parts.h"
 #include "meta/store/sql/server/pool.h"
 #include "meta/store/sql/server/prediction.h"
+#include "meta/store/sql/server/shared_question.h"
 #include "meta/store/transaction.h"
 
 namespace cider::meta::sql::server {
@@ -37,6 +39,7 @@ class LockedReads final : public Fetcher {
  private:
   Status ask(Parts parts);
   Status begin_and_ask(Parts parts);
+  std::vector<SharedQuestion> questions_for(Parts& parts) const;
 
   Pool::Lease& lease_;
   const Prediction& prediction_;

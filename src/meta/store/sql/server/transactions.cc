@@ -9,6 +9,7 @@
 
 #include "meta/store/disturbs.h"
 #include "meta/store/path_walk.h"
+#include "meta/store/sql/merged_changes.h"
 #include "meta/store/sql/questions.h"
 #include "meta/store/sql/server/locked_reads.h"
 
@@ -173,8 +174,15 @@ class GroupStop {
 struct Work {
   Request* request;
   std::unique_ptr<Transaction> tx;
-  size_t changes_end;  // the first change that is not its own
 };
+
+std::vector<Change> changes_of(const std::vector<Work>& works, const Dialect& dialect,
+                               MergedChanges* merged) {
+  for (const Work& work : works) merged->add(work.tx->writes());
+  std::vector<Change> changes;
+  merged->append_to(&changes, {dialect});
+  return changes;
+}
 
 bool is_disturbed(const Transaction& tx, const std::vector<Work>& before) {
   for (const Work& work : before) {
@@ -196,7 +204,6 @@ void Transactions::serve(Pool::Lease lease, std::vector<Request*>& group) {
   Attempt attempt{lease.member().slot, ++seq_, {}, {}, {}};
   LockedReads reads(lease, prediction, hints_, usage_, client_, attempt.seq, stop.token());
   std::vector<Work> works;
-  std::vector<Change> changes;
   for (Request* request : group) {
     request->answer = fail(kRunAgain);
     if (!reads.failure()) continue;
@@ -219,28 +226,26 @@ void Transactions::serve(Pool::Lease lease, std::vector<Request*>& group) {
       request->answer = reads.prepare_writes(tx->writes());
     if (!request->answer) continue;
     for (const WriteItem& item : tx->writes()) {
-      add_changes(item, {driver_.dialect()}, &changes);
       if (is_usage(item)) attempt.usage.push_back(item);
     }
     attempt.slices.insert(attempt.slices.end(), slices.begin(), slices.end());
-    works.push_back({request, std::move(tx), changes.size()});
+    works.push_back({request, std::move(tx)});
   }
   if (!reads.failure() || works.empty()) {
     for (Work& work : works) work.request->answer = fail(kRunAgain, reads.failure().error().message);
     if (lease->is_usable()) lease->roll_back();
     return;
   }
-  size_t taken = SIZE_MAX;
-  const Status committed = commit(std::move(lease), changes, std::move(attempt), stop.token(), &taken);
+  MergedChanges merged;
+  std::vector<Change> changes = changes_of(works, driver_.dialect(), &merged);
+  int taken = 0;
+  Status committed = commit(std::move(lease), changes, std::move(attempt), stop.token(), &taken);
+  if (!committed && committed.error().code == EEXIST) {
+    // Of several operations, whose key it was shows when they run again, each alone.
+    committed = fail(works.size() > 1 || taken == 0 ? kRunAgain : taken, committed.error().message);
+  }
   for (Work& work : works) {
-    const bool own = taken < work.changes_end;
-    work.request->answer =
-        committed || committed.error().code != EEXIST ? committed : Status(fail(kRunAgain));
-    if (own) {
-      if (changes[taken].taken != 0)
-        work.request->answer = fail(changes[taken].taken, committed.error().message);
-      taken = SIZE_MAX;
-    }
+    work.request->answer = committed;
     if (committed) learn(*work.tx);
   }
 }
@@ -272,13 +277,13 @@ Status Transactions::write_usage(const UsageSums& sums, std::stop_token stop) {
       if (lease->is_usable()) lease->roll_back();
       return ready;
     }
-    size_t taken = 0;
+    int taken = 0;
     return commit(std::move(lease), changes, std::move(attempt), stop, &taken);
   });
 }
 
 Status Transactions::commit(Pool::Lease lease, std::vector<Change>& changes, Attempt attempt,
-                            const std::stop_token& stop, size_t* taken) {
+                            const std::stop_token& stop, int* taken) {
   std::vector<Statement> statements;
   for (Change& change : changes) statements.push_back(std::move(change.statement));
   statements.emplace_back("COMMIT");
@@ -303,7 +308,7 @@ Status Transactions::commit(Pool::Lease lease, std::vector<Change>& changes, Att
     return fail(EINTR);
   }
   if (lease->is_usable()) lease->roll_back();
-  if (code == EEXIST && outcomes.size() < changes.size()) *taken = outcomes.size();
+  if (code == EEXIST && outcomes.size() < changes.size()) *taken = changes[outcomes.size()].taken;
   return sent;
 }
 

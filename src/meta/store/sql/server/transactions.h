@@ -71,9 +71,9 @@ class Transactions {
   // Runs the operations of a group in one transaction, and answers each.
   void serve(Pool::Lease lease, std::vector<Request*>& group);
   void learn(const Transaction& tx);
-  // Sends the writes and COMMIT. EEXIST names the change that found its key taken, in `*taken`.
+  // Sends the writes and COMMIT. EEXIST: a change found its key taken, whose Change::taken `*taken` gets.
   Status commit(Pool::Lease lease, std::vector<Change>& changes, Attempt attempt, const std::stop_token& stop,
-                size_t* taken);
+                int* taken);
   // The end of an attempt whose answer was lost: success, or kRunAgain.
   Status find_out(Attempt attempt, const std::stop_token& stop);
   Result<bool> was_made(const Attempt& attempt, const std::stop_token& stop);

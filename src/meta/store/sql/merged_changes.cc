@@ -42,13 +42,13 @@ bool only_adds(const PatchNode& patch) {
 // Puts rows of the same statement together. The changes come item by item.
 class Joiner {
  public:
-  explicit Joiner(std::vector<Change>* out) : out_(*out) {}
+  Joiner(std::vector<Change>* out, bool joins) : out_(*out), joins_(joins) {}
 
   void add(std::span<Change> changes) {
     const auto key = key_of(*changes.front().item);
     const bool first_of_key = key && named_.insert(*key).second;
     for (Change& change : changes) {
-      if (!change.joins || !first_of_key) {
+      if (!joins_ || !change.joins || !first_of_key) {
         out_.push_back(std::move(change));
         continue;
       }
@@ -75,6 +75,7 @@ class Joiner {
   }
 
   std::vector<Change>& out_;
+  const bool joins_;
   std::set<Key> named_;
   std::map<const char*, size_t> places_;  // in out_, by the text for one row
 };
@@ -115,7 +116,7 @@ void MergedChanges::add(std::span<const WriteItem> writes) {
 }
 
 void MergedChanges::append_to(std::vector<Change>* out, const ChangeContext& context) const {
-  Joiner joiner(out);
+  Joiner joiner(out, context.dialect.parses_every_time());
   for (const Item& item : items_) {
     std::vector<Change> changes;
     add_changes(*item.write, context, &changes);

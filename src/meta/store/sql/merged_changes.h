@@ -1,5 +1,6 @@
 // The writes of several operations that one transaction commits, as fewer statements than each by itself
-// would take: rows for the same table go into one statement, and what moves the times and links of the same
+// would take: rows for the same table go into one statement where the
+// server parses each anew, and what moves the times and links of the same
 // inode becomes one patch.
 //
 // Operations of a transaction don't change what the others have read, so that a statement may go before

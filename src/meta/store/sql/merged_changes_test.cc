@@ -15,7 +15,7 @@ namespace {
 class MergedChangesTest : public ::testing::Test {
  protected:
   const std::vector<Change>& merge(const std::vector<std::vector<WriteItem>>& operations,
-                                   Dialect::Kind kind = Dialect::Kind::postgres) {
+                                   Dialect::Kind kind = Dialect::Kind::mysql) {
     operations_ = operations;
     const Dialect dialect(kind);
     for (const auto& writes : operations_) merged_.add(writes);
@@ -61,7 +61,7 @@ TEST_F(MergedChangesTest, LinksAddUpAndEveryOperationGetsItsAnswer) {
   std::optional<Attr> first, second, third;
   PatchNode a = touch(1, 1), b = touch(1, 2, &first), c = touch(1, 3, &second), d = touch(1, 4, &third);
   a.nlink_delta = b.nlink_delta = c.nlink_delta = 1;
-  const auto& changes = merge({{a}, {b}, {c}, {d}});
+  const auto& changes = merge({{a}, {b}, {c}, {d}}, Dialect::Kind::postgres);
   ASSERT_EQ(changes.size(), 1U);
   const auto& patch = std::get<PatchNode>(*changes[0].item);
   EXPECT_EQ(patch.nlink_delta, 3);
@@ -71,7 +71,7 @@ TEST_F(MergedChangesTest, LinksAddUpAndEveryOperationGetsItsAnswer) {
 
 TEST_F(MergedChangesTest, TheAnsweringSelectKnowsAllWhoAsk) {
   std::optional<Attr> first, second;
-  const auto& changes = merge({{touch(1, 1, &first)}, {touch(1, 2, &second)}}, Dialect::Kind::mysql);
+  const auto& changes = merge({{touch(1, 1, &first)}, {touch(1, 2, &second)}});
   ASSERT_EQ(changes.size(), 2U);
   EXPECT_TRUE(changes[0].more_after.empty());
   EXPECT_TRUE(changes[1].answers);
@@ -122,6 +122,12 @@ TEST_F(MergedChangesTest, ATouchStaysBehindWhatSetsTheInode) {
   EXPECT_EQ(std::get<PatchNode>(*changes[1].item).set, field::mode);
   EXPECT_EQ(std::get<PatchNode>(*changes[2].item).touch, (Time{3, 0}));
   EXPECT_EQ(std::get<PatchNode>(*changes[3].item).touch_ctime, (Time{5, 0}));
+}
+
+TEST_F(MergedChangesTest, StatementsThatTheServerHasPreparedStayAsTheyAre) {
+  const auto& changes = merge({create(2, "a", 10), create(3, "b", 30)}, Dialect::Kind::postgres);
+  ASSERT_EQ(changes.size(), 5U);  // but for the directory's
+  for (const Change& change : changes) EXPECT_EQ(change.rows, 1);
 }
 
 TEST_F(MergedChangesTest, StatementsEndSomewhere) {

@@ -1,5 +1,5 @@
 // Clean-up of dead clients: their unlinked open files, locks and session record, each step only while the
-// session is expired.
+// session is expired; then the usage that they had not counted yet.
 #include "base/log.h"
 #include "meta/ops/env.h"
 
@@ -30,7 +30,8 @@ Status Meta::clean_stale_sessions() {
         },
         {}));
   }
-  return {};
+  // Also of those whose session JuiceFS has cleaned up.
+  return store_->count_left_usage(now);
 }
 
 }  // namespace cider::meta

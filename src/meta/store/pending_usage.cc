@@ -13,10 +13,10 @@ void add_to(DirStat* sum, const DirStat& delta) {
   sum->inodes += delta.inodes;
 }
 
-void add_dir(UsageSums* sums, Ino ino, const DirStat& delta) {
-  DirStat& sum = sums->dirs[ino];
+void add_dir(std::map<Ino, DirStat>* sums, Ino ino, const DirStat& delta) {
+  DirStat& sum = (*sums)[ino];
   add_to(&sum, delta);
-  if (sum == DirStat{}) sums->dirs.erase(ino);
+  if (sum == DirStat{}) sums->erase(ino);
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ void PendingUsage::add(const WriteItem& item) {
     sums_.space += usage->space;
     sums_.inodes += usage->inodes;
   } else if (const auto* dir = std::get_if<AddDirStat>(&item)) {
-    add_dir(&sums_, dir->ino, dir->delta);
+    add_dir(&sums_.dirs, dir->ino, dir->delta);
   } else if (const auto* made = std::get_if<CreateDirStat>(&item)) {
     sums_.dirs.erase(made->ino);  // belonged to no row
   } else if (const auto* gone = std::get_if<DeleteDirStat>(&item)) {
@@ -68,23 +68,27 @@ void PendingUsage::add(const WriteItem& item) {
   }
 }
 
-void PendingUsage::add_sums(const UsageSums& sums) {
-  sums_.space += sums.space;
-  sums_.inodes += sums.inodes;
-  for (const auto& [ino, delta] : sums.dirs) add_dir(&sums_, ino, delta);
+void PendingUsage::counted(const UsageRead& usage) {
+  std::lock_guard lock(mutex_);
+  sums_.space -= usage.space;
+  sums_.inodes -= usage.inodes;
 }
 
 Status PendingUsage::flush(std::stop_token stop) {
   std::lock_guard flushing(flushing_);
+  UsageSums sums;
   {
     std::lock_guard lock(mutex_);
     if (sums_.empty()) return {};
-    under_way_ = std::exchange(sums_, {});
+    sums = sums_;
+    under_way_ = std::exchange(sums_.dirs, {});
   }
-  Status written = write_(under_way_, std::move(stop));
+  Status written = write_(sums, std::move(stop));
   std::lock_guard lock(mutex_);
-  if (!written) add_sums(under_way_);
-  under_way_ = {};
+  if (!written) {
+    for (const auto& [ino, delta] : under_way_) add_dir(&sums_.dirs, ino, delta);
+  }
+  under_way_.clear();
   return written;
 }
 
@@ -95,16 +99,16 @@ void PendingUsage::complete(ReadItem* item) const {
     usage->inodes += more.inodes;
   } else if (auto* dir = std::get_if<DirStatRead>(item); dir && dir->stat) {
     std::lock_guard lock(mutex_);
-    for (const UsageSums* sums : {&sums_, &under_way_}) {
-      auto found = sums->dirs.find(dir->ino);
-      if (found != sums->dirs.end()) add_to(&*dir->stat, found->second);
+    for (const auto* sums : {&sums_.dirs, &under_way_}) {
+      auto found = sums->find(dir->ino);
+      if (found != sums->end()) add_to(&*dir->stat, found->second);
     }
   }
 }
 
 UsageRead PendingUsage::pending() const {
   std::lock_guard lock(mutex_);
-  return {sums_.space + under_way_.space, sums_.inodes + under_way_.inodes};
+  return {sums_.space, sums_.inodes};
 }
 
 }  // namespace cider::meta

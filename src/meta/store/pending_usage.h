@@ -1,11 +1,15 @@
 // Changes of the volume's usage and of directories' statistics, summed up in memory and written once a
-// second: for engines where a counter in every commit would be a hot row or key. A crash loses what was not
-// written yet, as in JuiceFS; `gc` and statistics' checks put that right.
+// second: for engines where a counter in every commit would be a hot row or key.
+//
+// Of the volume's usage memory is not the master: each commit also adds its own to a total of the client's in
+// the database, and what is counted is the difference between that and what of it has been counted before. So
+// others can do it for a client that was killed (Store::count_left_usage()). Statistics of directories that
+// were not written are lost with it, as in JuiceFS; their checks put that right.
 //
 // How an engine uses it: after a commit it passes the commit's writes to add() (others than AddUsage,
-// AddDirStat, CreateDirStat and DeleteDirStat are ignored); answers to UsageRead and DirStatRead it completes
-// with complete(); counters with pending(). sync() and the end of the store call flush(). The thread begins
-// with start(), after the last fork().
+// AddDirStat, CreateDirStat and DeleteDirStat are ignored), after one that counted usage that to counted();
+// answers to UsageRead and DirStatRead it completes with complete(); counters with pending(). sync() and the
+// end of the store call flush(). The thread begins with start(), after the last fork().
 //
 // Thread-safe.
 #pragma once
@@ -35,8 +39,8 @@ struct UsageSums {
 
 class PendingUsage {
  public:
-  // Adds the sums to what is stored, all or nothing; directories that have no row are passed over. Called by
-  // one thread at a time.
+  // Counts the volume's usage, and adds the directories' sums to what is stored, all of them or none; those
+  // that have no row are passed over. Called by one thread at a time.
   using Write = std::function<Status(const UsageSums& sums, std::stop_token stop)>;
 
   explicit PendingUsage(Write write, std::chrono::milliseconds interval = std::chrono::seconds(1));
@@ -47,6 +51,8 @@ class PendingUsage {
   void stop();  // the thread; a flush of its own that is under way is interrupted
 
   void add(const WriteItem& item);
+  // So much of the volume's usage has gone from what was pending into the counters.
+  void counted(const UsageRead& usage);
   // Writes everything that was added before. On an error it stays pending.
   Status flush(std::stop_token stop = {});
 
@@ -56,7 +62,6 @@ class PendingUsage {
 
  private:
   void run(const std::stop_token& stop);
-  void add_sums(const UsageSums& sums);
 
   const Write write_;
   const std::chrono::milliseconds interval_;
@@ -64,7 +69,7 @@ class PendingUsage {
   mutable std::mutex mutex_;
   std::condition_variable_any wake_;
   UsageSums sums_;
-  UsageSums under_way_;  // given to `write_`, whose outcome is not known yet
+  std::map<Ino, DirStat> under_way_;  // given to `write_`, whose outcome is not known yet
   std::jthread thread_;
 };
 

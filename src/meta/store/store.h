@@ -183,6 +183,11 @@ class Store {
   virtual Result<std::vector<SessionRecord>> list_sessions() = 0;
   virtual Result<std::vector<Ino>> sustained_inodes(uint64_t sid) = 0;
   virtual Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) = 0;
+  // Adds to the counters of usage what clients that are gone have committed and not counted: those that had a
+  // session, and now there is none; where there was none it may be done for living ones, too. Each change is
+  // counted once, whoever calls this, however often. Nothing to do where commits write the counters. `now`:
+  // unix seconds.
+  virtual Status count_left_usage(int64_t) { return {}; }
 
   // --- work for background jobs; each in batches of at most `limit`
   virtual Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) = 0;

@@ -51,6 +51,7 @@ class TestVolume {
   void abandon(size_t i);
   FakeData& data() { return data_; }
   StepClock& clock() { return clock_; }
+  const std::string& url() const { return url_; }  // empty: in memory
   // A store of its own on the volume.
   std::unique_ptr<Store> open(const std::string& url = {});
   uint64_t conflicts() const { return memory_ ? memory_->conflicts() : 0; }

@@ -13,6 +13,7 @@ CASES = []
 BLOCK = 64 << 10  # bytes, of the volume's blocks
 EXACT = ["--attr-cache", "0", "--entry-cache", "0", "--dir-entry-cache", "0"]
 KERNEL_CACHE = 1.0  # seconds for which the kernel may answer from its cache by default
+COUNTED_WITHIN = 5.0  # seconds
 
 
 def case(function):
@@ -53,7 +54,10 @@ def blocks(volume):
 
 
 def check_counters(tree, expected):
-    """What df says against what is there."""
+    """What df says against what is there, once the other clients have counted theirs: they do so each second."""
+    end = time.monotonic() + COUNTED_WITHIN
+    while tree.usage() != expected and time.monotonic() < end:
+        time.sleep(0.1)
     expect(tree.usage() == expected, f"{tree.point}: df says {tree.usage()} inodes and bytes instead of {expected}")
 
 

@@ -33,6 +33,7 @@ class Drawer:
         self.names = list(names)
         self.depth = depth
         self.replaced = 0
+        self.least_value = 0
 
     def path(self, model, wanted=None):
         """`wanted` is a kind of node, or "new" for a name that is free; it comes in most cases."""
@@ -99,7 +100,7 @@ class Drawer:
         return "utime", path, self.chance.randrange(1, 2 * 10**18)
 
     def setxattr(self, path, model):
-        value = self.chance.randbytes(self.chance.choice((0, 10, 1000)))
+        value = self.chance.randbytes(self.chance.choice((self.least_value, 10, 1000)))
         flags = self.chance.choice((0, 0, os.XATTR_CREATE, os.XATTR_REPLACE))
         return "setxattr", path, "user." + self.chance.choice("xy"), value, flags
 
@@ -109,6 +110,7 @@ class Drawer:
 
 def run_steps(settings, trees, model, drawer, whole_tree):
     drawer.chance.seed(settings.seed)
+    drawer.least_value = 1 if settings.engine == "tikv" else 0  # TiKV has no empty values
     check_call(trees[0], model, ("mkdir", "t", 0o755))
     for step in range(1, settings.steps + 1):
         number = drawer.chance.randrange(len(trees))

@@ -144,6 +144,13 @@ std::string lock_wait_key(const LockHolder& waiter) {
   return key;
 }
 
+std::string total_key(std::string_view client) {
+  return std::string(kTallies) + std::string(client) + 'T';
+}
+std::string counted_key(std::string_view client) {
+  return std::string(kTallies) + std::string(client) + 'C';
+}
+
 Range all_of(std::string_view prefix) {
   Range range{std::string(prefix), std::string(prefix)};
   while (!range.end.empty() && range.end.back() == '\xff') range.end.pop_back();
@@ -232,6 +239,12 @@ std::optional<LockHolder> parse_lock_wait_key(std::string_view key) {
   out.sid = in.u64();
   out.owner = in.u64();
   return in.is_whole() ? std::optional(out) : std::nullopt;
+}
+
+std::optional<TallyKey> parse_tally_key(std::string_view key) {
+  if (!key.starts_with(kTallies) || key.size() != kTallies.size() + kClientSize + 1) return std::nullopt;
+  if (key.back() != 'T' && key.back() != 'C') return std::nullopt;
+  return TallyKey{key.substr(kTallies.size(), kClientSize), key.back() == 'T'};
 }
 
 }  // namespace cider::meta::kv

@@ -39,6 +39,9 @@ std::string acl_key(uint32_t id);
 
 // Ours, with a first letter that JuiceFS passes over (taken too: O, see etcd).
 std::string lock_wait_key(const LockHolder& waiter);
+inline constexpr size_t kClientSize = 16;  // bytes of a client's random name
+std::string total_key(std::string_view client);
+std::string counted_key(std::string_view client);
 
 // Everything that begins with these bytes.
 Range all_of(std::string_view prefix);
@@ -58,6 +61,7 @@ inline constexpr std::string_view kDelayed = "L";
 inline constexpr std::string_view kSessions = "SE";
 inline constexpr std::string_view kSustained = "SS";
 inline constexpr std::string_view kLockWaits = "W";
+inline constexpr std::string_view kTallies = "T";
 inline constexpr std::string_view kAcls = "R";
 
 // Back: what follows a prefix, if all of the key is of this kind.
@@ -82,6 +86,11 @@ struct SustainedKey {
 std::optional<SustainedKey> parse_sustained_key(std::string_view key);
 std::optional<Ino> parse_parent_key(std::string_view key);  // the parent
 std::optional<LockHolder> parse_lock_wait_key(std::string_view key);
+struct TallyKey {
+  std::string_view client;  // of the key's bytes
+  bool is_total = false;    // else: what was counted
+};
+std::optional<TallyKey> parse_tally_key(std::string_view key);
 // Of an entry or xattr.
 inline std::string_view name_in(std::string_view key) {
   constexpr size_t kHead = 1 + 8 + 1;

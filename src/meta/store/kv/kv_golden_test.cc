@@ -128,13 +128,19 @@ class Written : public ::testing::Test {
     std::vector<std::string> out;
     for (const auto& [key, value] : after) {
       auto old = before_.find(key);
-      if (old == before_.end() || old->second != value) out.push_back(to_hex(key) + "=" + to_hex(value));
+      if (old == before_.end() || old->second != value) out.push_back(shown(key) + "=" + to_hex(value));
     }
     for (const auto& [key, value] : before_) {
-      if (!after.contains(key)) out.push_back(to_hex(key) + " gone");
+      if (!after.contains(key)) out.push_back(shown(key) + " gone");
     }
     before_ = after;
     return out;
+  }
+
+  // Without the random name of the client.
+  static std::string shown(std::string_view key) {
+    const auto tally = parse_tally_key(key);
+    return tally ? to_hex(kTallies) + "CLIENT" + to_hex(key.substr(key.size() - 1)) : to_hex(key);
   }
 
   using Lines = std::vector<std::string>;
@@ -229,7 +235,8 @@ TEST_F(Written, sessions_and_locks) {
   EXPECT_EQ(made(PutSustained{5, 0x102}),
             (Lines{"53450000000000000005=0000000000006000", "53490000000000000005=7b7d",
                    "5353000000000000000502010000000000"
-                   "00=01"}));
+                   "00=01",
+                   "54CLIENT43=0000000000000005" + std::string(48, '0')}));
   EXPECT_EQ(made(PutFlock{0x102, {{5, 6}, LockKind::write}}),
             Lines{"460201000000000000=0000000000000005000000000000000657"});
   EXPECT_EQ(made(PutPlock{0x102, {{5, 6}, {{LockKind::write, 7, 8, 9}}}}),
@@ -255,7 +262,11 @@ TEST_F(Written, deleted_files_usage_and_statistics) {
   EXPECT_EQ(made(DeleteDeletedFile{0x102, 0x1000}), Lines{file + " gone"});
   EXPECT_EQ(made(AddUsage{0x1000, 1}), (Lines{"43746f74616c496e6f646573=0100000000000000",
                                               "4375736564537061"
-                                              "6365=0010000000000000"}));
+                                              "6365=0010000000000000",
+                                              "54CLIENT43=0000000000000000"
+                                              "000000000000100000000000000000010000000000000000",
+                                              "54CLIENT54=0000000000001000"
+                                              "0000000000000001"}));
   EXPECT_EQ(made(CreateDirStat{0x102}), Lines{"550201000000000000=" + std::string(48, '0')});
   EXPECT_EQ(made(AddDirStat{0x102, {1, 0x1000, 1}}, AddDirStat{0x103, {1, 1, 1}}),
             Lines{"550201000000000000=000000000000000100000000000010000000000000000001"})

@@ -65,7 +65,11 @@ bool makes_holes(const std::vector<WriteItem>& writes) {
 KvStore::KvStore(std::shared_ptr<Database> database)
     : database_(std::move(database)),
       usage_waits_(database_->exclusive() == nullptr && !database_->read_only()),
-      runner_(*database_),
+      tally_([this](const UsageRead& counted) { pending_.counted(counted); }),
+      runner_(*database_,
+              [this](const Changes& changes) {
+                if (usage_waits_) tally_.made(changes);
+              }),
       pending_(
           [this](const UsageSums& sums, const std::stop_token& stop) { return write_usage(sums, stop); }) {
   if (usage_waits_) pending_.start();
@@ -81,8 +85,15 @@ KvStore::~KvStore() {
   Status flushed = pending_.flush(give_up.get_token());
   // What it found out about a flush that was interrupted.
   if (flushed) flushed = pending_.flush(give_up.get_token());
-  if (!flushed)
-    log::warning(describe() + ": usage of the last second is lost: " + flushed.error().to_string());
+  if (!flushed) {
+    log::warning(describe() + ": usage of the last second was not written: " + flushed.error().to_string());
+  } else if (Status left = leave(give_up.get_token()); !left) {
+    log::debug(describe() + ": records of usage are left behind: " + left.error().to_string());
+  }
+}
+
+Status KvStore::leave(const std::stop_token& stop) {
+  return runner_.run([&](Workspace& work) { return tally_.leave(work); }, stop);
 }
 
 Status KvStore::sync() {
@@ -93,17 +104,22 @@ Status KvStore::sync() {
 // As many directories as fit into commits of a modest size. What was written before an error is taken off
 // what stays pending.
 Status KvStore::write_usage(const UsageSums& sums, const std::stop_token& stop) {
-  std::vector<WriteItem> portion = {AddUsage{sums.space, sums.inodes}};
+  bool counts = sums.space != 0 || sums.inodes != 0;
+  std::vector<WriteItem> portion;
   std::vector<WriteItem> written;
   const auto commit = [&]() -> Status {
     TRY(runner_.run(
         [&](Workspace& work) -> Status {
-          TRY(load_for(portion, work));
+          std::vector<std::string> keys = counts ? tally_.keys() : std::vector<std::string>{};
+          for (const WriteItem& item : portion) keys.push_back(dir_stat_key(std::get<AddDirStat>(item).ino));
+          TRY(work.load(std::move(keys)));
+          if (counts) TRY(tally_.count(work));
           return apply_all(portion, work);
         },
         stop, [this, portion] { take_off(portion); }));
     written.insert(written.end(), portion.begin(), portion.end());
     portion.clear();
+    counts = false;
     return {};
   };
   Status done;
@@ -112,7 +128,7 @@ Status KvStore::write_usage(const UsageSums& sums, const std::stop_token& stop) 
     if (portion.size() < kDirectoriesPerCommit) continue;
     if (done = commit(); !done) break;
   }
-  if (done) done = commit();
+  if (done && (counts || !portion.empty())) done = commit();
   if (done) return {};
   take_off(written);
   return done;
@@ -121,10 +137,8 @@ Status KvStore::write_usage(const UsageSums& sums, const std::stop_token& stop) 
 // What is written is not pending.
 void KvStore::take_off(const std::vector<WriteItem>& written) {
   for (const WriteItem& item : written) {
-    if (const auto* usage = std::get_if<AddUsage>(&item))
-      pending_.add(AddUsage{-usage->space, -usage->inodes});
-    if (const auto* dir = std::get_if<AddDirStat>(&item))
-      pending_.add(AddDirStat{dir->ino, {-dir->delta.length, -dir->delta.space, -dir->delta.inodes}});
+    const auto& dir = std::get<AddDirStat>(item);
+    pending_.add(AddDirStat{dir.ino, {-dir.delta.length, -dir.delta.space, -dir.delta.inodes}});
   }
 }
 
@@ -152,6 +166,7 @@ Status KvStore::run(Operation operation, std::stop_token stop) {
         std::ranges::remove_copy_if(*writes, std::back_inserter(now), is_usage);
         TRY(load_for(now, work));
         TRY(apply_all(now, work));
+        TRY(tally_.add(*writes, work));
         if (work.parts() > database_->limits().parts && makes_holes(now))
           return fail(kTooManyChunks, "more chunks than one commit takes");
         return {};
@@ -209,9 +224,9 @@ Status KvStore::save_setting(std::string_view setting) {
 
 // The setting goes first: without it there is no volume, whatever else is still to go.
 Status KvStore::destroy_volume() {
-  TRY(runner_.run([](Workspace& work) -> Status {
+  TRY(runner_.run([&](Workspace& work) -> Status {
     work.erase(std::string(kSetting));
-    return {};
+    return tally_.drop(work);
   }));
   const Limits limits = database_->limits();
   const size_t page = std::min<size_t>(limits.parts, 1000);
@@ -265,9 +280,16 @@ Status KvStore::put_session(const SessionRecord& session, std::stop_token stop) 
   return runner_.run(
       [&](Workspace& work) -> Status {
         kv::put_session(session, work);
-        return {};
+        return usage_waits_ ? tally_.join(session.sid, work) : Status();
       },
       std::move(stop));
+}
+// Client by client: who is told twice is counted once.
+Status KvStore::count_left_usage(int64_t now) {
+  if (!usage_waits_) return {};
+  for (const LeftTally& left : TRY(left_tallies(*TRY(database_->view({})), tally_.client(), now)))
+    TRY(runner_.run([&](Workspace& work) { return settle_tally(left, now, work); }));
+  return {};
 }
 Status KvStore::refresh_session(uint64_t sid, int64_t expire, std::stop_token stop) {
   return runner_.run([&](Workspace& work) { return kv::refresh_session(sid, expire, work); },

@@ -6,6 +6,7 @@
 
 #include "meta/store/kv/kv.h"
 #include "meta/store/kv/runner.h"
+#include "meta/store/kv/usage_tally.h"
 #include "meta/store/pending_usage.h"
 #include "meta/store/store.h"
 
@@ -47,6 +48,7 @@ class KvStore final : public Store {
   Result<std::vector<SessionRecord>> list_sessions() override;
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override;
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override;
+  Status count_left_usage(int64_t now) override;
 
   Result<std::vector<DeletedFile>> deleted_files(int64_t before, size_t limit) override;
   Result<std::vector<uint32_t>> chunks_of(Ino ino, uint64_t length) override;
@@ -66,13 +68,15 @@ class KvStore final : public Store {
   Result<T> look(FunctionRef<Result<T>(Workspace&)> question, std::stop_token stop = {});
   template <class T>
   Result<T> change(FunctionRef<Result<T>(Workspace&)> work, std::stop_token stop = {});
+  Status leave(const std::stop_token& stop);
   void take_off(const std::vector<WriteItem>& written);
   Status write_usage(const UsageSums& sums, const std::stop_token& stop);
 
   const std::shared_ptr<Database> database_;
-  const bool usage_waits_;
+  const bool usage_waits_;  // not of an embedded database, whose commits write usage themselves
+  UsageTally tally_;
   Runner runner_;
-  PendingUsage pending_;  // of an embedded database: nothing, its commits write usage themselves
+  PendingUsage pending_;
 };
 
 }  // namespace cider::meta::kv

@@ -18,8 +18,11 @@ constexpr int kLongestPause = 4000;  // microseconds
 
 }  // namespace
 
-Runner::Runner(Database& database)
-    : database_(database), limits_(database.limits()), random_(std::random_device{}()) {}
+Runner::Runner(Database& database, Made made)
+    : database_(database),
+      limits_(database.limits()),
+      made_(std::move(made)),
+      random_(std::random_device{}()) {}
 
 void Runner::Fate::decide(bool made) {
   std::lock_guard lock(mutex_);
@@ -114,6 +117,8 @@ Result<std::optional<Committed>> Runner::attempt_or_settle(Group* group, const s
 Result<std::optional<Committed>> Runner::settle(Group* group, const std::stop_token& stop) {
   const bool made = TRY(database_.settle(stop));
   const auto settled = std::exchange(unsettled_, nullptr);
+  if (made && made_) made_(unsettled_changes_);
+  unsettled_changes_ = {};
   settled->decide(made);
   Group in_it;
   std::erase_if(*group, [&](Request* request) {
@@ -154,7 +159,10 @@ Result<std::optional<Committed>> Runner::attempt(Group* group, const std::stop_t
     return std::nullopt;  // the one that did not fit left its checks behind
   }
   if (exclusive && space.changes().empty()) return Committed::done;
-  return TRY(database_.commit(*view, space.checks(), space.changes(), stop));
+  const Committed committed = TRY(database_.commit(*view, space.checks(), space.changes(), stop));
+  if (committed == Committed::done && made_) made_(space.changes());
+  if (committed == Committed::unknown) unsettled_changes_ = space.changes();
+  return committed;
 }
 
 void Runner::back_off(int tries) {

@@ -36,7 +36,10 @@ class Runner {
   // May be called several times, by other threads, too.
   using Work = FunctionRef<Status(Workspace&)>;
 
-  explicit Runner(Database& database);
+  // Hears of each commit that was made, before work of the next runs.
+  using Made = std::function<void(const Changes&)>;
+
+  explicit Runner(Database& database, Made made = {});
 
   // Returns after the commit that holds the work's changes, or bears out its error. EINTR if `stop` is
   // requested before that commit was sent; EIO if it may have been made: `if_made` is called if it turns out,
@@ -76,9 +79,11 @@ class Runner {
 
   Database& database_;
   const Limits limits_;
+  const Made made_;
   TurnQueue<Request> queue_;
   std::minstd_rand random_;          // used by the leader only, as
-  std::shared_ptr<Fate> unsettled_;  // of the last commit
+  std::shared_ptr<Fate> unsettled_;  // of the last commit, and
+  Changes unsettled_changes_;
   std::atomic<uint64_t> conflicts_{0};
 };
 

@@ -106,6 +106,15 @@ Result<std::vector<SessionRecord>> list_sessions(View& view) {
   return out;
 }
 
+Result<std::vector<Pair>> tally_records(View& view) {
+  std::vector<Pair> records;
+  TRY(scan_all(view, all_of(kTallies), false, [&](const Pair& pair) -> Result<bool> {
+    records.push_back(pair);
+    return true;
+  }));
+  return records;
+}
+
 Result<std::vector<Ino>> sustained_inodes(View& view, uint64_t sid) {
   std::vector<Ino> out;
   TRY(scan_all(view, sustained_of(sid), true, [&](const Pair& pair) -> Result<bool> {

@@ -15,6 +15,9 @@ Result<std::vector<SessionRecord>> list_sessions(View& view);
 Result<std::vector<Ino>> sustained_inodes(View& view, uint64_t sid);
 Result<std::vector<RecordLockOwner>> session_locks(View& view, uint64_t sid);
 
+// Of usage_tally.h.
+Result<std::vector<Pair>> tally_records(View& view);
+
 Result<std::vector<DeletedFile>> deleted_files(View& view, int64_t before, size_t limit);
 Result<std::vector<uint32_t>> chunks_of(View& view, Ino ino);
 Result<std::vector<DelayedSlice>> unreferenced_slices(View& view, size_t limit);

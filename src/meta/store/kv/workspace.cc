@@ -4,7 +4,6 @@
 
 namespace cider::meta::kv {
 
-// What an operation of this commit has made of the key; null: nothing.
 const Value* Workspace::changed(const std::string& key) const {
   static const Value kGone;
   if (auto it = changes_.keys.find(key); it != changes_.keys.end()) return &it->second;

@@ -38,6 +38,8 @@ class Workspace {
   // Whether nothing is in the range.
   Result<bool> is_empty(const Range& range, Rely rely);
 
+  // What the operations of this commit have made of the key; null: nothing.
+  const Value* changed(const std::string& key) const;
   void put(const std::string& key, std::string value) { change(key, std::move(value)); }
   void erase(const std::string& key) { change(key, std::nullopt); }
   Status erase_range(const Range& range);
@@ -56,7 +58,6 @@ class Workspace {
   size_t bytes() const { return bytes_; }
 
  private:
-  const Value* changed(const std::string& key) const;
   void change(const std::string& key, Value value);
   void rely_on(const std::string& key);
   Result<std::vector<Pair>> merged(const Range& range, size_t limit, bool keys_only,

@@ -185,6 +185,9 @@ class Schema {
     }
     return statements;
   }
+  Result<bool> has_column(const std::string& table, const std::string& column) {
+    return TRY(names(Statement(column_names(), Text{table}))).contains(column);
+  }
 
  private:
   std::string name_of(const Index& index) const {
@@ -304,6 +307,7 @@ Status drop_schema(Session& db) {
   for (const Table& table : tables()) TRY(drop(Schema(db).table_name(table.name)));
   TRY(drop(Schema(db).table_name("session")));  // of JuiceFS before 1.0
   TRY(drop(db.dialect().render("cider_lock_wait")));
+  TRY(drop(db.dialect().render("cider_client")));
   return drop(db.dialect().render("cider_op"));
 }
 
@@ -328,11 +332,40 @@ Result<bool> has_lock_waits(Session& db) {
   return table_exists(db, db.dialect().render("cider_lock_wait"));
 }
 
+namespace {
+
+// Older clients name the columns that they know.
+std::string usage_column(const Dialect& dialect, const char* column) {
+  return typed(dialect, column, Type::big) + " DEFAULT 0";
+}
+
+}  // namespace
+
+Result<bool> has_op_slots(Session& db) {
+  const Dialect& dialect = db.dialect();
+  return TRY(table_exists(db, dialect.render("cider_client"))) &&
+         TRY(Schema(db).has_column(dialect.render("cider_op"), "inodes"));
+}
+
 Status create_op_slots(Session& db) {
   const Dialect& dialect = db.dialect();
-  return db.script("CREATE TABLE IF NOT EXISTS " + dialect.quoted(dialect.render("cider_op")) + " (" +
-                   typed(dialect, "client", Type::short_bytes) + ", " + typed(dialect, "slot", Type::big) +
-                   ", " + typed(dialect, "seq", Type::big) + ", PRIMARY KEY (client, slot))");
+  const std::string ops = dialect.render("cider_op");
+  const std::string space = usage_column(dialect, "space");
+  const std::string inodes = usage_column(dialect, "inodes");
+  TRY(db.script("CREATE TABLE IF NOT EXISTS " + dialect.quoted(ops) + " (" +
+                typed(dialect, "client", Type::short_bytes) + ", " + typed(dialect, "slot", Type::big) +
+                ", " + typed(dialect, "seq", Type::big) + ", " + space + ", " + inodes +
+                ", PRIMARY KEY (client, slot))"));
+  if (!TRY(Schema(db).has_column(ops, "inodes"))) {
+    const std::string add =
+        dialect.kind() == Dialect::Kind::postgres ? "ADD COLUMN IF NOT EXISTS " : "ADD COLUMN ";
+    TRY(db.script("ALTER TABLE " + dialect.quoted(ops) + " " + add + space + ", " + add + inodes));
+  }
+  return db.script("CREATE TABLE IF NOT EXISTS " + dialect.quoted(dialect.render("cider_client")) + " (" +
+                   typed(dialect, "client", Type::short_bytes) + ", " + typed(dialect, "sid", Type::big) +
+                   ", " + typed(dialect, "volume", Type::short_bytes) + ", " +
+                   typed(dialect, "space", Type::big) + ", " + typed(dialect, "inodes", Type::big) + ", " +
+                   typed(dialect, "gone", Type::big) + ", PRIMARY KEY (client))");
 }
 
 }  // namespace cider::meta::sql

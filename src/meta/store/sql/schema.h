@@ -24,7 +24,10 @@ Status create_lock_waits(Session& db);
 Result<bool> has_lock_waits(Session& db);
 
 // cider_op: the last commit of each connection of each client, by which it finds out after a broken
-// connection whether it was made (server/op_slot.h). Made with the first commit.
+// connection whether it was made (server/transactions.h), and what it has added to the volume's usage. With
+// cider_client: each client's session and what of that is counted (server/usage_tally.h). Made with the first
+// commit; completed where an older client has made them.
 Status create_op_slots(Session& db);
+Result<bool> has_op_slots(Session& db);
 
 }  // namespace cider::meta::sql

@@ -60,6 +60,7 @@ Error error_of(MYSQL* handle) {
     case ER_LOCK_WAIT_TIMEOUT:
     case ER_CHECKREAD:           // MariaDB: the row has changed since the snapshot
     case ER_TABLE_EXISTS_ERROR:  // CREATE of two
+    case ER_DUP_FIELDNAME:       // ALTER of two
       return {kRunAgain, message};
     case ER_NO_SUCH_TABLE:
       return {kNoTable, message};

@@ -49,11 +49,16 @@ Status LockedReads::ask(Parts parts) {
   return begin_and_ask(std::move(parts));
 }
 
+void LockedReads::add_beginning(const std::string& client, uint64_t slot, int64_t seq,
+                                std::vector<Statement>* out) {
+  out->emplace_back(kBegin);
+  out->emplace_back(kMark, std::string_view(client), slot, seq);
+}
+
 Status LockedReads::begin_and_ask(Parts parts) {
   std::vector<Statement> statements;
   if (!begun_) {
-    statements.emplace_back(kBegin);
-    statements.emplace_back(kMark, std::string_view(client_), lease_.member().slot, seq_);
+    add_beginning(client_, lease_.member().slot, seq_, &statements);
   } else if (lease_->dialect().kind() == Dialect::Kind::postgres) {
     // Out of the order of places: who waits in a circle shall not wait for long.
     statements.emplace_back("SET LOCAL lock_timeout='100ms'");

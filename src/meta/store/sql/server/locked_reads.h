@@ -35,6 +35,9 @@ class LockedReads final : public Fetcher {
   // where a write contradicts what was read.
   Status prepare_writes(const std::vector<WriteItem>& writes);
   bool begun() const { return begun_; }
+  // The statements that begin a transaction.
+  static void add_beginning(const std::string& client, uint64_t slot, int64_t seq,
+                            std::vector<Statement>* out);
 
  private:
   Status ask(Parts parts);

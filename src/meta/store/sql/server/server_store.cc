@@ -1,11 +1,13 @@
 #include "meta/store/sql/server/server_store.h"
 
 #include "base/log.h"
+#include "meta/model/volume.h"
 #include "meta/store/sql/scans.h"
 #include "meta/store/sql/schema.h"
 #include "meta/store/sql/server/one_by_one.h"
 #include "meta/store/sql/server/pool.h"
 #include "meta/store/sql/server/transactions.h"
+#include "meta/store/sql/server/usage_tally.h"
 #include "meta/store/sql/volume.h"
 
 namespace cider::meta::sql::server {
@@ -138,7 +140,14 @@ class ServerStore final : public CountingStore {
   // --- sessions
 
   Status put_session(const SessionRecord& session, std::stop_token stop) override {
-    return change(stop, [&](Session& db) { return sql::put_session(db, session); });
+    if (read_only_) return read_only();
+    TRY(outside(transactions_.prepare(stop)));
+    TRY(change(stop, [&](Session& db) -> Status {
+      TRY(db.change(transactions_.row_of(session.sid)));
+      return sql::put_session(db, session);
+    }));
+    transactions_.joined(session.sid);
+    return {};
   }
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop) override {
     return change(stop, [&](Session& db) { return sql::refresh_session(db, sid, expire); });
@@ -151,6 +160,16 @@ class ServerStore final : public CountingStore {
   }
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override {
     return ask<std::vector<RecordLockOwner>>({}, [&](Session& db) { return sql::session_locks(db, sid); });
+  }
+  Status count_left_usage(int64_t now) override {
+    if (read_only_) return read_only();
+    TRY(outside(transactions_.prepare({})));
+    const auto left = TRY(ask<std::vector<TallyRow>>(
+        {}, [&](Session& db) { return left_tallies(db, transactions_.client(), now); }));
+    const std::string volume = transactions_.volume();
+    for (const TallyRow& row : left)
+      TRY(change({}, [&](Session& db) { return settle_tally(db, row, volume, now); }));
+    return {};
   }
 
   // --- jobs
@@ -239,12 +258,14 @@ class ServerStore final : public CountingStore {
     return value;
   }
 
-  Status prepare(const std::stop_token& stop) {
-    return change(stop, [](Session& db) -> Status {
-      if (TRY(sql::table_exists(db, db.dialect().render("cider_op"))) && TRY(sql::has_lock_waits(db)))
-        return {};
-      TRY(sql::create_lock_waits(db));
-      return sql::create_op_slots(db);
+  // Makes our own tables; answers the volume's UUID.
+  Result<std::string> prepare(const std::stop_token& stop) {
+    return change_and_answer<std::string>(stop, [](Session& db) -> Result<std::string> {
+      if (!TRY(sql::has_lock_waits(db))) TRY(sql::create_lock_waits(db));
+      if (!TRY(sql::has_op_slots(db))) TRY(sql::create_op_slots(db));
+      const auto setting = TRY(sql::load_setting(db));
+      const auto volume = setting ? decode_volume(*setting) : Result<Volume>(fail(ENOENT));
+      return volume ? volume->uuid : std::string();
     });
   }
 

@@ -12,6 +12,7 @@
 #include "meta/store/sql/merged_changes.h"
 #include "meta/store/sql/questions.h"
 #include "meta/store/sql/server/locked_reads.h"
+#include "meta/store/sql/server/usage_tally.h"
 
 namespace cider::meta::sql::server {
 namespace {
@@ -20,6 +21,17 @@ std::string random_client() {
   std::string bytes(16, '\0');
   if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
   return bytes;
+}
+
+UsageRead sum_of(const std::vector<WriteItem>& items) {
+  UsageRead sum;
+  for (const WriteItem& item : items) {
+    const auto* usage = std::get_if<AddUsage>(&item);
+    if (!usage) continue;
+    sum.space += usage->space;
+    sum.inodes += usage->inodes;
+  }
+  return sum;
 }
 
 bool is_usage(const WriteItem& item) {
@@ -80,7 +92,7 @@ class Transactions::Reading final : public Fetcher {
 };
 
 Transactions::Transactions(Driver& driver, Pool& pool, PendingUsage& usage,
-                           std::function<Status(std::stop_token)> prepare)
+                           std::function<Result<std::string>(std::stop_token)> prepare)
     : driver_(driver), pool_(pool), usage_(usage), prepare_(std::move(prepare)), client_(random_client()) {}
 
 // Runs again what lost its connection before its COMMIT was sent, or was undone.
@@ -120,7 +132,11 @@ Status Transactions::read(Operation operation, std::stop_token stop) {
 Status Transactions::prepare(const std::stop_token& stop) {
   if (!prepared_) {
     std::lock_guard lock(preparing_);
-    if (!prepared_) TRY(prepare_(stop));
+    if (!prepared_) {
+      std::string volume = TRY(prepare_(stop));
+      std::lock_guard lock(mutex_);
+      volume_ = std::move(volume);
+    }
     prepared_ = true;
   }
   return settle_abandoned(stop);
@@ -238,6 +254,8 @@ void Transactions::serve(Pool::Lease lease, std::vector<Request*>& group) {
   }
   MergedChanges merged;
   std::vector<Change> changes = changes_of(works, driver_.dialect(), &merged);
+  if (const UsageRead usage = sum_of(attempt.usage); !is_zero(usage))
+    changes.push_back(add_to_total(usage, client_, attempt.slot));
   int taken = 0;
   Status committed = commit(std::move(lease), changes, std::move(attempt), stop.token(), &taken);
   if (!committed && committed.error().code == EEXIST) {
@@ -260,25 +278,56 @@ void Transactions::learn(const Transaction& tx) {
   }
 }
 
+// Only this client's other flushes lock its row, and others if they take it for dead.
+void Transactions::add_tally(Lock lock, std::vector<Statement>* out) {
+  out->push_back(tally_row(client_, sid_, volume()));
+  out->push_back(ask_counted(client_));
+  out->push_back(ask_totals(client_));
+  out->back().lock = lock;
+}
+
+// Sends the statements, which end with those of add_tally(). After an error there is no transaction.
+Result<Transactions::Tally> Transactions::ask_tally(Pool::Lease& lease, std::span<const Statement> statements,
+                                                    const std::stop_token& stop) {
+  std::vector<Outcome> outcomes;
+  Tally tally;
+  const Status asked = [&]() -> Status {
+    TRY(lease->flight(statements, &outcomes, stop));
+    tally.counted = TRY(take_sum(*outcomes[outcomes.size() - 2].rows));
+    tally.total = TRY(take_sum(*outcomes[outcomes.size() - 1].rows));
+    return {};
+  }();
+  if (asked) return tally;
+  if (lease->is_usable()) lease->roll_back();
+  return fail(asked.error());
+}
+
+// With what others have counted for this client, or a flush of its own whose end it was not told.
+void Transactions::counted(const Tally& tally) {
+  std::lock_guard lock(mutex_);
+  const bool began_anew = is_zero(tally.counted) && !is_zero(counted_);  // its rows were removed
+  usage_.counted(began_anew ? usage_.pending() : difference(tally.total, counted_));
+  counted_ = tally.total;
+}
+
 Status Transactions::write_usage(const UsageSums& sums, std::stop_token stop) {
   return until_done(stop, [&](int) -> Status {
     TRY(prepare(stop));
-    std::vector<Change> changes;
-    add_usage_changes(sums, &changes);
     Pool::Lease lease = TRY(pool_.acquire(stop));
     Attempt attempt{lease.member().slot, ++seq_, {}, {}, {}};
-    attempt.returned.push_back(AddUsage{-sums.space, -sums.inodes});
     for (const auto& [ino, delta] : sums.dirs)
       attempt.returned.push_back(AddDirStat{ino, {-delta.length, -delta.space, -delta.inodes}});
-    const Prediction nothing;
-    LockedReads reads(lease, nothing, hints_, usage_, client_, attempt.seq, stop);
-    Status ready = reads.prepare_writes({});
-    if (!ready) {
-      if (lease->is_usable()) lease->roll_back();
-      return ready;
-    }
+    std::vector<Statement> statements;
+    LockedReads::add_beginning(client_, attempt.slot, attempt.seq, &statements);
+    add_tally(Lock::none, &statements);
+    const Tally tally = TRY(ask_tally(lease, statements, stop));
+    std::vector<Change> changes;
+    add_usage_changes({0, 0, sums.dirs}, &changes);
+    add_counting(tally.total, difference(tally.total, tally.counted), client_, &changes);
     int taken = 0;
-    return commit(std::move(lease), changes, std::move(attempt), stop, &taken);
+    TRY(commit(std::move(lease), changes, std::move(attempt), stop, &taken));
+    counted(tally);
+    return {};
   });
 }
 
@@ -387,15 +436,43 @@ bool Transactions::was_committed(const std::vector<uint64_t>& slices) {
 void Transactions::forget() {
   hints_.clear();
   prepared_ = false;
+  std::lock_guard lock(mutex_);
+  usage_.counted(usage_.pending());
+  counted_ = {};
+}
+
+std::string Transactions::volume() {
+  std::lock_guard lock(mutex_);
+  return volume_;
+}
+
+Statement Transactions::row_of(uint64_t sid) {
+  return tally_row(client_, static_cast<int64_t>(sid), volume());
 }
 
 Status Transactions::leave(std::stop_token stop) {
   if (!prepared_) return {};
+  return until_done(stop, [&](int) { return leave_once(stop); });
+}
+
+// Once more, it finds no rows. Commits of this client that are still under way are waited for.
+Status Transactions::leave_once(const std::stop_token& stop) {
   Pool::Lease lease = TRY(pool_.acquire(stop));
   std::vector<Statement> statements;
+  statements.emplace_back("BEGIN");
+  add_tally(Lock::update, &statements);
+  const Tally tally = TRY(ask_tally(lease, statements, stop));
+  std::vector<Change> changes;
+  add_counting(tally.total, difference(tally.total, tally.counted), client_, &changes);
+  statements.clear();
+  for (Change& change : changes) statements.push_back(std::move(change.statement));
   statements.emplace_back("DELETE FROM cider_op WHERE client=?", std::string_view(client_));
+  statements.emplace_back("DELETE FROM cider_client WHERE client=?", std::string_view(client_));
+  statements.emplace_back("COMMIT");
   std::vector<Outcome> outcomes;
-  return lease->flight(statements, &outcomes, std::move(stop));
+  Status done = lease->flight(statements, &outcomes, stop);
+  if (!done && lease->is_usable()) lease->roll_back();
+  return done;
 }
 
 }  // namespace cider::meta::sql::server

@@ -14,12 +14,15 @@
 // An operation that gives up before that is known (ETIMEDOUT, EINTR) leaves the question to this client's
 // next commit, as on Redis (redis/transactions.h): of what was committed the new slices are remembered, and
 // run() answers kCommittedBefore when they are to be committed again.
+//
+// What a commit adds to the volume's usage it also adds to the row of its connection (usage_tally.h).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -38,13 +41,13 @@ namespace cider::meta::sql::server {
 // Thread-safe.
 class Transactions {
  public:
-  // `prepare` makes our own tables (schema.h), before the first commit.
+  // `prepare` makes our own tables (schema.h), before the first commit, and answers the volume's UUID.
   Transactions(Driver& driver, Pool& pool, PendingUsage& usage,
-               std::function<Status(std::stop_token)> prepare);
+               std::function<Result<std::string>(std::stop_token)> prepare);
 
   Status run(Operation operation, std::stop_token stop);
   Status read(Operation operation, std::stop_token stop);
-  // Commits sums of usage.
+  // Counts the volume's usage, and adds sums to directories' statistics.
   Status write_usage(const UsageSums& sums, std::stop_token stop);
   // Calls Status once(attempt) again while it answers that the connection was lost (kLost) or the transaction
   // undone (kRunAgain); up to kPatience.
@@ -52,8 +55,15 @@ class Transactions {
   uint64_t conflicts() const { return conflicts_; }
   // After the tables are gone.
   void forget();
-  // Removes this client's rows from cider_op.
+  // Counts what is not counted yet, and removes this client's rows from our own tables.
   Status leave(std::stop_token stop);
+  // Before this client's rows are used by others than this.
+  Status prepare(const std::stop_token& stop);
+  // This client's row, to be written in the transaction that makes its session.
+  Statement row_of(uint64_t sid);
+  void joined(uint64_t sid) { sid_ = static_cast<int64_t>(sid); }
+  const std::string& client() const { return client_; }
+  std::string volume();
 
  private:
   // A transaction whose COMMIT was sent.
@@ -67,7 +77,16 @@ class Transactions {
   };
   class Reading;
 
-  Status prepare(const std::stop_token& stop);
+  // What a flight asked by add_tally() has found: of the total, and what is counted of it.
+  struct Tally {
+    UsageRead total;
+    UsageRead counted;
+  };
+  void add_tally(Lock lock, std::vector<Statement>* out);
+  static Result<Tally> ask_tally(Pool::Lease& lease, std::span<const Statement> statements,
+                                 const std::stop_token& stop);
+  void counted(const Tally& tally);
+  Status leave_once(const std::stop_token& stop);
   // Runs the operations of a group in one transaction, and answers each.
   void serve(Pool::Lease lease, std::vector<Request*>& group);
   void learn(const Transaction& tx);
@@ -85,14 +104,17 @@ class Transactions {
   Driver& driver_;
   Pool& pool_;
   PendingUsage& usage_;
-  const std::function<Status(std::stop_token)> prepare_;
+  const std::function<Result<std::string>(std::stop_token)> prepare_;
   Hints hints_;
   Groups groups_;
   const std::string client_;  // a random number, in bytes
   std::atomic<int64_t> seq_{0};
   std::atomic<bool> prepared_{false};
   std::mutex preparing_;
+  std::atomic<int64_t> sid_{0};
   std::mutex mutex_;
+  std::string volume_;
+  UsageRead counted_;  // as this client knows it
   std::vector<Attempt> abandoned_;
   std::atomic<bool> any_abandoned_{false};
   GivenUpSlices given_up_;

@@ -1,5 +1,6 @@
 #include "meta/store/kv/tikv/tikv_database.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -115,8 +116,10 @@ class TikvDatabase final : public Database {
   uint64_t round_trips() const { return client_.requests() + fresh_views_; }
 
  private:
+  Result<bool> guesses_hold(TikvView& seen, const Changes& changes);
   Result<Committed> check_only(const TikvView& seen, const Checks& checks, const std::stop_token& stop);
-  TikvMutations mutations_of(const Checks& checks, const Changes& changes) const;
+  TikvMutations mutations_of(const TikvView& seen, const Checks& checks, const Changes& changes) const;
+  void doubt(const std::set<std::string>& guessed);
   void fetch_advance();
 
   TikvClient client_;
@@ -127,20 +130,33 @@ class TikvDatabase final : public Database {
   std::mutex mutex_;
   std::shared_ptr<PdClient::Timestamp> advance_;  // asked for after the last commit, for the next
   steady_clock::time_point advance_asked_;
+  std::set<std::string> doubted_;  // that the last commit took for absent in vain
   std::optional<LeftLocks> unsettled_;
   std::optional<Cleaner> cleaner_;
 };
 
 Result<std::unique_ptr<View>> TikvDatabase::working_view(std::stop_token stop) {
   std::shared_ptr<PdClient::Timestamp> advance;
+  std::set<std::string> doubted;
   {
     std::lock_guard lock(mutex_);
+    doubted = doubted_;
     advance = std::exchange(advance_, nullptr);
     if (steady_clock::now() - advance_asked_ > kOldestAdvance) advance.reset();
   }
-  if (!advance) return view(std::move(stop));
-  return std::make_unique<TikvView>(client_, entries_, prefix_, std::move(advance),
-                                    client_.pd().ask_timestamp(), std::move(stop));
+  PdClient& pd = client_.pd();
+  if (!advance) ++fresh_views_;
+  auto beginning = advance ? pd.ask_timestamp() : nullptr;
+  if (!advance) advance = pd.ask_timestamp();
+  auto view = std::make_unique<TikvView>(client_, entries_, prefix_, std::move(advance), std::move(beginning),
+                                         std::move(stop));
+  view->take_guesses(std::move(doubted));
+  return view;
+}
+
+void TikvDatabase::doubt(const std::set<std::string>& guessed) {
+  std::lock_guard lock(mutex_);
+  doubted_ = guessed;
 }
 
 void TikvDatabase::fetch_advance() {
@@ -149,7 +165,8 @@ void TikvDatabase::fetch_advance() {
   advance_asked_ = steady_clock::now();
 }
 
-TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& changes) const {
+TikvMutations TikvDatabase::mutations_of(const TikvView& seen, const Checks& checks,
+                                         const Changes& changes) const {
   TikvMutations mutations;
   std::set<std::string> relied(checks.keys.begin(), checks.keys.end());
   for (const Checks::Unchanged& unchanged : checks.ranges) {
@@ -160,11 +177,13 @@ TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& ch
   for (const auto& [key, value] : changes.keys) {
     mutations.keys.push_back(prefix_ + key);
     mutations.values.emplace_back(value);
+    mutations.inserts.push_back(value && seen.guessed().contains(key));
   }
   for (const std::string& key : relied) {
     if (changes.keys.contains(key)) continue;
     mutations.keys.push_back(prefix_ + key);
     mutations.values.emplace_back(std::nullopt);
+    mutations.inserts.push_back(false);
   }
   return mutations;
 }
@@ -172,8 +191,9 @@ TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& ch
 Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const Changes& changes,
                                        std::stop_token stop) {
   auto& seen = dynamic_cast<TikvView&>(view);
+  if (!TRY(guesses_hold(seen, changes))) return Committed::conflict;
   if (changes.empty()) return check_only(seen, checks, stop);
-  const TikvMutations mutations = mutations_of(checks, changes);
+  const TikvMutations mutations = mutations_of(seen, checks, changes);
   const uint64_t beginning = TRY(seen.beginning());
   TikvCommit commit(client_, mutations, TRY(seen.timestamp()), beginning, stop);
   auto committed = commit.run();
@@ -182,7 +202,9 @@ Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const C
     unsettled_ = commit.left();
     return committed;
   }
+  if (commit.found_present()) doubt(seen.guessed());
   if (committed == Committed::done) {
+    doubt({});
     fetch_advance();
     for (const auto& [key, value] : changes.keys) {
       if (is_entry_key(key)) entries_.note(key, {value, 0, static_cast<int64_t>(beginning)});
@@ -208,6 +230,20 @@ Result<bool> TikvDatabase::settle(std::stop_token stop) {
   fetch_advance();
   cleaner_->add({unsettled->keys, unsettled->start_ts, fate.commit_ts});
   return true;
+}
+
+// Those that no insert proves.
+Result<bool> TikvDatabase::guesses_hold(TikvView& seen, const Changes& changes) {
+  std::vector<std::string> unproven;
+  for (const std::string& key : seen.guessed()) {
+    const auto change = changes.keys.find(key);
+    if (change == changes.keys.end() || !change->second) unproven.push_back(key);
+  }
+  if (unproven.empty()) return true;
+  const auto is_absent = [](const Value& value) { return !value; };
+  if (std::ranges::all_of(TRY(seen.ask(unproven)), is_absent)) return true;
+  doubt(seen.guessed());
+  return false;
 }
 
 // What a view shows at a timestamp that is no older than the question was so at that instant.

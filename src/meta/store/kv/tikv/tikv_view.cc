@@ -17,6 +17,19 @@ std::unexpected<Error> unknown(const tikvpb::KeyError& error) {
 }  // namespace
 
 Result<std::vector<Value>> TikvView::get(std::span<const std::string> keys) {
+  const auto is_expected = [&](const std::string& key) { return expected_absent_.contains(key); };
+  if (!std::ranges::all_of(keys, is_expected)) return ask(keys);
+  guessed_.insert(keys.begin(), keys.end());
+  return std::vector<Value>(keys.size());
+}
+
+void TikvView::expect_absent(const std::string& key) {
+  if (!guesses_ || doubted_.contains(key)) return;
+  const auto known = guess(key);
+  if (!known || !*known) expected_absent_.insert(key);
+}
+
+Result<std::vector<Value>> TikvView::ask(std::span<const std::string> keys) {
   std::vector<std::string> whole;
   whole.reserve(keys.size());
   for (const std::string& key : keys) whole.push_back(prefix_ + key);

@@ -61,7 +61,7 @@ Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, b
   for (size_t place : part.keys) {
     tikvpb::Mutation& mutation = *request.add_mutations();
     const std::optional<Value>& value = mutations_.values[place];
-    mutation.set_op(mutations_.inserts[place] ? tikvpb::Insert : op_of(value));
+    mutation.set_op(mutations_.inserts.contains(place) ? tikvpb::Insert : op_of(value));
     mutation.set_key(mutations_.keys[place]);
     if (value && *value) mutation.set_value(**value);
   }

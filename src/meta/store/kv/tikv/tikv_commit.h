@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -20,7 +21,7 @@ namespace cider::meta::kv {
 struct TikvMutations {
   std::vector<std::string> keys;
   std::vector<std::optional<Value>> values;  // nullopt: only relied on
-  std::vector<bool> inserts;                 // a value of a key that must not be there yet
+  std::set<size_t> inserts;                  // places of values whose keys must not be there yet
 };
 
 // Keys that may still be locked, by a transaction that is committed at `commit_ts` (0: rolled back) or, where
@@ -48,6 +49,8 @@ class TikvCommit {
   Result<Committed> run();
   // After `conflict`: because a key that was to be inserted is there.
   bool found_present() const { return found_present_; }
+  // After `done`: when, if it was by 1PC; else 0.
+  uint64_t committed_at() const { return committed_at_; }
   // Without keys: nothing.
   const LeftLocks& left() const { return left_; }
 

@@ -36,6 +36,8 @@ class TikvView final : public View {
   std::optional<Value> guess(const std::string& key) override;
   void expect_absent(const std::string& key) override;
 
+  // What some keys are at the view's timestamp: these need not be asked for.
+  void take_known(std::map<std::string, Value, std::less<>> known) { known_ = std::move(known); }
   // From now on keys that are expected to be absent, but for `doubted`, are said to be without asking, where
   // nothing else of a question has to be asked.
   void take_guesses(std::set<std::string> doubted) {
@@ -51,6 +53,7 @@ class TikvView final : public View {
   Result<uint64_t> beginning() { return beginning_ ? client_.pd().await(beginning_, stop_) : timestamp(); }
   // It shows what was there when it was taken, or later.
   bool is_fresh() const { return !beginning_; }
+  bool has_asked() const { return asked_; }
   // Of keys: what it has shown.
   const std::map<std::string, Value, std::less<>>& shown() const { return shown_; }
 
@@ -68,6 +71,8 @@ class TikvView final : public View {
   const Asked beginning_;
   const std::stop_token stop_;
   std::map<std::string, Value, std::less<>> shown_;
+  std::map<std::string, Value, std::less<>> known_;
+  bool asked_ = false;
   bool guesses_ = false;
   std::set<std::string> doubted_;
   std::set<std::string> expected_absent_;

@@ -88,8 +88,9 @@ func serve(options []grpc.ServerOption, addresses []string, folder string, split
 		return err
 	}
 	conf := config.DefaultConf
-	store := tikv.NewMVCCStore(&conf, bundle, folder, safePoint, &keepingWriter{bundle: bundle}, pd)
-	server := &storeServer{Server: tikv.NewServer(regions, store, tikv.NewStandAlongInnerServer(bundle))}
+	order := &concurrency{MockPD: pd}
+	store := tikv.NewMVCCStore(&conf, bundle, folder, safePoint, &keepingWriter{bundle: bundle}, order)
+	server := &storeServer{Server: tikv.NewServer(regions, store, tikv.NewStandAlongInnerServer(bundle)), concurrency: order}
 	ended := make(chan error)
 	for _, address := range addresses {
 		listen, advertised, found := strings.Cut(address, "=")

@@ -37,7 +37,9 @@ struct PdClient::Driver {
 
 class PdClient::Timestamp {
  public:
-  std::optional<uint64_t> value;  // under the client's lock
+  explicit Timestamp(uint32_t asked, std::optional<uint64_t> given = {}) : count(asked), first(given) {}
+  const uint32_t count;
+  std::optional<uint64_t> first;  // under the client's lock
 };
 
 PdClient::PdClient(TikvUrl url) : url_(std::move(url)), judge_(url_.tls) {}
@@ -162,8 +164,12 @@ Status PdClient::move_safe_point(uint64_t safe_point, const std::stop_token& sto
   return {};
 }
 
-std::shared_ptr<PdClient::Timestamp> PdClient::ask_timestamp() {
-  auto asked = std::make_shared<Timestamp>();
+std::shared_ptr<PdClient::Timestamp> PdClient::known_timestamp(uint64_t value) {
+  return std::make_shared<Timestamp>(1, value);
+}
+
+std::shared_ptr<PdClient::Timestamp> PdClient::ask_timestamp(uint32_t count) {
+  auto asked = std::make_shared<Timestamp>(count);
   std::lock_guard lock(mutex_);
   asked_.push_back(asked);
   changed_.notify_all();
@@ -173,8 +179,8 @@ std::shared_ptr<PdClient::Timestamp> PdClient::ask_timestamp() {
 Result<uint64_t> PdClient::await(const std::shared_ptr<Timestamp>& asked, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const auto end = steady_clock::now() + kPatience;
-  const bool answered = changed_.wait_until(lock, stop, end, [&] { return asked->value.has_value(); });
-  if (answered) return *asked->value;
+  const bool answered = changed_.wait_until(lock, stop, end, [&] { return asked->first.has_value(); });
+  if (answered) return *asked->first;
   if (stop.stop_requested()) return fail(EINTR);
   return fail(ETIMEDOUT, url_.describe() + " gives no timestamps");
 }
@@ -206,14 +212,20 @@ bool PdClient::serve_stream(const std::shared_ptr<Driver>& driver, const std::st
     }
     pdpb::TsoRequest request;
     request.mutable_header()->set_cluster_id(driver->cluster);
-    request.set_count(static_cast<uint32_t>(batch.size()));
+    uint32_t count = 0;
+    for (const auto& asked : batch) count += asked->count;
+    request.set_count(count);
     pdpb::TsoResponse response;
     if (!stream->Write(request) || !stream->Read(&response)) return give_back();
-    if (response.header().error().type() != 0 || response.count() != request.count()) return give_back();
-    uint64_t last = (static_cast<uint64_t>(response.timestamp().physical()) << kLogicalBits) +
-                    static_cast<uint64_t>(response.timestamp().logical());
+    if (response.header().error().type() != 0 || response.count() != count) return give_back();
+    const uint64_t last = (static_cast<uint64_t>(response.timestamp().physical()) << kLogicalBits) +
+                          static_cast<uint64_t>(response.timestamp().logical());
     std::lock_guard lock(mutex_);
-    for (size_t i = 0; i < batch.size(); ++i) batch[i]->value = last - (batch.size() - 1 - i);
+    uint64_t next = last + 1 - count;
+    for (const auto& asked : batch) {
+      asked->first = next;
+      next += asked->count;
+    }
     changed_.notify_all();
   }
 }

@@ -53,7 +53,10 @@ class PdClient {
 
   // A timestamp that was asked for: greater than all that were given before, by anybody.
   class Timestamp;
-  std::shared_ptr<Timestamp> ask_timestamp();
+  // `count` of them that follow each other, with nothing between: the first is what is awaited.
+  std::shared_ptr<Timestamp> ask_timestamp(uint32_t count = 1);
+  // One that needs no waiting for.
+  static std::shared_ptr<Timestamp> known_timestamp(uint64_t value);
   Result<uint64_t> await(const std::shared_ptr<Timestamp>& asked, const std::stop_token& stop);
   Result<uint64_t> timestamp(const std::stop_token& stop) { return await(ask_timestamp(), stop); }
 

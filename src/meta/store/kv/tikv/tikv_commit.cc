@@ -61,7 +61,7 @@ Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, b
   for (size_t place : part.keys) {
     tikvpb::Mutation& mutation = *request.add_mutations();
     const std::optional<Value>& value = mutations_.values[place];
-    mutation.set_op(op_of(value));
+    mutation.set_op(mutations_.inserts.contains(place) ? tikvpb::Insert : op_of(value));
     mutation.set_key(mutations_.keys[place]);
     if (value && *value) mutation.set_value(**value);
   }
@@ -86,7 +86,8 @@ Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, b
 Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& response,
                                                bool* locked_by_others) {
   for (const tikvpb::KeyError& error : response.errors()) {
-    if (error.has_conflict() || !error.retryable().empty()) return Locked::conflict;
+    found_present_ |= error.has_already_exist();
+    if (found_present_ || error.has_conflict() || !error.retryable().empty()) return Locked::conflict;
     if (!error.has_locked()) return fail(EIO, "TiKV: " + error.ShortDebugString());
     const bool gone = TRY(resolver_.resolve(error.locked(), stop_));
     // Who holds locks and waits for others may be waited for by them.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ namespace cider::meta::kv {
 struct TikvMutations {
   std::vector<std::string> keys;
   std::vector<std::optional<Value>> values;  // nullopt: only relied on
+  std::set<size_t> inserts;                  // places of values whose keys must not be there yet
 };
 
 // Keys that may still be locked, by a transaction that is committed at `commit_ts` (0: rolled back) or, where
@@ -45,6 +47,10 @@ class TikvCommit {
   // After an error it was not committed, and will not be. `unknown` where the end of `stop`, or of the
   // patience, came before it was known.
   Result<Committed> run();
+  // After `conflict`: because a key that was to be inserted is there.
+  bool found_present() const { return found_present_; }
+  // After `done`: when, if it was by 1PC; else 0.
+  uint64_t committed_at() const { return committed_at_; }
   // Without keys: nothing.
   const LeftLocks& left() const { return left_; }
 
@@ -67,6 +73,7 @@ class TikvCommit {
   bool asynchronous_ = false;
   bool maybe_committed_ = false;
   bool locked_any_ = false;
+  bool found_present_ = false;
   int waits_ = 0;
   uint64_t committed_at_ = 0;  // by 1PC
   uint64_t least_commit_ = 0;  // of the locks, if the commit is asynchronous

@@ -1,9 +1,12 @@
 #include "meta/store/kv/tikv/tikv_database.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
+#include <set>
 #include <thread>
 
 #include "base/interruptible_sleep.h"
@@ -22,7 +25,9 @@ constexpr size_t kParts = 4096;
 constexpr size_t kBytes = 4 << 20;
 constexpr size_t kGroup = 32;
 // An older one conflicts with more, and its locks live shorter.
-constexpr std::chrono::seconds kOldestAdvance{1};
+constexpr std::chrono::seconds kOldestStart{1};
+// Timestamps of a change: its beginning, its commit where that can be then, and the start of the next.
+constexpr uint32_t kReserved = 3;
 
 // Of a range below an inode: the key of its attributes.
 std::optional<std::string> record_over(const Range& range) {
@@ -95,7 +100,7 @@ class TikvDatabase final : public Database {
   std::string name() const override { return "tikv"; }
   std::string describe() const override { return client_.url().describe(); }
   Result<std::unique_ptr<View>> view(std::stop_token stop) override {
-    ++fresh_views_;
+    ++timestamp_waits_;
     return std::make_unique<TikvView>(client_, entries_, prefix_, client_.pd().ask_timestamp(), nullptr,
                                       std::move(stop));
   }
@@ -112,44 +117,81 @@ class TikvDatabase final : public Database {
   }
   bool read_only() const override { return read_only_; }
   uint64_t requests() const { return client_.requests(); }
-  uint64_t round_trips() const { return client_.requests() + fresh_views_; }
+  uint64_t round_trips() const { return client_.requests() + timestamp_waits_; }
 
  private:
+  Result<bool> guesses_hold(TikvView& seen, const Changes& changes);
   Result<Committed> check_only(const TikvView& seen, const Checks& checks, const std::stop_token& stop);
-  TikvMutations mutations_of(const Checks& checks, const Changes& changes) const;
-  void fetch_advance();
+  TikvMutations mutations_of(const TikvView& seen, const Checks& checks, const Changes& changes) const;
+  void doubt(const std::set<std::string>& guessed);
+  void prepare_next(uint64_t beginning, uint64_t committed_at, const Changes& changes);
+
+  // Of a change, prepared by the one before it.
+  struct Start {
+    std::shared_ptr<PdClient::Timestamp> at;
+    steady_clock::time_point since;
+    std::map<std::string, Value, std::less<>> known;  // at that time
+  };
 
   TikvClient client_;
   KnownValues entries_;  // as they were seen, for guesses
   const std::string prefix_;
   const bool read_only_;
-  std::atomic<uint64_t> fresh_views_{0};  // at a timestamp that nobody had asked for before
+  std::atomic<uint64_t> timestamp_waits_{0};  // with nothing else to do meanwhile
   std::mutex mutex_;
-  std::shared_ptr<PdClient::Timestamp> advance_;  // asked for after the last commit, for the next
-  steady_clock::time_point advance_asked_;
+  std::optional<Start> next_;
+  std::set<std::string> doubted_;  // that the last commit took for absent in vain
   std::optional<LeftLocks> unsettled_;
   std::optional<Cleaner> cleaner_;
 };
 
 Result<std::unique_ptr<View>> TikvDatabase::working_view(std::stop_token stop) {
-  std::shared_ptr<PdClient::Timestamp> advance;
+  std::optional<Start> start;
+  std::set<std::string> doubted;
   {
     std::lock_guard lock(mutex_);
-    advance = std::exchange(advance_, nullptr);
-    if (steady_clock::now() - advance_asked_ > kOldestAdvance) advance.reset();
+    doubted = doubted_;
+    start = std::exchange(next_, std::nullopt);
+    if (start && steady_clock::now() - start->since > kOldestStart) start.reset();
   }
-  if (!advance) return view(std::move(stop));
-  return std::make_unique<TikvView>(client_, entries_, prefix_, std::move(advance),
-                                    client_.pd().ask_timestamp(), std::move(stop));
+  auto beginning = client_.pd().ask_timestamp(kReserved);
+  std::unique_ptr<TikvView> view;
+  if (start) {
+    view = std::make_unique<TikvView>(client_, entries_, prefix_, std::move(start->at), std::move(beginning),
+                                      std::move(stop));
+    view->take_known(std::move(start->known));
+  } else {
+    ++timestamp_waits_;
+    view = std::make_unique<TikvView>(client_, entries_, prefix_, std::move(beginning), nullptr,
+                                      std::move(stop));
+  }
+  view->take_guesses(std::move(doubted));
+  return view;
 }
 
-void TikvDatabase::fetch_advance() {
+// Whoever changes what this commit did must have begun after it, with a timestamp of his own. Where it is
+// directly before one that was reserved for us, nobody can have one between: there all is as it left it.
+// Else a timestamp has to be asked for.
+void TikvDatabase::prepare_next(uint64_t beginning, uint64_t committed_at, const Changes& changes) {
+  Start next;
+  next.since = steady_clock::now();
+  if (committed_at == beginning + 1) {
+    next.at = PdClient::known_timestamp(beginning + 2);
+    next.known = changes.keys;
+  } else {
+    next.at = client_.pd().ask_timestamp();
+  }
   std::lock_guard lock(mutex_);
-  advance_ = client_.pd().ask_timestamp();
-  advance_asked_ = steady_clock::now();
+  next_ = std::move(next);
 }
 
-TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& changes) const {
+void TikvDatabase::doubt(const std::set<std::string>& guessed) {
+  std::lock_guard lock(mutex_);
+  doubted_ = guessed;
+}
+
+TikvMutations TikvDatabase::mutations_of(const TikvView& seen, const Checks& checks,
+                                         const Changes& changes) const {
   TikvMutations mutations;
   std::set<std::string> relied(checks.keys.begin(), checks.keys.end());
   for (const Checks::Unchanged& unchanged : checks.ranges) {
@@ -158,6 +200,7 @@ TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& ch
     if (!record) relied.insert(unchanged.keys.begin(), unchanged.keys.end());
   }
   for (const auto& [key, value] : changes.keys) {
+    if (value && seen.guessed().contains(key)) mutations.inserts.insert(mutations.keys.size());
     mutations.keys.push_back(prefix_ + key);
     mutations.values.emplace_back(value);
   }
@@ -172,8 +215,10 @@ TikvMutations TikvDatabase::mutations_of(const Checks& checks, const Changes& ch
 Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const Changes& changes,
                                        std::stop_token stop) {
   auto& seen = dynamic_cast<TikvView&>(view);
+  if (!TRY(guesses_hold(seen, changes))) return Committed::conflict;
   if (changes.empty()) return check_only(seen, checks, stop);
-  const TikvMutations mutations = mutations_of(checks, changes);
+  const TikvMutations mutations = mutations_of(seen, checks, changes);
+  if (!seen.is_fresh() && !seen.has_asked()) ++timestamp_waits_;
   const uint64_t beginning = TRY(seen.beginning());
   TikvCommit commit(client_, mutations, TRY(seen.timestamp()), beginning, stop);
   auto committed = commit.run();
@@ -182,8 +227,10 @@ Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const C
     unsettled_ = commit.left();
     return committed;
   }
+  if (commit.found_present()) doubt(seen.guessed());
   if (committed == Committed::done) {
-    fetch_advance();
+    doubt({});
+    prepare_next(beginning, commit.committed_at(), changes);
     for (const auto& [key, value] : changes.keys) {
       if (is_entry_key(key)) entries_.note(key, {value, 0, static_cast<int64_t>(beginning)});
     }
@@ -205,9 +252,23 @@ Result<bool> TikvDatabase::settle(std::stop_token stop) {
     unsettled_.reset();
   }
   if (fate.commit_ts == 0) return false;
-  fetch_advance();
+  prepare_next(0, 0, {});
   cleaner_->add({unsettled->keys, unsettled->start_ts, fate.commit_ts});
   return true;
+}
+
+// Those that no insert proves.
+Result<bool> TikvDatabase::guesses_hold(TikvView& seen, const Changes& changes) {
+  std::vector<std::string> unproven;
+  for (const std::string& key : seen.guessed()) {
+    const auto change = changes.keys.find(key);
+    if (change == changes.keys.end() || !change->second) unproven.push_back(key);
+  }
+  if (unproven.empty()) return true;
+  const auto is_absent = [](const Value& value) { return !value; };
+  if (std::ranges::all_of(TRY(seen.ask(unproven)), is_absent)) return true;
+  doubt(seen.guessed());
+  return false;
 }
 
 // What a view shows at a timestamp that is no older than the question was so at that instant.

@@ -3,6 +3,11 @@
 #include <tikv.pb.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "meta/store/kv/keys.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/testing/kv_testing.h"
 #include "meta/store/kv/tikv/tikv_client.h"
@@ -33,17 +38,33 @@ class Tikv : public ::testing::Test {
   std::string url() const { return TikvServer::shared().url(prefix_); }
   uint64_t requests() const { return tikv_requests(*database_); }
 
-  static Status grow(Store& store) {
+  static Status grow(Store& store, Ino ino = 2) {
     return store.run(
-        [](Transaction& tx) -> Status {
-          AttrRead& seen = tx.attr(2, field::length);
+        [ino](Transaction& tx) -> Status {
+          AttrRead& seen = tx.attr(ino, field::length);
           TRY(tx.fetch());
           Attr values;
           values.length = seen.value->length + 1;
-          tx.write(PatchNode{.ino = 2, .set = field::length, .values = values});
+          tx.write(PatchNode{.ino = ino, .set = field::length, .values = values});
           return {};
         },
         {});
+  }
+  // A file of the root, as an operation that expects the name to be new; 0 or the error, which is `otherwise`
+  // where the name is new.
+  static int make(Store& store, const std::string& name, Ino ino, int otherwise = 0) {
+    return code_of(store.run(
+        [&](Transaction& tx) -> Status {
+          LookupRead& present = tx.lookup(1, name, field::none);
+          present.absence_expected = true;
+          TRY(tx.fetch());
+          if (present.value) return fail(EEXIST);
+          if (otherwise != 0) return fail(otherwise);
+          tx.write(InsertNode{ino, Attr{}});
+          tx.write(InsertEntry{1, name, Entry{ino, FileType::file}});
+          return {};
+        },
+        {}));
   }
   static uint64_t length(Store& store) { return ask(store, AttrRead{2, field::all, {}}).value->length; }
 
@@ -58,12 +79,85 @@ class Tikv : public ::testing::Test {
   std::unique_ptr<KvStore> store_;
 };
 
-TEST_F(Tikv, AChangeIsOneReadAndOneCommit) {
+TEST_F(Tikv, AChangeOfWhatTheLastOneChangedIsOneCommit) {
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(grow(*store_));
   const uint64_t before = requests();
   for (int i = 0; i < 10; ++i) ASSERT_TRUE(grow(*store_));
-  EXPECT_EQ(requests() - before, 20U);
+  EXPECT_EQ(requests() - before, 10U);
   EXPECT_EQ(length(*store_), 13U);
+}
+
+TEST_F(Tikv, AChangeOfAnotherInodeIsOneReadAndOneCommit) {
+  ASSERT_TRUE(write(*store_, InsertNode{3, Attr{}}));
+  const uint64_t before = requests();
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(grow(*store_, 2 + i % 2));
+  EXPECT_EQ(requests() - before, 20U);
+  EXPECT_EQ(length(*store_), 5U);
+}
+
+TEST_F(Tikv, ClientsAtTheSameTimeLoseNoChange) {
+  constexpr int kChanges = 60;
+  std::atomic<bool> done = false;
+  auto other = open();
+  const auto reader_database = open_tikv(url(), false).value();
+  std::jthread reads([&] {
+    const std::string key = inode_key(2);
+    while (!done) EXPECT_TRUE(reader_database->view({}).value()->get({&key, 1}));
+  });
+  {
+    std::vector<std::jthread> clients;
+    for (KvStore* store : {store_.get(), other.get()}) {
+      clients.emplace_back([store] {
+        for (int i = 0; i < kChanges; ++i) EXPECT_TRUE(grow(*store));
+      });
+    }
+  }
+  done = true;
+  EXPECT_EQ(length(*store_), 2U * kChanges);
+}
+
+TEST_F(Tikv, WhatIsNewIsNotAskedForBefore) {
+  ASSERT_TRUE(grow(*store_));
+  const uint64_t before = requests();
+  EXPECT_EQ(make(*store_, "a", 10), 0);
+  EXPECT_EQ(requests() - before, 1U);
+  EXPECT_EQ(ask(*store_, EntryRead{1, "a"}).value->ino, 10U);
+}
+
+TEST_F(Tikv, WhatWasTakenForNewIsFoundToBeThere) {
+  auto other = open();
+  for (const std::string name : {"a", "b"}) {
+    ASSERT_TRUE(grow(*store_));
+    ASSERT_EQ(make(*other, name, 10 + name.front()), 0);
+    EXPECT_EQ(make(*store_, name, 20), EEXIST);
+    EXPECT_EQ(ask(*store_, EntryRead{1, name}).value->ino, 10U + name.front());
+  }
+  EXPECT_EQ(make(*store_, "c", 20), 0);
+}
+
+TEST_F(Tikv, AnErrorThatComesOfWhatWasTakenForNewIsChecked) {
+  auto other = open();
+  ASSERT_TRUE(grow(*store_));
+  ASSERT_EQ(make(*other, "a", 10), 0);
+  EXPECT_EQ(make(*store_, "a", 11, EACCES), EEXIST);
+  EXPECT_EQ(make(*store_, "b", 11, EACCES), EACCES);
+}
+
+TEST_F(Tikv, ANumberIsNotTakenTwice) {
+  auto other = open();
+  ASSERT_TRUE(grow(*store_));
+  ASSERT_EQ(make(*other, "a", 10), 0);
+  EXPECT_EQ(make(*store_, "b", 10), kInodeTaken);
+  EXPECT_FALSE(ask(*store_, EntryRead{1, "b"}).value);
+}
+
+// One reference is not stored, so that no insert proves that there was none.
+TEST_F(Tikv, ACountThatIsThereAlreadyIsFound) {
+  auto other = open();
+  ASSERT_TRUE(write(*other, InsertSliceRef{77, 4096, 2}));
+  ASSERT_TRUE(grow(*store_));
+  EXPECT_EQ(code_of(write(*store_, InsertSliceRef{77, 4096, 1})), EEXIST);
+  EXPECT_TRUE(write(*store_, InsertSliceRef{78, 4096, 1}));
 }
 
 TEST_F(Tikv, WhatAnotherClientChangedIsFoundByTheCommit) {

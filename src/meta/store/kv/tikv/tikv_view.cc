@@ -17,6 +17,28 @@ std::unexpected<Error> unknown(const tikvpb::KeyError& error) {
 }  // namespace
 
 Result<std::vector<Value>> TikvView::get(std::span<const std::string> keys) {
+  const auto needs_no_answer = [&](const std::string& key) {
+    return known_.contains(key) || expected_absent_.contains(key);
+  };
+  if (!std::ranges::all_of(keys, needs_no_answer)) return ask(keys);
+  std::vector<Value> values;
+  for (const std::string& key : keys) {
+    const auto known = known_.find(key);
+    values.push_back(known == known_.end() ? std::nullopt : known->second);
+    if (known == known_.end()) guessed_.insert(key);
+    if (known != known_.end()) shown_.insert(*known);
+  }
+  return values;
+}
+
+void TikvView::expect_absent(const std::string& key) {
+  if (!guesses_ || doubted_.contains(key)) return;
+  const auto known = guess(key);
+  if (!known || !*known) expected_absent_.insert(key);
+}
+
+Result<std::vector<Value>> TikvView::ask(std::span<const std::string> keys) {
+  asked_ = true;
   std::vector<std::string> whole;
   whole.reserve(keys.size());
   for (const std::string& key : keys) whole.push_back(prefix_ + key);
@@ -64,6 +86,7 @@ Result<TikvClient::Next> TikvView::get_part(TikvClient::Part& part, std::span<co
 }
 
 Result<std::vector<Pair>> TikvView::scan(const Range& range, size_t limit, bool keys_only) {
+  asked_ = true;
   std::vector<Pair> pairs;
   std::string from = prefix_ + range.begin;
   const std::string end = prefix_ + range.end;

@@ -134,7 +134,7 @@ Status Transactions::prepare(const std::stop_token& stop) {
     std::lock_guard lock(preparing_);
     if (!prepared_) {
       std::string volume = TRY(prepare_(stop));
-      std::lock_guard lock(mutex_);
+      std::lock_guard naming(mutex_);
       volume_ = std::move(volume);
     }
     prepared_ = true;

@@ -46,14 +46,14 @@ Change add_to_total(const UsageRead& usage, std::string_view client, uint64_t sl
   return {
       .statement = Statement("UPDATE cider_op SET space=space+?,inodes=inodes+? WHERE client=? AND slot=?",
                              usage.space, usage.inodes, client, slot),
-      .expects_one = true};
+      .expects_all = true};
 }
 
 void add_counting(const UsageRead& total, const UsageRead& missing, std::string_view client,
                   std::vector<Change>* out) {
   if (is_zero(missing)) return;
   add_usage_changes({missing.space, missing.inodes, {}}, out);
-  out->push_back({.statement = Statement(kCount, total.space, total.inodes, 0, client), .expects_one = true});
+  out->push_back({.statement = Statement(kCount, total.space, total.inodes, 0, client), .expects_all = true});
 }
 
 // The sessions are asked for last: a client writes both rows in one transaction.

@@ -87,7 +87,9 @@ TEST(KilledClient, DISABLED_Itself) {
   const auto name = [&](int i) { return "killed" + std::to_string(getpid()) + "-" + std::to_string(i); };
   for (int i = 0; i < kFiles + 2; ++i) {
     ASSERT_TRUE(meta.mknod(Caller{}, kRootIno, name(i), NewNode{}));
-    if (how == "flush" && i == kFiles / 2) ASSERT_TRUE(meta.store().sync());
+    if (how == "flush" && i == kFiles / 2) {
+      ASSERT_TRUE(meta.store().sync());
+    }
   }
   for (int i : {0, 1}) ASSERT_TRUE(meta.unlink(Caller{}, kRootIno, name(i)));
   kill(getpid(), SIGKILL);

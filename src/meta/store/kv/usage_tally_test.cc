@@ -122,7 +122,9 @@ TEST_F(UsageTallyTest, OneWithoutASessionIsCountedByAnybody) {
   for (int i = 1; i <= 20; ++i) {
     ASSERT_TRUE(write(c, AddUsage{4096, 1}));
     ASSERT_TRUE(b_->count_left_usage(kNow));
-    if (i % 3 == 0) ASSERT_TRUE(c.sync());
+    if (i % 3 == 0) {
+      ASSERT_TRUE(c.sync());
+    }
     EXPECT_EQ(stored(), i);
   }
   ASSERT_TRUE(write(c, AddUsage{0, 1}));  // what is pending is more than 0, so that it looks

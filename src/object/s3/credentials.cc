@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kRefreshBefore = 300;  // seconds before the keys expire
 constexpr int64_t kLookAgain = 60;       // when there were none
+constexpr int64_t kTryAgain = 10;        // after a failure, while there are keys that hold
 constexpr Millis kMetadataTimeout{5000};
 constexpr Millis kInstanceTimeout{1000};  // outside of AWS nobody answers
 constexpr size_t kMetadataLimit = 64 << 10;
@@ -126,18 +127,36 @@ CredentialSource::CredentialSource(const Provider& provider, Credentials given, 
 Result<Credentials> CredentialSource::get(std::stop_token stop) {
   if (given_.access_key == "anonymous") return Credentials{};
   if (!given_.anonymous()) return given_;
-  std::lock_guard lock(mutex_);
-  const int64_t now = clock_.now().sec;
-  if (known_ && (!known_->expires || now < *known_->expires - kRefreshBefore)) return *known_;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const int64_t now = clock_.now().sec;
+    if (known_ && (!known_->expires || now < *known_->expires - kRefreshBefore)) return *known_;
+    const bool hold = known_ && now < *known_->expires;
+    if (hold && (looking_ || now < try_again_)) return *known_;
+    if (!looking_) break;
+    looked_.wait(lock, stop, [this] { return !looking_; });
+    if (stop.stop_requested()) return fail(EINTR);
+  }
+  looking_ = true;
+  lock.unlock();
   auto found = look(stop);
+  lock.lock();
+  looking_ = false;
+  looked_.notify_all();
+  return take(std::move(found));
+}
+
+Result<Credentials> CredentialSource::take(Result<Credentials> found) {
+  const int64_t now = clock_.now().sec;
   if (found && found->anonymous() && known_ && !known_->anonymous()) {
     found = fail(EACCES, "the service that gave this machine its keys gives none any more");
   }
   if (!found) {
+    try_again_ = now + kTryAgain;
     if (known_ && now < *known_->expires) return *known_;
     return fail(found.error());
   }
-  known_ = *found;
+  known_ = *std::move(found);
   if (known_->anonymous()) known_->expires = now + kRefreshBefore + kLookAgain;
   return *known_;
 }

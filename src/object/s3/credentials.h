@@ -3,6 +3,7 @@
 // (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html); else requests go unsigned.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,8 +35,8 @@ Result<std::optional<Credentials>> profile_credentials(std::string_view credenti
 // What the metadata services answer.
 Result<Credentials> parse_metadata_credentials(std::string_view json);
 
-// Thread-safe. Keys that expire are fetched again some minutes before; while that fails, those that hold are
-// used.
+// Thread-safe. Keys that expire are fetched again some minutes before, by one caller; the others use those
+// that hold, and all do while it fails, with a try every few seconds.
 class CredentialSource {
  public:
   // `given` counts if it has a key; the key "anonymous" asks for unsigned requests.
@@ -47,6 +48,7 @@ class CredentialSource {
 
  private:
   Result<Credentials> look(const std::stop_token& stop);
+  Result<Credentials> take(Result<Credentials> found);
   Result<std::optional<Credentials>> from_profile();
   Result<std::optional<Credentials>> from_container(const std::stop_token& stop);
   Result<std::optional<Credentials>> from_instance(const std::stop_token& stop);
@@ -58,7 +60,10 @@ class CredentialSource {
   const Clock& clock_;
   HttpClient http_;
   std::mutex mutex_;
+  std::condition_variable_any looked_;
   std::optional<Credentials> known_;
+  bool looking_ = false;  // somebody does
+  int64_t try_again_ = 0;
 };
 
 }  // namespace cider::object::s3

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <latch>
 #include <map>
+#include <thread>
 
 #include "object/testing/fake_http.h"
 #include "object/testing/temp_dir.h"
@@ -102,7 +104,48 @@ TEST(Credentials, InstanceMetadataIsAskedAgainBeforeTheKeysExpire) {
   clock.seconds += 3400;
   EXPECT_EQ(source.get({})->access_key, "key5");
   broken = true;  // what holds is used on
+  clock.seconds += 100;
   EXPECT_EQ(source.get({})->access_key, "key5");
+}
+
+TEST(Credentials, AServiceThatFailsIsNotAskedWithEveryRequest) {
+  SetClock clock;
+  bool broken = false;
+  FakeHttp server([&](const HttpAsked&, int n) {
+    if (broken) return answer(500, "");
+    return answer(200, keys_json("key" + std::to_string(n), "2001-09-09T02:46:40Z"));
+  });
+  CredentialSource source(s3(), {},
+                          environment({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/keys")}}), clock);
+  EXPECT_EQ(source.get({})->access_key, "key0");
+  broken = true;
+  clock.seconds += 3400;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(source.get({})->access_key, "key0");
+  EXPECT_EQ(server.asked().size(), 2u);
+  clock.seconds += 11;
+  broken = false;
+  EXPECT_EQ(source.get({})->access_key, "key2");
+  EXPECT_EQ(server.asked().size(), 3u);
+}
+
+TEST(Credentials, NobodyWaitsForNewKeysWhileTheOldHold) {
+  SetClock clock;
+  std::latch asked(1), go_on(1);
+  FakeHttp server([&](const HttpAsked&, int n) {
+    if (n == 1) {
+      asked.count_down();
+      go_on.wait();
+    }
+    return answer(200, keys_json("key" + std::to_string(n), "2001-09-09T02:46:40Z"));
+  });
+  CredentialSource source(s3(), {},
+                          environment({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/keys")}}), clock);
+  EXPECT_EQ(source.get({})->access_key, "key0");
+  clock.seconds += 3400;
+  std::jthread refreshes([&] { EXPECT_EQ(source.get({})->access_key, "key1"); });
+  asked.wait();
+  EXPECT_EQ(source.get({})->access_key, "key0");
+  go_on.count_down();
 }
 
 TEST(Credentials, ContainerAndNobody) {

@@ -151,15 +151,16 @@ class Postgres(Server):
 class MariaDB(Server):
     def prepare(self):
         self.user = None if os.getuid() != 0 else "root"
-        self.run("mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data", "--auth-root-authentication-method=normal",
-                 "--skip-test-db", *self.as_root())
+        # A server that starts removes temporary tables that it finds, also those of another.
+        self.run("env", f"TMPDIR={self.home}", "mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data",
+                 "--auth-root-authentication-method=normal", "--skip-test-db", *self.as_root())
 
     def as_root(self):
         return ["--user=root"] if os.getuid() == 0 else []
 
     def command(self):
         return [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.home}/data",
-                f"--socket={self.home}/sock", f"--port={self.port}", "--bind-address=127.0.0.1",
+                f"--tmpdir={self.home}", f"--socket={self.home}/sock", f"--port={self.port}", "--bind-address=127.0.0.1",
                 f"--pid-file={self.home}/pid", f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}", *self.as_root()]
 
     def ready(self):

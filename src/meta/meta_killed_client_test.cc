@@ -46,6 +46,8 @@ class KilledClientTest : public testing::MetaTest {
   void run_and_kill(const std::string& how = "plain") {
     ASSERT_EQ(setenv(kUrl, volume_->url().c_str(), 1), 0);
     ASSERT_EQ(setenv(kHow, how.c_str(), 1), 0);
+    // It runs whichever part of the tests this process was given.
+    ASSERT_EQ(unsetenv("GTEST_TOTAL_SHARDS") + unsetenv("GTEST_SHARD_INDEX"), 0);
     std::string program = "/proc/self/exe", disabled = "--gtest_also_run_disabled_tests",
                 filter = "--gtest_filter=KilledClient.DISABLED_Itself";
     char* argv[] = {program.data(), disabled.data(), filter.data(), nullptr};

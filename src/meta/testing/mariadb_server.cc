@@ -30,7 +30,9 @@ MariadbServer::MariadbServer(std::vector<std::string> options) : options_(std::m
   std::string pattern = (std::filesystem::temp_directory_path() / "cider-my-XXXXXX").string();
   if (!mkdtemp(pattern.data())) throw std::runtime_error("no temporary folder");
   dir_ = pattern;
-  (void)output_of("mariadb-install-db --no-defaults --datadir=" + shell_quoted(dir_ + "/data") +
+  // A server that starts removes temporary tables that it finds, also those of another.
+  (void)output_of("TMPDIR=" + shell_quoted(dir_) +
+                  " mariadb-install-db --no-defaults --datadir=" + shell_quoted(dir_ + "/data") +
                   " --auth-root-authentication-method=normal --skip-test-db --skip-name-resolve" +
                   (geteuid() == 0 ? " --user=root" : "") + " 2>&1");
   start();
@@ -50,6 +52,7 @@ void MariadbServer::start() {
   std::vector<std::string> command = {program(),
                                       "--no-defaults",
                                       "--datadir=" + dir_ + "/data",
+                                      "--tmpdir=" + dir_,
                                       "--socket=" + socket(),
                                       "--pid-file=" + dir_ + "/pid",
                                       "--skip-networking",

@@ -69,6 +69,8 @@ struct OpenHandle {
 
   // The session of this client under which the handle first got a lock; 0: never.
   std::atomic<uint64_t> locked_under = 0;
+  // The answer of its open makes the kernel drop its pages, and nothing tells yet that the caller has it.
+  std::atomic<bool> drops_pages = false;
 
   bool readable() const;
   bool writable() const;

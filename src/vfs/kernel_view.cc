@@ -9,6 +9,9 @@ uint64_t fold(Time t) {
   return static_cast<uint64_t>(t.sec) * 1'000'000'007ull + t.nsec;
 }
 
+// A caller that has its answer may never show it: others read for it what it wants. By then it has it.
+constexpr std::chrono::seconds kLongestDrop{2};
+
 }  // namespace
 
 KernelView::KernelView() : sets_(kSets) {}
@@ -57,14 +60,34 @@ bool KernelView::knows(Ino ino, const meta::Attr& attr) {
   return known != nullptr && known->has_attr && known->attr == version_of(attr);
 }
 
+bool KernelView::is_dropping(const Known& known) {
+  return known.dropping > 0 && std::chrono::steady_clock::now() < known.dropping_until;
+}
+
 bool KernelView::opened(Ino ino, const meta::Attr& attr) {
   std::lock_guard lock(mutex_of(ino));
   Known* known = find_or_add(ino);
   const Version version = version_of(attr);
-  const bool keep = known->has_pages && known->pages == version;
+  const bool current = known->has_pages && known->pages == version;
+  if (current && !is_dropping(*known)) return true;
   known->has_pages = true;
   known->pages = version;
-  return keep;
+  ++known->dropping;
+  if (!current) known->dropping_until = std::chrono::steady_clock::now() + kLongestDrop;
+  return false;
+}
+
+void KernelView::dropped(Ino ino) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find(ino);
+  if (known != nullptr && known->dropping > 0) --known->dropping;
+}
+
+void KernelView::refreshed(Ino ino, const meta::Attr& attr) {
+  std::lock_guard lock(mutex_of(ino));
+  Known* known = find_or_add(ino);
+  known->has_pages = true;
+  known->pages = version_of(attr);
 }
 
 void KernelView::moved(Ino ino, const meta::Attr& after) {
@@ -97,7 +120,7 @@ void KernelView::moved_ctime(Ino ino, const meta::Attr& after) {
 bool KernelView::shows(Ino ino, const meta::Attr& attr) {
   std::lock_guard lock(mutex_of(ino));
   const Known* known = find(ino);
-  return known != nullptr && known->has_pages && known->pages == version_of(attr);
+  return known != nullptr && known->has_pages && known->pages == version_of(attr) && !is_dropping(*known);
 }
 
 void KernelView::doubt_attr(Ino ino) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <vector>
@@ -29,8 +30,13 @@ class KernelView {
   bool named_outside_trash(Ino ino);
 
   // The file is being opened with these attributes. True if the kernel's pages show this version; otherwise
-  // it drops them now and fills them with this one.
+  // the answer makes it drop them, and fill them with this one, as soon as the caller has taken it in: until
+  // dropped(), but not for long, others that open the file must drop them too.
   bool opened(Ino ino, const meta::Attr& attr);
+  // The caller of an open that drops pages has taken in its answer, or never will.
+  void dropped(Ino ino);
+  // The kernel has dropped its pages and fills them with this version.
+  void refreshed(Ino ino, const meta::Attr& attr);
 
   // This client changed the file and the kernel's pages followed; the file is `after` now.
   void moved(Ino ino, const meta::Attr& after);
@@ -62,6 +68,8 @@ class KernelView {
     bool has_attr = false;
     bool has_pages = false;
     bool in_trash = false;
+    uint32_t dropping = 0;  // answers under way that make it drop its pages
+    std::chrono::steady_clock::time_point dropping_until;
     Version attr;
     Version pages;
   };
@@ -70,6 +78,7 @@ class KernelView {
   static constexpr size_t kSets = 4096;
   static constexpr size_t kLocks = 64;
 
+  static bool is_dropping(const Known& known);
   static Version version_of(const meta::Attr& attr);
   static size_t set_of(Ino ino) { return (ino * 0x9E3779B97F4A7C15ull) >> 52; }
   std::mutex& mutex_of(Ino ino) { return mutexes_[set_of(ino) % kLocks]; }

@@ -105,7 +105,7 @@ void VolumeFileSystem::after_lock(const Caller& caller, Ino ino, std::move_only_
   notify({.ino = outer(ino),
           .data = !shows,
           .then = [this, ino, shows, attr = *attr, then = std::move(then)]() mutable {
-            if (!shows) kernel_.opened(ino, attr);
+            if (!shows) kernel_.refreshed(ino, attr);
             then();
           }});
 }

@@ -6,9 +6,10 @@
 
 namespace cider::vfs {
 
-Result<std::shared_ptr<OpenHandle>> VolumeFileSystem::find_file(Handle handle, Ino ino) const {
+Result<std::shared_ptr<OpenHandle>> VolumeFileSystem::find_file(Handle handle, Ino ino) {
   auto found = TRY(handles_.find(handle, ino));
   if (!found->inode || found->listing) return fail(EBADF);
+  if (found->drops_pages && found->drops_pages.exchange(false)) kernel_.dropped(ino);
   return found;
 }
 
@@ -16,7 +17,15 @@ Result<std::shared_ptr<OpenHandle>> VolumeFileSystem::find_file(Handle handle, I
 // releases the fcntl locks of a process, and whether it will take some is not known here.
 OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   const auto handle = handles_.add_file(ino, attr, flags);
-  return {.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
+  const bool keep = kernel_.opened(ino, attr);
+  handle->drops_pages = !keep;
+  return {.handle = handle->id, .keep_cache = keep};
+}
+
+// The kernel was not told to drop its pages, or its caller did not wait for it.
+void VolumeFileSystem::not_dropped(Ino ino) {
+  kernel_.dropped(ino);
+  kernel_.distrust(ino);
 }
 
 // Whether a request failed with `code`, or met the trash, because another client has removed or replaced the
@@ -42,8 +51,8 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
   // Threads of another pid namespace all have the number 0.
   if (!reply.stale_attr || looked_again || caller.pid == 0) return reply;
   second_looks_.sent(caller.pid);
-  if (!reply.keep_cache) kernel_.distrust(ino);  // it isn't told to drop its pages now
   handles_.remove(reply.handle, ino);
+  if (!reply.keep_cache) not_dropped(ino);
   meta_.close(ino);
   return fail(ESTALE);
 }
@@ -79,6 +88,7 @@ Result<OpenReply> VolumeFileSystem::open_file(const Caller& caller, Ino ino, int
   }
   const Pending pending = data_.pending(ino);
   OpenReply reply{.handle = handle->id, .keep_cache = kernel_.opened(ino, attr)};
+  handle->drops_pages = !reply.keep_cache;
   if (!reply.keep_cache)
     data_.invalidate(ino);  // what is wrong with the kernel's pages is wrong with slice lists too
   reply.stale_attr = !kernel_.knows(ino, with_pending(attr, pending, pending));
@@ -157,6 +167,7 @@ void VolumeFileSystem::release(const Caller& caller, Ino ino, Handle handle,
                                std::optional<uint64_t> flock_owner) {
   const auto gone = handles_.remove(handle, ino);
   if (!gone || gone->internal) return;
+  if (gone->drops_pages) not_dropped(ino);  // the open was interrupted: else there was a FLUSH
   // Pages of a mapping may have been written after the last close(). Under a lock they must be committed
   // before it goes.
   if (flock_owner && data_.has_pending(ino)) {

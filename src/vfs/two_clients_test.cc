@@ -21,6 +21,40 @@ TEST(TwoClients, CloseToOpen) {
   EXPECT_EQ(b.content(ino), "second version");
 }
 
+TEST(TwoClients, PagesAreKeptOnlyOnceTheyAreDropped) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  EXPECT_EQ(b.content(ino), "first");
+  const Handle h = a.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(a.write(ino, h, 0, "FIRST"));
+  a.close(ino, h);
+  // The first caller's answer, on which the kernel drops its pages, may still be on its way.
+  const OpenReply one = b.open(ino, O_RDONLY);
+  const OpenReply two = b.open(ino, O_RDONLY);
+  EXPECT_FALSE(one.keep_cache);
+  EXPECT_FALSE(two.keep_cache);
+  b.close(ino, one.handle);
+  b.close(ino, two.handle);
+  const OpenReply three = b.open(ino, O_RDONLY);
+  EXPECT_TRUE(three.keep_cache);
+  b.close(ino, three.handle);
+}
+
+TEST(TwoClients, AnOpenThatWasInterruptedDropsNoPages) {
+  SharedVolume volume;
+  Mount a(volume);
+  Mount b(volume);
+  const Ino ino = a.make(kRootIno, "f", "first");
+  const OpenReply interrupted = b.open(ino, O_RDONLY);
+  EXPECT_FALSE(interrupted.keep_cache);
+  b.fs.release(b.root, ino, interrupted.handle, {});
+  const OpenReply again = b.open(ino, O_RDONLY);
+  EXPECT_FALSE(again.keep_cache);
+  b.close(ino, again.handle);
+}
+
 TEST(TwoClients, PagesAreKeptOnlyWhileNobodyElseWrites) {
   SharedVolume volume;
   Mount a(volume);

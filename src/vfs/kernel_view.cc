@@ -83,6 +83,11 @@ void KernelView::dropped(Ino ino) {
   if (known != nullptr && known->dropping > 0) --known->dropping;
 }
 
+void KernelView::not_dropped(Ino ino) {
+  dropped(ino);
+  distrust(ino);
+}
+
 void KernelView::refreshed(Ino ino, const meta::Attr& attr) {
   std::lock_guard lock(mutex_of(ino));
   Known* known = find_or_add(ino);

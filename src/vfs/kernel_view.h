@@ -35,6 +35,8 @@ class KernelView {
   bool opened(Ino ino, const meta::Attr& attr);
   // The caller of an open that drops pages has taken in its answer, or never will.
   void dropped(Ino ino);
+  // Its answer was not sent, or the caller did not wait for it: the pages may be wrong.
+  void not_dropped(Ino ino);
   // The kernel has dropped its pages and fills them with this version.
   void refreshed(Ino ino, const meta::Attr& attr);
 

@@ -22,12 +22,6 @@ OpenReply VolumeFileSystem::opened(Ino ino, const Attr& attr, int flags) {
   return {.handle = handle->id, .keep_cache = keep};
 }
 
-// The kernel was not told to drop its pages, or its caller did not wait for it.
-void VolumeFileSystem::not_dropped(Ino ino) {
-  kernel_.dropped(ino);
-  kernel_.distrust(ino);
-}
-
 // Whether a request failed with `code`, or met the trash, because another client has removed or replaced the
 // file since the kernel found its name. With ESTALE the kernel looks the name up again.
 bool VolumeFileSystem::removed_by_others(Ino ino, int code) {
@@ -52,7 +46,7 @@ Result<OpenReply> VolumeFileSystem::open(const Caller& caller, Ino ino, int flag
   if (!reply.stale_attr || looked_again || caller.pid == 0) return reply;
   second_looks_.sent(caller.pid);
   handles_.remove(reply.handle, ino);
-  if (!reply.keep_cache) not_dropped(ino);
+  if (!reply.keep_cache) kernel_.not_dropped(ino);
   meta_.close(ino);
   return fail(ESTALE);
 }
@@ -167,7 +161,7 @@ void VolumeFileSystem::release(const Caller& caller, Ino ino, Handle handle,
                                std::optional<uint64_t> flock_owner) {
   const auto gone = handles_.remove(handle, ino);
   if (!gone || gone->internal) return;
-  if (gone->drops_pages) not_dropped(ino);  // the open was interrupted: else there was a FLUSH
+  if (gone->drops_pages) kernel_.not_dropped(ino);  // the open was interrupted: else there was a FLUSH
   // Pages of a mapping may have been written after the last close(). Under a lock they must be committed
   // before it goes.
   if (flock_owner && data_.has_pending(ino)) {

@@ -9,15 +9,19 @@ namespace {
 using testing::Mount;
 using testing::SharedVolume;
 
+void rewrite(Mount& mount, Ino ino, std::string_view content) {
+  const Handle handle = mount.open(ino, O_RDWR).handle;
+  ASSERT_TRUE(mount.write(ino, handle, 0, content));
+  mount.close(ino, handle);
+}
+
 TEST(TwoClients, CloseToOpen) {
   SharedVolume volume;
   Mount a(volume);
   Mount b(volume);
   const Ino ino = a.make(kRootIno, "f", "first");
   EXPECT_EQ(b.content(ino), "first");
-  const Handle h = a.open(ino, O_RDWR).handle;
-  ASSERT_TRUE(a.write(ino, h, 0, "second version"));
-  a.close(ino, h);
+  rewrite(a, ino, "second version");
   EXPECT_EQ(b.content(ino), "second version");
 }
 
@@ -27,9 +31,7 @@ TEST(TwoClients, PagesAreKeptOnlyOnceTheyAreDropped) {
   Mount b(volume);
   const Ino ino = a.make(kRootIno, "f", "first");
   EXPECT_EQ(b.content(ino), "first");
-  const Handle h = a.open(ino, O_RDWR).handle;
-  ASSERT_TRUE(a.write(ino, h, 0, "FIRST"));
-  a.close(ino, h);
+  rewrite(a, ino, "FIRST");
   // The first caller's answer, on which the kernel drops its pages, may still be on its way.
   const OpenReply one = b.open(ino, O_RDONLY);
   const OpenReply two = b.open(ino, O_RDONLY);
@@ -69,9 +71,7 @@ TEST(TwoClients, PagesAreKeptOnlyWhileNobodyElseWrites) {
   EXPECT_TRUE(opened(b).keep_cache);
   EXPECT_TRUE(opened(a).keep_cache);  // a's own writes went through its pages
 
-  const Handle h = a.open(ino, O_RDWR).handle;
-  ASSERT_TRUE(a.write(ino, h, 0, "FIRST"));
-  a.close(ino, h);
+  rewrite(a, ino, "FIRST");
   ASSERT_TRUE(a.fs.setattr(a.root, ino, {.mode = 0600}, {}));
   EXPECT_TRUE(opened(a).keep_cache);
   const OpenReply changed = opened(b);

@@ -167,7 +167,6 @@ class VolumeFileSystem : public FileSystem {
 
   // --- files
   Result<std::shared_ptr<OpenHandle>> find_file(Handle handle, Ino ino);
-  void not_dropped(Ino ino);
   Result<OpenReply> open_file(const Caller& caller, Ino ino, int flags, bool kill_suidgid);
   Result<OpenReply> open_present(const Caller& caller, const meta::Node& node, int flags);
   OpenReply opened(Ino ino, const Attr& attr, int flags);

@@ -2,13 +2,10 @@
 
 #include <variant>
 
+#include "base/overloaded.h"
+
 namespace cider::meta {
 namespace {
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
 
 Fields changed_by(const PatchNode& patch) {
   Fields changed = patch.set;

@@ -125,7 +125,7 @@ def run_steps(settings, trees, model, drawer, whole_tree):
 def check_end(volume, mounts, trees, model):
     for tree in trees:
         check_all(tree, model)
-        check_counters(tree, model.usage())
+        check_counters(volume, tree, model.usage())
     check_statistics(volume, mounts[-1])
     expect(any(node.kind == "file" and node.data for _, node in model.walk()), "the run left nothing to compare")
     check_all_goes(volume, trees[-1], model)

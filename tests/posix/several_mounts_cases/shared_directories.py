@@ -89,7 +89,7 @@ def merged(workers):
 def check_trees(volume, mounts, trees, model):
     for tree in trees:
         check_all(tree, model)
-        check_counters(tree, model.usage())
+        check_counters(volume, tree, model.usage())
     check_statistics(volume, mounts[0])
 
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "meta/store/client_usage.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -242,9 +243,9 @@ std::optional<LockHolder> parse_lock_wait_key(std::string_view key) {
 }
 
 std::optional<TallyKey> parse_tally_key(std::string_view key) {
-  if (!key.starts_with(kTallies) || key.size() != kTallies.size() + kClientSize + 1) return std::nullopt;
+  if (!key.starts_with(kTallies) || key.size() != kTallies.size() + kClientNameSize + 1) return std::nullopt;
   if (key.back() != 'T' && key.back() != 'C') return std::nullopt;
-  return TallyKey{key.substr(kTallies.size(), kClientSize), key.back() == 'T'};
+  return TallyKey{key.substr(kTallies.size(), kClientNameSize), key.back() == 'T'};
 }
 
 }  // namespace cider::meta::kv

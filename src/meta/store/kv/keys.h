@@ -39,7 +39,6 @@ std::string acl_key(uint32_t id);
 
 // Ours, with a first letter that JuiceFS passes over (taken too: O, see etcd).
 std::string lock_wait_key(const LockHolder& waiter);
-inline constexpr size_t kClientSize = 16;  // bytes of a client's random name
 std::string total_key(std::string_view client);
 std::string counted_key(std::string_view client);
 

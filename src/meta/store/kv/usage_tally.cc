@@ -1,34 +1,17 @@
 #include "meta/store/kv/usage_tally.h"
 
-#include <sys/random.h>
-
-#include <cstdlib>
 #include <map>
 #include <set>
 #include <utility>
 
 #include "base/bytes.h"
+#include "meta/store/client_usage.h"
 #include "meta/store/kv/changes.h"
 #include "meta/store/kv/keys.h"
 #include "meta/store/kv/scans.h"
 
 namespace cider::meta::kv {
 namespace {
-
-constexpr int64_t kKept = 24 * 3600;
-
-std::string random_client() {
-  std::string bytes(kClientSize, '\0');
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
-  return bytes;
-}
-
-UsageRead difference(const UsageRead& total, const UsageRead& counted) {
-  return {total.space - counted.space, total.inodes - counted.inodes};
-}
-bool is_zero(const UsageRead& usage) {
-  return usage.space == 0 && usage.inodes == 0;
-}
 
 Status add_to_counters(const UsageRead& usage, Workspace& work) {
   return apply_all({AddUsage{usage.space, usage.inodes}}, work);
@@ -74,7 +57,7 @@ Result<Counted> decode_counted(std::string_view record) {
 }
 
 UsageTally::UsageTally(std::function<void(const UsageRead&)> counted)
-    : tell_(std::move(counted)), client_(random_client()) {}
+    : tell_(std::move(counted)), client_(random_client_name()) {}
 
 // With what operations of the same commit have added.
 Result<UsageRead> UsageTally::total(const Workspace& work) const {
@@ -91,13 +74,7 @@ Result<Counted> UsageTally::counted(Workspace& work) const {
 }
 
 Status UsageTally::add(const std::vector<WriteItem>& writes, Workspace& work) {
-  UsageRead added;
-  for (const WriteItem& item : writes) {
-    const auto* usage = std::get_if<AddUsage>(&item);
-    if (!usage) continue;
-    added.space += usage->space;
-    added.inodes += usage->inodes;
-  }
+  const UsageRead added = usage_of(writes);
   if (is_zero(added)) return {};
   UsageRead sum = TRY(total(work));
   sum.space += added.space;
@@ -188,7 +165,7 @@ Result<std::vector<LeftTally>> left_tallies(View& view, std::string_view own, in
     const Counted& counted = records.counted;
     if (live.contains(counted.sid)) continue;
     const bool is_counted = is_zero(difference(records.total, counted.usage));
-    if (!is_counted || counted.gone == 0 || counted.gone + kKept <= now)
+    if (!is_counted || counted.gone == 0 || counted.gone + kLeftUsageKept <= now)
       left.push_back({client, counted.sid});
   }
   return left;
@@ -203,7 +180,7 @@ Status settle_tally(const LeftTally& left, int64_t now, Workspace& work) {
   Counted counted = record ? TRY(decode_counted(*record)) : Counted{};
   if (counted.sid != left.sid) return {};  // it is back
   const UsageRead missing = total ? difference(sum, counted.usage) : UsageRead{};
-  if (is_zero(missing) && counted.gone != 0 && counted.gone + kKept <= now) {
+  if (is_zero(missing) && counted.gone != 0 && counted.gone + kLeftUsageKept <= now) {
     work.erase(total_key(left.client));
     work.erase(counted_key(left.client));
     return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/clock.h"
+#include "base/overloaded.h"
 #include "meta/store/path_walk.h"
 
 namespace cider::meta {
@@ -22,11 +23,6 @@ Time moved(Time ctime, Time to) {
   constexpr int64_t kWrongClock = 3'000'000'000;
   return was < now || was - now > kWrongClock ? to : from_nanos(was + 1);
 }
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
 
 }  // namespace
 

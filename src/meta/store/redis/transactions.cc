@@ -1,7 +1,5 @@
 #include "meta/store/redis/transactions.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <chrono>
 #include <random>
@@ -10,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/function_ref.h"
+#include "meta/store/client_usage.h"
 #include "meta/store/redis/changes.h"
 #include "meta/store/redis/keys.h"
 #include "meta/store/redis/scans.h"
@@ -30,9 +29,7 @@ constexpr int64_t kProlongEvery = 3600;  // seconds; the hash of decided attempt
 using Known = std::unordered_map<std::string, std::vector<Answer>>;
 
 std::string random_name() {
-  unsigned char bytes[16];
-  if (::getrandom(bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes)) std::abort();
-  return "opid:" + to_hex({reinterpret_cast<const char*>(bytes), sizeof bytes});
+  return "opid:" + to_hex(random_client_name());
 }
 
 // The answers to `items` in a script's reply, whose first element is no answer.

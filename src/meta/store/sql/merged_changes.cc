@@ -6,15 +6,11 @@
 #include <utility>
 #include <variant>
 
+#include "base/overloaded.h"
 #include "meta/store/sql/repeated.h"
 
 namespace cider::meta::sql {
 namespace {
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
 
 using Key = std::pair<Ino, std::string>;  // of an inode, with "", or of an entry
 

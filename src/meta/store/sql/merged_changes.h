@@ -1,7 +1,6 @@
 // The writes of several operations that one transaction commits, as fewer statements than each by itself
-// would take: rows for the same table go into one statement where the
-// server parses each anew, and what moves the times and links of the same
-// inode becomes one patch.
+// would take: rows for the same table go into one statement where the server parses each anew, and what moves
+// the times and links of the same inode becomes one patch.
 //
 // Operations of a transaction don't change what the others have read, so that a statement may go before
 // those of other operations; none goes before one that names the same inode or entry.

@@ -3,15 +3,11 @@
 #include <utility>
 #include <variant>
 
+#include "base/overloaded.h"
 #include "meta/model/slices.h"
 
 namespace cider::meta::sql::server {
 namespace {
-
-template <class... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
 
 // Bytes that sort as the numbers do.
 std::string number(uint64_t value) {

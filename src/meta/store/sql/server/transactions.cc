@@ -1,12 +1,10 @@
 #include "meta/store/sql/server/transactions.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <memory>
 
+#include "meta/store/client_usage.h"
 #include "meta/store/disturbs.h"
 #include "meta/store/path_walk.h"
 #include "meta/store/sql/merged_changes.h"
@@ -16,23 +14,6 @@
 
 namespace cider::meta::sql::server {
 namespace {
-
-std::string random_client() {
-  std::string bytes(16, '\0');
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) std::abort();
-  return bytes;
-}
-
-UsageRead sum_of(const std::vector<WriteItem>& items) {
-  UsageRead sum;
-  for (const WriteItem& item : items) {
-    const auto* usage = std::get_if<AddUsage>(&item);
-    if (!usage) continue;
-    sum.space += usage->space;
-    sum.inodes += usage->inodes;
-  }
-  return sum;
-}
 
 bool is_usage(const WriteItem& item) {
   return std::holds_alternative<AddUsage>(item) || std::holds_alternative<AddDirStat>(item) ||
@@ -93,7 +74,11 @@ class Transactions::Reading final : public Fetcher {
 
 Transactions::Transactions(Driver& driver, Pool& pool, PendingUsage& usage,
                            std::function<Result<std::string>(std::stop_token)> prepare)
-    : driver_(driver), pool_(pool), usage_(usage), prepare_(std::move(prepare)), client_(random_client()) {}
+    : driver_(driver),
+      pool_(pool),
+      usage_(usage),
+      prepare_(std::move(prepare)),
+      client_(random_client_name()) {}
 
 // Runs again what lost its connection before its COMMIT was sent, or was undone.
 Status Transactions::until_done(const std::stop_token& stop, FunctionRef<Status(int)> once) {
@@ -254,7 +239,7 @@ void Transactions::serve(Pool::Lease lease, std::vector<Request*>& group) {
   }
   MergedChanges merged;
   std::vector<Change> changes = changes_of(works, driver_.dialect(), &merged);
-  if (const UsageRead usage = sum_of(attempt.usage); !is_zero(usage))
+  if (const UsageRead usage = usage_of(attempt.usage); !is_zero(usage))
     changes.push_back(add_to_total(usage, client_, attempt.slot));
   int taken = 0;
   Status committed = commit(std::move(lease), changes, std::move(attempt), stop.token(), &taken);

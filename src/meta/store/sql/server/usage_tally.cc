@@ -9,8 +9,6 @@
 namespace cider::meta::sql::server {
 namespace {
 
-constexpr int64_t kKept = 24 * 3600;
-
 constexpr const char* kTotals = "SELECT space,inodes FROM cider_op WHERE client=?{lock}";
 constexpr const char* kCount = "UPDATE cider_client SET space=?,inodes=?,gone=? WHERE client=?";
 
@@ -81,7 +79,8 @@ Result<std::vector<TallyRow>> left_tallies(Session& db, std::string_view own, in
   for (const SessionRecord& session : TRY(list_sessions(db))) live.insert(static_cast<int64_t>(session.sid));
   std::erase_if(rows, [&](const TallyRow& row) {
     if (live.contains(row.sid)) return true;
-    return is_zero(difference(totals[row.client], row.counted)) && row.gone != 0 && row.gone + kKept > now;
+    return is_zero(difference(totals[row.client], row.counted)) && row.gone != 0 &&
+           row.gone + kLeftUsageKept > now;
   });
   return rows;
 }
@@ -102,7 +101,7 @@ Status settle_tally(Session& db, const TallyRow& left, std::string_view volume, 
   const UsageRead total = TRY(take_sum(*TRY(db.ask(ask_totals(client)))));
   UsageRead missing = difference(total, counted);
   if (left.volume != volume) missing = {};
-  if (is_zero(missing) && gone != 0 && gone + kKept <= now) {
+  if (is_zero(missing) && gone != 0 && gone + kLeftUsageKept <= now) {
     TRY(db.execute("DELETE FROM cider_op WHERE client=?", client));
     TRY(db.execute("DELETE FROM cider_client WHERE client=?", client));
     return {};

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "meta/store/reads.h"
+#include "meta/store/client_usage.h"
 #include "meta/store/sql/changes.h"
 #include "meta/store/sql/session.h"
 
@@ -24,13 +24,6 @@ struct TallyRow {
   UsageRead counted;   // of the total
   int64_t gone = 0;    // unix seconds when somebody found the client gone; 0: not so
 };
-
-inline UsageRead difference(const UsageRead& total, const UsageRead& counted) {
-  return {total.space - counted.space, total.inodes - counted.inodes};
-}
-inline bool is_zero(const UsageRead& usage) {
-  return usage.space == 0 && usage.inodes == 0;
-}
 
 // --- statements of a client about itself; `client` has to live as long
 

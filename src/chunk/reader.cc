@@ -162,7 +162,7 @@ Result<std::vector<Extent>> Reader::visible(const FilePtr& file, uint32_t index,
     bool compact;
     {
       std::lock_guard lock(file->mutex);
-      unchanged = version == file->records_version && !file->committing;
+      unchanged = version == file->records_version && file->in_commit == 0;
       std::optional<Overlay>& known = file->records[index].overlay;
       compact = list.size() >= kWorthCompacting && !file->has_pending() && !known;
       if (unchanged) known = overlay;

@@ -35,6 +35,7 @@ Reader::Reader(BlockStore& blocks, SliceCatalog& catalog, MemoryBudget& budget, 
       budget_(budget),
       fetcher_(fetcher),
       options_(options),
+      files_ahead_(catalog, fetcher, blocks.layout().block_size, options.max_readahead / 2),
       zeros_(make_zeros()) {}
 
 Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t length, uint64_t off,
@@ -54,6 +55,7 @@ Result<BufferChain> Reader::read(const FilePtr& file, uint64_t stream, uint64_t 
     sequential = state.is_sequential();
     alone = in_one_slice(*file, off, end);
   }
+  if (off == 0) files_ahead_.on_front(file->ino, length);
   for (uint32_t i = 0; i < ahead.count; i++) {
     const ReadStream::Range range = ahead.at(i);
     if (range.begin < std::min(range.end, length)) read_ahead(file, range.begin, std::min(range.end, length));

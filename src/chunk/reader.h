@@ -13,6 +13,7 @@
 #include "chunk/data_path.h"
 #include "chunk/fetcher.h"
 #include "chunk/file_state.h"
+#include "chunk/files_ahead.h"
 #include "chunk/slice_catalog.h"
 
 namespace cider::chunk {
@@ -61,6 +62,7 @@ class Reader {
   MemoryBudget& budget_;
   Fetcher& fetcher_;
   const DataOptions options_;
+  FilesAhead files_ahead_;
   const Buffer zeros_;
 };
 

@@ -44,6 +44,10 @@ class SliceCatalog {
   virtual Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh,
                                             std::stop_token stop = {}) = 0;
 
+  // The records of chunk 0 of several files at once, for reading ahead: as they are about now, and empty for
+  // files that are not there.
+  virtual Result<std::vector<std::vector<Slice>>> first_slices(std::span<const Ino> inos) = 0;
+
   // Appends slices in order, in one transaction, and makes the file at least as long as they reach. ENOENT if
   // the inode is gone (its data is then unwanted), ENOSPC/EDQUOT when the volume or a quota is full; these
   // and other errors mean that nothing was and will be committed. EIO, ETIMEDOUT, EAGAIN, EBUSY, EINTR,

@@ -249,6 +249,8 @@ class Meta {
   Result<uint64_t> next_slice_id() { return slice_ids_.next(); }
   // EINTR if `stop` is requested while the engine is away.
   Result<std::vector<Slice>> chunk(Ino ino, uint32_t index, const std::stop_token& stop = {});
+  // Of several inodes, in one flight; what is not there or not readable is empty.
+  Result<std::vector<std::vector<Slice>>> chunks(std::span<const Ino> inos, uint32_t index);
   Result<Written> write(Ino ino, std::span<const ChunkSlice> slices, Time mtime);
   // Makes all members part of their files, and the slice's count their number, in one commit, or none of
   // them. Each member's own result: one that is refused (ENOENT, ENOSPC ...) is left out, and the others are

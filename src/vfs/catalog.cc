@@ -27,6 +27,10 @@ Result<std::vector<Slice>> MetaCatalog::slices(Ino ino, uint32_t index, bool, st
   return meta_.chunk(ino, index, stop);  // Meta keeps no slice lists: every answer is fresh
 }
 
+Result<std::vector<std::vector<Slice>>> MetaCatalog::first_slices(std::span<const Ino> inos) {
+  return meta_.chunks(inos, 0);
+}
+
 Status MetaCatalog::commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) {
   std::vector<meta::ChunkSlice> records;
   records.reserve(slices.size());

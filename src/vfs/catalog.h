@@ -32,6 +32,7 @@ class MetaCatalog : public chunk::SliceCatalog {
 
   Result<uint64_t> next_slice_id() override;
   Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool fresh, std::stop_token stop) override;
+  Result<std::vector<std::vector<Slice>>> first_slices(std::span<const Ino> inos) override;
   Status commit(Ino ino, std::span<const chunk::NewSlice> slices, Time mtime) override;
   Result<std::vector<Status>> commit_pack(chunk::NewPack& pack) override;
   Result<bool> exists(Ino ino) override;

@@ -82,6 +82,17 @@ class MemoryCatalog final : public SliceCatalog {
     return chunk == file->second.chunks.end() ? std::vector<Slice>() : chunk->second;
   }
 
+  Result<std::vector<std::vector<Slice>>> first_slices(std::span<const Ino> inos) override {
+    std::lock_guard lock(mutex_);
+    asked_ahead_.emplace_back(inos.begin(), inos.end());
+    std::vector<std::vector<Slice>> out(inos.size());
+    for (size_t i = 0; i < inos.size(); ++i) {
+      const auto file = files_.find(inos[i]);
+      if (file != files_.end() && file->second.chunks.contains(0)) out[i] = file->second.chunks[0];
+    }
+    return out;
+  }
+
   Status commit(Ino ino, std::span<const NewSlice> slices, Time) override {
     std::unique_lock lock(mutex_);
     Verdict verdict;
@@ -160,6 +171,11 @@ class MemoryCatalog final : public SliceCatalog {
     suggested_.emplace_back(ino, index);
   }
 
+  // The inodes of each call of first_slices().
+  std::vector<std::vector<Ino>> asked_ahead() {
+    std::lock_guard lock(mutex_);
+    return asked_ahead_;
+  }
   int loads() {
     std::lock_guard lock(mutex_);
     return loads_;
@@ -203,6 +219,7 @@ class MemoryCatalog final : public SliceCatalog {
   std::map<uint64_t, int64_t> refs_;
   int commits_ = 0;
   int loads_ = 0;
+  std::vector<std::vector<Ino>> asked_ahead_;
   Rule rule_;
   std::map<Ino, File> files_;
   std::set<Ino> gone_;

@@ -73,6 +73,24 @@ Result<std::vector<Slice>> Meta::chunk(Ino ino, uint32_t index, const std::stop_
   return slices;
 }
 
+Result<std::vector<std::vector<Slice>>> Meta::chunks(std::span<const Ino> inos, uint32_t index) {
+  const OpTimer<"Read"> timer;
+  std::vector<std::vector<Slice>> out(inos.size());
+  TRY(store_->read(
+      [&](Transaction& tx) -> Status {
+        std::vector<const ChunkRead*> asked;
+        for (const Ino ino : inos) asked.push_back(&tx.ask(ChunkRead{ino, index, false, {}}));
+        TRY(tx.fetch());
+        for (size_t i = 0; i < asked.size(); ++i) {
+          auto slices = decode_slices(asked[i]->records);
+          if (slices) out[i] = std::move(*slices);
+        }
+        return {};
+      },
+      {}));
+  return out;
+}
+
 Result<Written> Meta::write(Ino ino, std::span<const ChunkSlice> slices, Time mtime) {
   const OpTimer<"Write"> timer;
   TRY(check_writable());

@@ -36,6 +36,9 @@ class BlockCache {
   virtual bool read(const BlockName& block, uint32_t off, std::span<std::byte> out) = 0;
   virtual bool contains(const BlockName& block) const = 0;
 
+  // False: what is read and written is not worth offering, only what somebody asks for.
+  virtual bool takes_reads() const { return true; }
+
   // Offers a whole block. Never waits for a disk: the block is written in the background, until when `data`
   // is held (and so counts in its memory budget), or dropped if too much waits already.
   virtual void offer(const BlockName& block, BufferChain data, Origin origin) = 0;

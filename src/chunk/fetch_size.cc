@@ -50,7 +50,7 @@ bool Fetcher::wants_whole(const SliceRange& part, bool sequential) {
   const BlockName block = block_of(part);
   if (blocks_.layout().whole_objects || block.bytes <= speed_.worthwhile()) return true;
   if (block.bytes <= kSmallBlock && touched_.meet(block)) return true;
-  if (!blocks_.cache()) return false;
+  if (!fills()) return false;
   const bool at_random = part.off % blocks_.layout().block_size > 0 && part.len <= block.bytes / kPart;
   return sequential || !at_random;
 }

@@ -71,6 +71,17 @@ TEST_F(FetchTest, AReadAtRandomAsksForNoMoreThanItNeeds) {
   EXPECT_EQ(bytes, 19 * 4096u);
 }
 
+TEST_F(FetchTest, ForACacheThatTakesNoReadsNothingIsFetchedBesideWhatIsRead) {
+  cache_.only_asked = true;
+  begin(/*cached=*/true);
+  EXPECT_EQ(read(5000, 4096), expected(5000, 4096));
+  EXPECT_EQ(read(3 * kBlock, kBlock), expected(3 * kBlock, kBlock));
+  EXPECT_EQ(store_.asked(), (std::vector{block(0, 5000, 4096), block(3)}));
+  EXPECT_EQ(cache_.size(), 0u);
+  cache_.offer({kSlice, 1, kBlock}, {}, BlockCache::Origin::asked);
+  EXPECT_EQ(cache_.size(), 1u);
+}
+
 TEST_F(FetchTest, ReadAtRandomTheBlockComesIntoTheCacheMeanwhile) {
   begin(/*cached=*/true);
   EXPECT_EQ(read(5000, 4096), expected(5000, 4096));

@@ -88,7 +88,7 @@ Status Fetcher::read(std::span<const SliceRange> wanted, bool sequential, Buffer
       return status;
     }
     hand_out(uses, out);
-    if (blocks_.cache()) fill_from(uses);
+    if (fills()) fill_from(uses);
     return {};
   }
 }
@@ -204,7 +204,7 @@ std::vector<bool> Fetcher::in_cache(std::span<const SliceRange> parts) const {
 std::vector<SliceRange> Fetcher::missing(const SliceRange& range) const {
   std::vector<SliceRange> gaps;
   const uint32_t block = blocks_.layout().block_size;
-  const uint32_t step = blocks_.cache() || blocks_.layout().whole_objects ? block : options_.step;
+  const uint32_t step = fills() || blocks_.layout().whole_objects ? block : options_.step;
   const uint32_t end = range.off + range.len;
   uint32_t at = range.off;
   auto it = table_.upper_bound({range.id, at});
@@ -266,7 +266,7 @@ void Fetcher::submit_fetch(const FetchPtr& fetch) {
 void Fetcher::prefetch(std::span<const SliceRange> ranges) {
   const std::vector<SliceRange> parts = parts_of(ranges);
   const std::vector<bool> cached = in_cache(parts);
-  const bool whole = blocks_.cache() || blocks_.layout().whole_objects;
+  const bool whole = fills() || blocks_.layout().whole_objects;
   std::lock_guard lock(mutex_);
   for (size_t i = 0; i < parts.size(); i++) {
     if (cached[i]) continue;  // read when asked for: it is near
@@ -399,7 +399,7 @@ void Fetcher::note_arrived(Fetch& fetch, uint32_t bytes) {
 }
 
 void Fetcher::offer_block(const Fetch& fetch) {
-  if (!blocks_.cache() || fetch.from_cache) return;
+  if (!fills() || fetch.from_cache) return;
   const BlockName block = block_of(fetch.range);
   if (fetch.range.len != block.bytes) return;
   blocks_.cache()->offer(block, {fetch.buffer},

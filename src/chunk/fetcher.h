@@ -106,6 +106,8 @@ class Fetcher {
   // fetch_size.cc
   void each_part(const SliceRange& range, FunctionRef<void(const SliceRange&)> visit) const;
   std::vector<SliceRange> parts_of(std::span<const SliceRange> ranges) const;
+  // Whether what is read goes into the block cache.
+  bool fills() const { return blocks_.cache() && blocks_.cache()->takes_reads(); }
   bool wants_whole(const SliceRange& part, bool sequential);
   void fill(const SliceRange& part);
 

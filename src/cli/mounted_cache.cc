@@ -1,5 +1,7 @@
 #include "cli/mounted_cache.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <optional>
 
@@ -37,6 +39,17 @@ chunk::StagingTarget staging_target(chunk::BlockStore& blocks) {
       log::warning("a block of a deleted slice stays in the store: " + removed.error().to_string());
   };
   return target;
+}
+
+// Whether a block that is read from the cache comes from the very disk that has the object.
+bool are_all_on_disk_of(const std::string& folder, const chunk::CacheDirs& dirs) {
+  struct stat objects{};
+  if (folder.empty() || ::stat(folder.c_str(), &objects) != 0) return false;
+  for (size_t i = 0; i < dirs.size(); ++i) {
+    struct stat about{};
+    if (::stat(dirs[i].path().c_str(), &about) != 0 || about.st_dev != objects.st_dev) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -89,7 +102,9 @@ std::function<Status(std::stop_token, const std::function<void(uint64_t, uint64_
 
 Result<std::unique_ptr<MountedCache>> MountedCache::open(const CachePlan& plan, const std::string& uuid,
                                                          std::shared_ptr<const AeadKey> key,
-                                                         const chunk::Layout& layout, uint64_t buffer_size) {
+                                                         const chunk::Layout& layout,
+                                                         const std::string& local_folder,
+                                                         uint64_t buffer_size) {
   if (plan.encrypt && !key) {
     return fail(
         EINVAL,
@@ -115,6 +130,10 @@ Result<std::unique_ptr<MountedCache>> MountedCache::open(const CachePlan& plan, 
     parts.memory =
         std::make_unique<chunk::MemoryCache>(memory_options(options, layout.block_size), metrics());
     return mounted;
+  }
+  options.only_asked = !layout.whole_objects && are_all_on_disk_of(local_folder, *parts.dirs);
+  if (options.only_asked) {
+    log::info("the objects are on the same disk as the cache, which takes only blocks that warmup asks for");
   }
   const auto pending = static_cast<uint64_t>(kPendingShare * static_cast<double>(buffer_size));
   parts.disk = std::make_unique<chunk::DiskCache>(

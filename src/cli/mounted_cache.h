@@ -18,10 +18,12 @@ namespace cider::cli {
 class MountedCache {
  public:
   // A cache that can't be used is a warning, but with --writeback an error. `key` is that of encrypted
-  // blocks, null where the volume isn't encrypted. `buffer_size` is the limit of the memory budget.
+  // blocks, null where the volume isn't encrypted. `local_folder` has the objects, where it isn't empty.
+  // `buffer_size` is the limit of the memory budget.
   static Result<std::unique_ptr<MountedCache>> open(const CachePlan& plan, const std::string& uuid,
                                                     std::shared_ptr<const AeadKey> key,
-                                                    const chunk::Layout& layout, uint64_t buffer_size);
+                                                    const chunk::Layout& layout,
+                                                    const std::string& local_folder, uint64_t buffer_size);
   ~MountedCache();
 
   // Begins staging into and out of `blocks`, which nobody uses yet, unless the mount is read-only.

@@ -141,8 +141,8 @@ Result<std::unique_ptr<MountedVolume>> MountedVolume::start(MountPlan plan) {
   auto objects = TRY(open_plan_objects(plan, opened.volume, *budget));
   const chunk::Layout layout = TRY(block_layout(opened.volume));
   auto key = TRY(cache_key(objects->encryptor(), opened.volume.uuid));
-  auto cache =
-      TRY(MountedCache::open(plan.cache, opened.volume.uuid, std::move(key), layout, budget->limit()));
+  auto cache = TRY(MountedCache::open(plan.cache, opened.volume.uuid, std::move(key), layout,
+                                      objects->local_folder(), budget->limit()));
   plan.meta.session = this_session(plan.mount_point);
   plan.fuse.acl = opened.volume.enable_acl;
   plan.fuse.xattr = plan.fuse.xattr || plan.fuse.acl;

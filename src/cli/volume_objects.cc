@@ -35,6 +35,10 @@ Result<std::unique_ptr<object::ObjectStore>> open_checked(const meta::Volume& re
 
 }  // namespace
 
+std::string VolumeObjects::local_folder() const {
+  return config_.storage == "file" && config_.shards <= 1 ? config_.bucket : "";
+}
+
 Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& volume, ObjectOptions options,
                                                            MemoryBudget& budget) {
   const meta::Volume reached = with_options(volume, options);

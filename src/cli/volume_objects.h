@@ -48,6 +48,9 @@ class VolumeObjects {
   // Null where the volume isn't encrypted.
   const object::Encryptor* encryptor() const { return encryptor_.get(); }
 
+  // The folder of the objects where they are plain files of this machine, else empty.
+  std::string local_folder() const;
+
   // Takes over what a changed setting says of the storage and of the limits. From one thread at a time. A
   // setting whose storage can't be opened is told in the log, and the old one stays in use.
   void follow(const meta::Volume& volume);

@@ -3,9 +3,11 @@
 
 usage: cache.py BIN [CASE...]
 """
+import contextlib
 import os
 import pathlib
 import shutil
+import sqlite3
 import sys
 import time
 import traceback
@@ -76,11 +78,30 @@ def cached_reads(volume):
     same(volume, contents)
     wait_for(lambda: len(in_cache(volume, "raw")) >= 7, "all blocks in the cache")
     volume.unmount()
+    with contextlib.closing(sqlite3.connect(volume.work / "objects.db")) as store, store:
+        expect(store.execute("DELETE FROM jfs_blob WHERE CAST(key AS TEXT) LIKE '%chunks/%'").rowcount == 7, "no 7 blocks in the store")
+    volume.mount()
+    same(volume, contents)
+    volume.unmount()
+
+
+def same_disk(volume):
+    """Objects that are files of the cache's disk are cached only where somebody asks for them."""
+    volume.mount()
+    contents = fill(volume)
+    same(volume, contents)
+    volume.unmount()
+    volume.mount()
+    same(volume, contents)
+    time.sleep(0.5)
+    expect(not in_cache(volume, "raw"), f"{in_cache(volume, 'raw')}")
+    volume.run("warmup", volume.point)
+    expect(len(in_cache(volume, "raw")) == 7, f"{in_cache(volume, 'raw')}")
+    volume.unmount()
     shutil.move(volume.bucket / "test-vol" / "chunks", volume.work / "away")
     volume.mount()
     same(volume, contents)
     volume.unmount()
-    shutil.move(volume.work / "away", volume.bucket / "test-vol" / "chunks")
 
 
 def fill_and_damage(volume, folder, *options):
@@ -235,7 +256,16 @@ def encrypted_and_damaged(volume):
     volume.unmount()
 
 
-CASES = [cached_reads, damaged_cache, staged_blocks, flush, warmup, encrypted_blocks, encrypted_and_damaged]
+def format_for(case, volume):
+    if case in (encrypted_blocks, encrypted_and_damaged):
+        volume.format("--encrypt-rsa-key", rsa_key(volume.work / "key.pem"))
+    elif case in (cached_reads, damaged_cache):  # files of the same disk would not be cached
+        volume.run("format", "--storage", "sqlite3", "--bucket", volume.work / "objects.db", "--trash-days", "0", volume.url, "test-vol")
+    else:
+        volume.format()
+
+
+CASES = [cached_reads, same_disk, damaged_cache, staged_blocks, flush, warmup, encrypted_blocks, encrypted_and_damaged]
 
 
 def main():
@@ -245,8 +275,7 @@ def main():
     for case in [c for c in CASES if not names or c.__name__ in names]:
         volume = Volume(binary, "ciderfs-cache.")
         try:
-            encrypted = case.__name__.startswith("encrypted")
-            volume.format(*(["--encrypt-rsa-key", rsa_key(volume.work / "key.pem")] if encrypted else []))
+            format_for(case, volume)
             case(volume)
             print(f"ok   {case.__name__}", flush=True)
         except Exception:

@@ -25,6 +25,7 @@ struct CacheOptions {
   unsigned mode = 0600;
   bool partial_only = false;  // no blocks of the full block size but for those of small reads
   bool large_write = false;   // also own blocks of the full block size
+  bool only_asked = false;    // no block but for those that somebody asks for: the store is on the same disk
   Verify verify = Verify::extend;
   Eviction eviction = Eviction::two_random;
   std::chrono::seconds scan_interval{3600};  // 0: only at the start

@@ -21,6 +21,7 @@ MemoryCache::Options fallback_options(const DiskCache::Options& options) {
   memory.block_size = options.block_size;
   memory.partial_only = options.cache.partial_only;
   memory.large_write = options.cache.large_write;
+  memory.only_asked = options.cache.only_asked;
   return memory;
 }
 
@@ -241,14 +242,14 @@ void DiskCache::offer(const BlockName& block, BufferChain data, Origin origin) {
     pending_count_++;
     pending_.emplace(block, std::move(data));
   }
-  writers_.submit([this, block] {
+  writers_.submit([this, block, read_soon = origin == Origin::asked] {
     BufferChain copy;
     {
       std::shared_lock lock(pending_mutex_);
       auto found = pending_.find(block);
       if (found != pending_.end()) copy = found->second;
     }
-    if (!copy.empty()) write(block, copy);
+    if (!copy.empty()) write(block, copy, read_soon);
     copy.clear();
     written(block);
   });
@@ -263,16 +264,16 @@ void DiskCache::put(const BlockName& block, BufferChain data) {
   if (total_size(data) != block.bytes) return;
   const size_t place = files_->place(block);
   if (place == files_->size()) return fallback_.put(block, std::move(data));
-  if (!dirs_[place]->index.contains(block)) write(block, data);
+  if (!dirs_[place]->index.contains(block)) write(block, data, true);
 }
 
-void DiskCache::write(const BlockName& block, const BufferChain& data) {
+void DiskCache::write(const BlockName& block, const BufferChain& data, bool read_soon) {
   const size_t place = files_->place(block);
   if (place == files_->size()) return;
   const auto began = Monotonic::now();
   DiskHealth::Request request = (*files_)[place].health().begin();
   if (!request) return metrics_.drops.add();
-  Status status = write_file(place, block, data);
+  Status status = write_file(place, block, data, read_soon);
   request.done(code_of(status));
   if (!status) {
     metrics_.io_errors.add();
@@ -288,12 +289,12 @@ void DiskCache::write(const BlockName& block, const BufferChain& data) {
   if (is_over(*dirs_[place])) evict(place, 0, 0);
 }
 
-Status DiskCache::write_file(size_t place, const BlockName& block, const BufferChain& data) {
+// Few of the blocks that are cached by the way are read soon, those that somebody asks for are: they stay in
+// the page cache. It also helps where the disk does not keep up.
+Status DiskCache::write_file(size_t place, const BlockName& block, const BufferChain& data, bool read_soon) {
   constexpr uint32_t kLarge = 1 << 20;
   CacheDir& dir = (*files_)[place];
-  // Few of the blocks that a cache takes in are read soon. Where the disk does not keep up, the page cache
-  // helps.
-  const bool large = block.bytes >= kLarge;
+  const bool large = block.bytes >= kLarge && !read_soon;
   const BlockWrite how{.trailer = options_.cache.verify != Verify::none,
                        .past_page_cache = large && pending_bytes_.load(std::memory_order_relaxed) <
                                                        options_.pending_bytes / 2};

@@ -49,6 +49,7 @@ class DiskCache : public BlockCache {
   void offer(const BlockName& block, BufferChain data, Origin origin) override;
   void put(const BlockName& block, BufferChain data) override;
   void remove(const BlockName& block) override;
+  bool takes_reads() const override { return !options_.cache.only_asked; }
   std::string where(const BlockName& block) const override;
 
   // A block that was staged at `path` in directory `dir`, in the form of what is cached there, gets a name in
@@ -85,8 +86,8 @@ class DiskCache : public BlockCache {
   void damaged(size_t place, const BlockName& block, const Error& error);
   void lost(size_t place, const BlockName& block, const Error& error);
 
-  void write(const BlockName& block, const BufferChain& data);
-  Status write_file(size_t place, const BlockName& block, const BufferChain& data);
+  void write(const BlockName& block, const BufferChain& data, bool read_soon);
+  Status write_file(size_t place, const BlockName& block, const BufferChain& data, bool read_soon);
   void written(const BlockName& block);
   void replace(const BlockName& block);
   void added(Dir& dir, const BlockName& block, bool staged);

@@ -293,6 +293,22 @@ TEST_P(DiskCacheTest, AdmissionByOrigin) {
   EXPECT_TRUE(partial.cache.contains({6, 0, full}));
 }
 
+TEST_P(DiskCacheTest, OnTheDiskOfTheStoreOnlyWhatSomebodyAsksFor) {
+  TempDir dir;
+  CacheOptions options = roomy();
+  options.only_asked = options.large_write = true;
+  Cache c = open({dir.path()}, options);
+  EXPECT_FALSE(c.cache.takes_reads());
+  uint64_t id = 1;
+  using Origin = BlockCache::Origin;
+  for (const Origin origin : {Origin::written, Origin::read, Origin::ahead}) {
+    c.put({id, 0, 1000}, pattern(1000), origin);
+    EXPECT_FALSE(c.cache.contains({id++, 0, 1000}));
+  }
+  c.put({id, 0, 1000}, pattern(1000), Origin::asked);
+  EXPECT_TRUE(c.cache.contains({id, 0, 1000}));
+}
+
 TEST_P(DiskCacheTest, SeveralDirectoriesShareTheBlocks) {
   TempDir dir;
   std::vector<std::string> folders;

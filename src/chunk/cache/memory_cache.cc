@@ -20,7 +20,9 @@ BlockIndex::Tick MemoryCache::now() const {
 }
 
 bool MemoryCache::admits(const Options& options, const BlockName& block, Origin origin) {
-  if (origin == Origin::asked || block.bytes < options.block_size) return true;
+  if (origin == Origin::asked) return true;
+  if (options.only_asked) return false;
+  if (block.bytes < options.block_size) return true;
   return origin == Origin::written ? options.large_write : !options.partial_only;
 }
 

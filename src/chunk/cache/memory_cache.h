@@ -24,6 +24,7 @@ class MemoryCache : public BlockCache {
     uint32_t block_size = 4 << 20;
     bool partial_only = false;
     bool large_write = false;
+    bool only_asked = false;
   };
   MemoryCache(Options options, MetricSet& metrics);
   ~MemoryCache() override;
@@ -32,6 +33,7 @@ class MemoryCache : public BlockCache {
   bool contains(const BlockName& block) const override;
   void offer(const BlockName& block, BufferChain data, Origin origin) override;
   void remove(const BlockName& block) override;
+  bool takes_reads() const override { return !options_.only_asked; }
   std::string where(const BlockName& block) const override { return contains(block) ? "memory" : ""; }
 
   // Whether a block that is offered for `origin` is to be cached at all.

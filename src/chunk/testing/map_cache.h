@@ -27,6 +27,7 @@ class MapCache final : public BlockCache {
   }
   void offer(const BlockName& block, BufferChain data, Origin origin) override {
     if (origin == Origin::written && !takes_written) return;
+    if (origin != Origin::asked && only_asked) return;
     std::string bytes;
     for (const Buffer& piece : data) bytes += piece.text();
     std::lock_guard lock(mutex_);
@@ -50,7 +51,10 @@ class MapCache final : public BlockCache {
     blocks_.clear();
   }
 
+  bool takes_reads() const override { return !only_asked; }
+
   bool takes_written = false;
+  bool only_asked = false;
 
  private:
   mutable std::mutex mutex_;

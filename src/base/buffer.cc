@@ -37,7 +37,8 @@ Buffer Buffer::allocate(size_t size, MemoryBudget* budget) {
   if (!memory) throw std::bad_alloc();
   if (budget) budget->charge(rounded);
   Buffer buffer;
-  buffer.slab_ = std::make_shared<Slab>(static_cast<std::byte*>(memory), rounded, budget);
+  buffer.slab_ =
+      std::allocate_shared<Slab>(Recycled<Slab>(), static_cast<std::byte*>(memory), rounded, budget);
   buffer.data_ = buffer.slab_->memory;
   buffer.size_ = size;
   return buffer;

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/recycled.h"
+
 namespace cider {
 
 class MemoryBudget;
@@ -45,7 +47,7 @@ class Buffer {
 };
 
 // Data in several pieces, in order, as writev takes it.
-using BufferChain = std::vector<Buffer>;
+using BufferChain = std::vector<Buffer, Recycled<Buffer>>;
 
 size_t total_size(const BufferChain& chain);
 

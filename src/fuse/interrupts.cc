@@ -65,6 +65,16 @@ bool is_being_killed(uint32_t pid) {
   return !seen || pending & signal_bit(SIGKILL) || pending & ~withheld & ~kHarmless;
 }
 
+// The most frequent request that can be interrupted is not to cost an allocation: a READ that has ended
+// without a stop leaves its source to its thread's next one. Nobody keeps a token of a READ that was
+// answered, but for work that nobody waits for any more.
+thread_local std::stop_source spare(std::nostopstate);
+
+std::stop_source source_for(uint32_t opcode) {
+  if (opcode != FUSE_READ || !spare.stop_possible()) return {};
+  return std::exchange(spare, std::stop_source(std::nostopstate));
+}
+
 }  // namespace
 
 InterruptTable::Entry::Entry(InterruptTable& table, const fuse_in_header& header)
@@ -72,7 +82,8 @@ InterruptTable::Entry::Entry(InterruptTable& table, const fuse_in_header& header
       unique_(header.unique),
       nodeid_(header.nodeid),
       opcode_(header.opcode),
-      pid_(header.pid) {
+      pid_(header.pid),
+      stop_(source_for(header.opcode)) {
   Shard& shard = table_.shard_of(unique_);
   bool was_early = false;
   {
@@ -90,9 +101,14 @@ InterruptTable::Entry::Entry(InterruptTable& table, const fuse_in_header& header
 
 InterruptTable::Entry::~Entry() {
   Shard& shard = table_.shard_of(unique_);
-  std::lock_guard lock(shard.mutex);
-  if (next_) next_->previous_ = previous_;
-  (previous_ ? previous_->next_ : shard.first) = next_;
+  bool shared;
+  {
+    std::lock_guard lock(shard.mutex);
+    if (next_) next_->previous_ = previous_;
+    (previous_ ? previous_->next_ : shard.first) = next_;
+    shared = shared_;
+  }
+  if (opcode_ == FUSE_READ && !shared && !stop_.stop_requested()) spare = std::move(stop_);
 }
 
 InterruptTable::~InterruptTable() {
@@ -109,7 +125,7 @@ void InterruptTable::interrupt(uint64_t unique) {
     std::lock_guard lock(shard.mutex);
     for (Entry* entry = shard.first; entry && !stop; entry = entry->next_) {
       if (entry->unique_ != unique) continue;
-      stop = entry->stop_;
+      stop = entry->share();
       opcode = entry->opcode_;
       pid = entry->pid_;
     }
@@ -134,7 +150,7 @@ std::stop_source InterruptTable::find(uint64_t unique) {
   Shard& shard = shard_of(unique);
   std::lock_guard lock(shard.mutex);
   for (Entry* entry = shard.first; entry; entry = entry->next_) {
-    if (entry->unique_ == unique) return entry->stop_;
+    if (entry->unique_ == unique) return entry->share();
   }
   return std::stop_source(std::nostopstate);
 }
@@ -169,7 +185,7 @@ void InterruptTable::close() {
     std::vector<std::stop_source> sources;
     {
       std::lock_guard lock(shard.mutex);
-      for (Entry* entry = shard.first; entry; entry = entry->next_) sources.push_back(entry->stop_);
+      for (Entry* entry = shard.first; entry; entry = entry->next_) sources.push_back(entry->share());
     }
     for (const std::stop_source& source : sources) source.request_stop();
   }

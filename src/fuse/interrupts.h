@@ -36,12 +36,17 @@ class InterruptTable {
 
    private:
     friend class InterruptTable;
+    std::stop_source share() {
+      shared_ = true;
+      return stop_;
+    }
     InterruptTable& table_;
     const uint64_t unique_;
     const uint64_t nodeid_;
     const uint32_t opcode_;
     const uint32_t pid_;
     std::stop_source stop_;
+    bool shared_ = false;  // somebody else has had `stop_`, and may stop it at any time
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
   };

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <optional>
 
+#include "base/text.h"
+
 namespace cider::object::s3 {
 namespace {
 
@@ -33,12 +35,6 @@ using List = std::unique_ptr<curl_slist, Free<curl_slist_free_all>>;
 void init_library() {
   static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
   (void)done;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
-  return text;
 }
 
 // The host alone: a URL may hold a signature.
@@ -214,7 +210,8 @@ void HttpClient::Transfer::set_options(CURLSH* share) {
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.user_agent.c_str());
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, why_.data());
   if (!options_.user.empty()) {
-    curl_easy_setopt(easy, CURLOPT_HTTPAUTH, static_cast<long>(options_.digest ? CURLAUTH_DIGEST : CURLAUTH_BASIC));
+    curl_easy_setopt(easy, CURLOPT_HTTPAUTH,
+                     static_cast<long>(options_.digest ? CURLAUTH_DIGEST : CURLAUTH_BASIC));
     curl_easy_setopt(easy, CURLOPT_USERNAME, options_.user.c_str());
     curl_easy_setopt(easy, CURLOPT_PASSWORD, options_.password.c_str());
   }

@@ -5,6 +5,7 @@
 #include "object/s3/sigv4.h"
 #include "object/testing/aws_machine.h"
 #include "object/testing/fake_http.h"
+#include "object/testing/servers.h"
 
 namespace cider::object::s3 {
 namespace {
@@ -263,6 +264,37 @@ TEST_F(Profile, ARefusalOfTheRoleIsToldWithoutSecrets) {
       << refusal(EACCES, config);
   status_ = 503;
   refusal(EAGAIN, config);
+}
+
+// MinIO gives such keys as well, and knows a wrong signature.
+TEST(ProfileAndMinio, KeysOfARoleOpenTheStore) {
+  const auto server = object::testing::S3Server::minio();
+  if (code_of(server) == ENODEV) GTEST_SKIP() << server.error().message;
+  ASSERT_TRUE(server) << server.error().to_string();
+  using Server = object::testing::S3Server;
+  AwsMachine machine;
+  machine.clock.seconds = Clock::system().now().sec;
+  machine.variables["AWS_ENDPOINT_URL_STS"] = (*server)->url("");
+  machine.write(".aws/config", std::string("[default]\nrole_arn=arn:x\nsource_profile=base\n"
+                                           "duration_seconds=3600\n[profile base]\naws_access_key_id=") +
+                                   Server::kAccessKey + "\naws_secret_access_key=" + Server::kSecretKey +
+                                   "\n");
+  const auto keys = machine.source().get({});
+  ASSERT_TRUE(keys) << keys.error().to_string();
+  EXPECT_NE(keys->access_key, Server::kAccessKey);
+  EXPECT_GT(*keys->expires, machine.clock.seconds + 3000);
+  StoreConfig config = (*server)->new_bucket();
+  config.access_key = keys->access_key;
+  config.secret_key = keys->secret_key;
+  config.session_token = keys->session_token;
+  const auto store = open_store(config);
+  ASSERT_TRUE(store) << store.error().to_string();
+  const Status created = (*store)->create();
+  EXPECT_TRUE(created) << created.error().to_string();
+
+  machine.write(".aws/credentials", "[base]\naws_access_key_id=" + std::string(Server::kAccessKey) +
+                                        "\naws_secret_access_key=wrong-secret\n");
+  EXPECT_EQ(code_of(machine.source().get({})), EACCES);
 }
 
 }  // namespace

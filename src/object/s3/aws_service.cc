@@ -50,8 +50,10 @@ std::string service_words(std::string text, std::initializer_list<std::string_vi
   constexpr std::string_view kInstead = "(secret)";
   for (const std::string_view secret : secrets) {
     if (secret.empty()) continue;
-    for (size_t at = 0; (at = text.find(secret, at)) != text.npos; at += kInstead.size()) {
+    size_t at = text.find(secret);
+    while (at != text.npos) {
       text.replace(at, secret.size(), kInstead);
+      at = text.find(secret, at + kInstead.size());
     }
   }
   text.resize(std::min(text.size(), kMaxWords));

@@ -70,11 +70,11 @@ Result<Credentials> CredentialSource::take(Result<Credentials> found) {
 }
 
 Result<Credentials> CredentialSource::look(std::stop_token stop) {
-  const Credentials own =
+  Credentials own =
       variables(env_, provider_.key_variable, provider_.secret_variable, provider_.token_variable);
   if (!own.anonymous()) return own;
   if (!provider_.aws_credentials) return Credentials{};
-  const Credentials aws = environment_credentials(env_);
+  Credentials aws = environment_credentials(env_);
   if (!aws.anonymous()) return aws;
   const SourceContext context{env_, clock_, std::move(stop)};
   if (auto found = TRY(environment_web_identity(context))) return *std::move(found);

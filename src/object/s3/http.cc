@@ -14,8 +14,9 @@
 namespace cider::object::s3 {
 namespace {
 
-// What a connection holds in memory while it is used.
+// What a connection holds in memory while it is used; without a request it is 20 KiB.
 constexpr long kReceiveBuffer = 256 << 10;
+constexpr long kAnswerBuffer = 16 << 10;  // for what answers something else than a GET
 constexpr long kSendBuffer = 256 << 10;
 constexpr size_t kMaxIdle = 512;
 constexpr long kExpectTimeoutMs = 1000;
@@ -204,7 +205,7 @@ void HttpClient::Transfer::set_options(CURLSH* share) {
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a lookup of a name that hangs is left behind
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReceiveBuffer);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, request_.method == "GET" ? kReceiveBuffer : kAnswerBuffer);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, kExpectTimeoutMs);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.user_agent.c_str());

@@ -80,7 +80,7 @@ Error in_profile(const std::string& name, const Error& error) {
 }
 
 std::string Resolver::region() const {
-  const std::string region = environment_region(context_.env);
+  std::string region = environment_region(context_.env);
   if (!region.empty()) return region;
   const auto profile = files_.profile(first_);
   return profile ? profile->get("region") : region;
@@ -100,7 +100,7 @@ Found Resolver::own_keys(const std::string& name, const Section& profile) const 
 Found Resolver::keys_of(const std::string& name) {
   const auto profile = files_.profile(name);
   if (!profile) return std::nullopt;
-  const auto own = TRY(own_keys(name, *profile));
+  auto own = TRY(own_keys(name, *profile));
   if (!visited_.insert(name).second) {
     // A profile may name itself: the role for its own keys.
     if (own) return own;

@@ -57,8 +57,9 @@ BlockFile& BlockFile::operator=(BlockFile&& other) noexcept {
 
 Result<BlockFile> BlockFile::open(const char* path, uint32_t bytes) {
   BlockFile file;
-  file.fd_ = UniqueFd(::open(path, O_RDONLY | O_CLOEXEC));
-  if (!file.fd_) return errno == ENOENT ? fail(ENOENT) : fail_errno("open");
+  UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+  if (!fd) return errno == ENOENT ? fail(ENOENT) : fail_errno("open");
+  file.fd_ = std::move(fd);
   struct stat about{};
   if (::fstat(file.fd_.get(), &about) != 0) return fail_errno("stat");
   const int64_t extra = about.st_size - int64_t{bytes};

@@ -56,7 +56,7 @@ CacheDir::CacheDir(Options options)
     : options_(std::move(options)),
       folders_{{{options_.path + "raw/", options_.path + "rawstaging/"},
                 {options_.path + "sealed/", options_.path + "sealedstaging/"}}},
-      health_(options_.path) {}
+      health_(options_.path, *options_.clock) {}
 
 Status CacheDir::open() {
   TRY(make_folders());

@@ -33,8 +33,9 @@ class CacheDir {
     unsigned mode = 0600;     // of files; who may read those may enter folders
     double free_ratio = 0.1;  // of the disk's space and inodes, to be left free
     bool hash_prefix = false;
-    std::shared_ptr<const AeadKey> key;  // of encrypted blocks; null: there are none
-    bool seal = false;                   // blocks are encrypted; needs the key
+    std::shared_ptr<const AeadKey> key;     // of encrypted blocks; null: there are none
+    bool seal = false;                      // blocks are encrypted; needs the key
+    const Clock* clock = &Clock::system();  // by which requests to the disk are timed
   };
   struct Space {
     uint64_t total = 0;  // bytes of the disk

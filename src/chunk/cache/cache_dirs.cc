@@ -9,7 +9,9 @@ CacheDirs::CacheDirs(const std::vector<std::string>& dirs, const std::string& uu
     : hash_prefix_(common.hash_prefix) {
   for (const std::string& dir : dirs) {
     CacheDir::Options options = common;
-    options.path = (dir == "/" ? dir : dir + "/") + uuid + "/";
+    options.path = dir;
+    if (dir != "/") options.path += '/';
+    options.path.append(uuid).append("/");
     auto opened = std::make_unique<CacheDir>(options);
     if (Status status = opened->open(); !status) {
       log::warning("cache directory " + dir + " is not used: " + status.error().to_string());

@@ -53,18 +53,20 @@ Result<HttpResponse> Client::once(const Call& call, const BodySink* sink, const 
       .headers = call.headers,
       .payload_hash = call.chain ? std::string(kUnsignedPayload) : sha256_hex(call.text)};
   HttpRequest request;
+  const std::string date = amz_date(Clock::system().now().sec);
   if (!keys.anonymous()) {
-    const std::string date = amz_date(Clock::system().now().sec);
     to_sign.headers.emplace_back("x-amz-date", date);
     to_sign.headers.emplace_back("x-amz-content-sha256", to_sign.payload_hash);
     if (!keys.session_token.empty()) to_sign.headers.emplace_back("x-amz-security-token", keys.session_token);
-    for (const auto& [name, value] : to_sign.headers) request.headers.push_back(name + ": " + value);
+  }
+  for (const auto& [name, value] : to_sign.headers) {
+    request.headers.emplace_back(name).append(": ").append(value);
+  }
+  if (!keys.anonymous()) {
     to_sign.headers.emplace_back("host", endpoint.url_host());
     const Signer signer = {
         .access_key = keys.access_key, .secret_key = keys.secret_key, .region = endpoint.region};
     request.headers.push_back("authorization: " + authorization(signer, to_sign, date));
-  } else {
-    for (const auto& [name, value] : to_sign.headers) request.headers.push_back(name + ": " + value);
   }
   request.method = call.method;
   request.url = (endpoint.tls ? "https://" : "http://") + endpoint.url_host() + to_sign.path;

@@ -1,10 +1,9 @@
 // Where the keys of a store come from: the volume's setting; else environment variables, a web identity,
-// AWS's profile files, the container's and the instance's metadata service, in this order
+// a profile of AWS's files, the container's and the instance's metadata service, in this order
 // (https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html); else requests go unsigned.
 #pragma once
 
 #include <condition_variable>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -14,7 +13,6 @@
 #include "base/result.h"
 #include "object/s3/compatible.h"
 #include "object/s3/endpoint.h"
-#include "object/s3/http.h"
 
 namespace cider::object::s3 {
 
@@ -27,13 +25,17 @@ struct Credentials {
   bool anonymous() const { return access_key.empty(); }
 };
 
-// The profile `name` of AWS's two files (what they hold, not their paths); the one of `credentials` counts
-// first. nullopt where neither has it or it has no keys; ENOTSUP where it gets its keys in a way that isn't
-// supported.
-Result<std::optional<Credentials>> profile_credentials(std::string_view credentials, std::string_view config,
-                                                       const std::string& name);
-// What the metadata services answer.
-Result<Credentials> parse_metadata_credentials(std::string_view json);
+// What a source of keys asks.
+struct SourceContext {
+  const Environment& env;
+  const Clock& clock;
+  std::stop_token stop;
+
+  int64_t now() const { return clock.now().sec; }
+};
+
+// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; anonymous where no key is set.
+Credentials environment_credentials(const Environment& env);
 
 // Thread-safe. Keys that expire are fetched again some minutes before, by one caller; the others use those
 // that hold, and all do while it fails, with a try every few seconds.
@@ -47,18 +49,13 @@ class CredentialSource {
   Result<Credentials> get(std::stop_token stop);
 
  private:
-  Result<Credentials> look(const std::stop_token& stop);
+  Result<Credentials> look(std::stop_token stop);
   Result<Credentials> take(Result<Credentials> found);
-  Result<std::optional<Credentials>> from_profile();
-  Result<std::optional<Credentials>> from_container(const std::stop_token& stop);
-  Result<std::optional<Credentials>> from_instance(const std::stop_token& stop);
-  Result<std::string> ask(HttpRequest request, const std::stop_token& stop);
 
   const Provider& provider_;
   const Credentials given_;
   const Environment env_;
   const Clock& clock_;
-  HttpClient http_;
   std::mutex mutex_;
   std::condition_variable_any looked_;
   std::optional<Credentials> known_;

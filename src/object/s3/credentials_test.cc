@@ -2,20 +2,22 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <latch>
 #include <map>
 #include <thread>
 
+#include "object/testing/aws_machine.h"
 #include "object/testing/fake_http.h"
-#include "object/testing/temp_dir.h"
 
 namespace cider::object::s3 {
 namespace {
 
 using object::testing::answer;
+using object::testing::AwsMachine;
 using object::testing::FakeHttp;
 using object::testing::HttpAsked;
+using object::testing::kInAnHour;
+using object::testing::SetClock;
 
 Environment environment(std::map<std::string, std::string> values) {
   return [values = std::move(values)](const char* name) {
@@ -23,13 +25,6 @@ Environment environment(std::map<std::string, std::string> values) {
     return it == values.end() ? std::string() : it->second;
   };
 }
-
-class SetClock final : public Clock {
- public:
-  Time now() const override { return {seconds, 0}; }
-  Monotonic::time_point monotonic() const override { return {}; }
-  int64_t seconds = 1'000'000'000;
-};
 
 const Provider& s3() {
   return *find_provider("s3");
@@ -54,31 +49,6 @@ TEST(Credentials, OrderOfSources) {
   EXPECT_TRUE(other.get({})->anonymous());
 }
 
-TEST(Credentials, Profiles) {
-  const std::string credentials =
-      "# a comment\n[default]\naws_access_key_id = d\naws_secret_access_key=ds\n\n"
-      "[work]\naws_access_key_id=w\n aws_secret_access_key=nested\naws_secret_access_key = "
-      "ws\naws_session_token=wt\n";
-  const std::string config =
-      "[profile from-config]\naws_access_key_id=c\naws_secret_access_key=cs\n[profile "
-      "role]\nrole_arn=arn:x\n";
-  EXPECT_EQ((*profile_credentials(credentials, config, "default"))->access_key, "d");
-  EXPECT_EQ((*profile_credentials(credentials, config, "work"))->secret_key, "ws");
-  EXPECT_EQ((*profile_credentials(credentials, config, "work"))->session_token, "wt");
-  EXPECT_EQ((*profile_credentials(credentials, config, "from-config"))->access_key, "c");
-  EXPECT_FALSE(*profile_credentials(credentials, config, "none"));
-  EXPECT_EQ(code_of(profile_credentials(credentials, config, "role")), ENOTSUP);
-
-  object::testing::TempDir dir;
-  std::ofstream(dir.path() + "/keys") << credentials;
-  CredentialSource source(
-      s3(), {},
-      environment({{"AWS_PROFILE", "work"}, {"AWS_SHARED_CREDENTIALS_FILE", dir.path() + "/keys"}}));
-  EXPECT_EQ(source.get({})->access_key, "w");
-  CredentialSource missing(s3(), {}, environment({{"AWS_PROFILE", "other"}, {"HOME", dir.path()}}));
-  EXPECT_EQ(code_of(missing.get({})), EINVAL);
-}
-
 std::string keys_json(const std::string& key, const std::string& expires) {
   return R"({"Code":"Success","AccessKeyId":")" + key +
          R"(","SecretAccessKey":"s","Token":"t","Expiration":")" + expires + "\"}";
@@ -93,8 +63,7 @@ TEST(Credentials, InstanceMetadataIsAskedAgainBeforeTheKeysExpire) {
       return answer(asked.header("x-aws-ec2-metadata-token-ttl-seconds").empty() ? 400 : 200, "tok");
     if (asked.header("x-aws-ec2-metadata-token") != "tok") return answer(401, "");
     if (asked.target.ends_with("/")) return answer(200, "role\n");
-    return answer(200,
-                  keys_json("key" + std::to_string(n), "2001-09-09T02:46:40Z"));  // an hour after the clock
+    return answer(200, keys_json("key" + std::to_string(n), kInAnHour));
   });
   CredentialSource source(s3(), {}, environment({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", server.url("/")}}),
                           clock);
@@ -113,7 +82,7 @@ TEST(Credentials, AServiceThatFailsIsNotAskedWithEveryRequest) {
   bool broken = false;
   FakeHttp server([&](const HttpAsked&, int n) {
     if (broken) return answer(500, "");
-    return answer(200, keys_json("key" + std::to_string(n), "2001-09-09T02:46:40Z"));
+    return answer(200, keys_json("key" + std::to_string(n), kInAnHour));
   });
   CredentialSource source(s3(), {},
                           environment({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/keys")}}), clock);
@@ -128,6 +97,19 @@ TEST(Credentials, AServiceThatFailsIsNotAskedWithEveryRequest) {
   EXPECT_EQ(server.asked().size(), 3u);
 }
 
+// The service may give the same keys until they have expired.
+TEST(Credentials, KeysThatExpireSoonAreNotFetchedWithEveryRequest) {
+  SetClock clock;
+  FakeHttp server([&](const HttpAsked&, int n) {
+    return answer(200, keys_json("key" + std::to_string(n), "2001-09-09T01:50:00Z"));  // in 200 s
+  });
+  CredentialSource source(s3(), {},
+                          environment({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/keys")}}), clock);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(source.get({})->access_key, "key0");
+  clock.seconds += 11;
+  EXPECT_EQ(source.get({})->access_key, "key1");
+}
+
 TEST(Credentials, NobodyWaitsForNewKeysWhileTheOldHold) {
   SetClock clock;
   std::latch asked(1), go_on(1);
@@ -136,7 +118,7 @@ TEST(Credentials, NobodyWaitsForNewKeysWhileTheOldHold) {
       asked.count_down();
       go_on.wait();
     }
-    return answer(200, keys_json("key" + std::to_string(n), "2001-09-09T02:46:40Z"));
+    return answer(200, keys_json("key" + std::to_string(n), kInAnHour));
   });
   CredentialSource source(s3(), {},
                           environment({{"AWS_CONTAINER_CREDENTIALS_FULL_URI", server.url("/keys")}}), clock);
@@ -164,11 +146,24 @@ TEST(Credentials, ContainerAndNobody) {
   EXPECT_TRUE(nobody.get({})->anonymous());
 }
 
-TEST(Credentials, MetadataThatIsNoneIsAnError) {
-  for (const char* json :
-       {"", "[]", "{", R"({"Code":"Failed"})", R"({"AccessKeyId":1,"SecretAccessKey":"x"})"}) {
-    EXPECT_EQ(code_of(parse_metadata_credentials(json)), EACCES) << json;
-  }
+TEST(Credentials, AProfileComesBeforeTheContainerAndMayBeAbsent) {
+  FakeHttp server([](const HttpAsked&, int) { return answer(200, keys_json("container", kInAnHour)); });
+  AwsMachine machine;
+  machine.variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = server.url("/");
+  EXPECT_EQ(machine.source().get({})->access_key, "container");
+  machine.write(".aws/config", "[default]\nregion=eu-west-1\n[profile work]\nregion=eu-west-1\n");
+  machine.write(".aws/credentials", "[own]\naws_access_key_id=o\naws_secret_access_key=os\n");
+  EXPECT_EQ(machine.source().get({})->access_key, "container");
+  machine.variables["AWS_PROFILE"] = "work";
+  EXPECT_EQ(machine.source().get({})->access_key, "container");
+  machine.variables["AWS_PROFILE"] = "own";
+  EXPECT_EQ(machine.source().get({})->access_key, "o");
+  machine.variables["AWS_PROFILE"] = "other";
+  EXPECT_EQ(code_of(machine.source().get({})), EINVAL);
+  machine.variables.erase("AWS_PROFILE");
+  machine.variables["AWS_SHARED_CREDENTIALS_FILE"] =
+      machine.write("keys", "[default]\naws_access_key_id=d\naws_secret_access_key=ds\n");
+  EXPECT_EQ(machine.source().get({})->access_key, "d");
 }
 
 }  // namespace

@@ -1,14 +1,21 @@
-// What a store or a metadata service sends, bucket URLs and profile files: no crash, no unbounded memory.
+// What a store or a service of keys sends, bucket URLs, profile and token files: no crash, no unbounded
+// memory.
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "object/s3/aws_service.h"
 #include "object/s3/compatible.h"
-#include "object/s3/credentials.h"
+#include "object/s3/credential_process.h"
 #include "object/s3/endpoint.h"
 #include "object/s3/errors.h"
+#include "object/s3/metadata.h"
+#include "object/s3/profile_files.h"
 #include "object/s3/receive.h"
+#include "object/s3/sso.h"
+#include "object/s3/sso_token.h"
+#include "object/s3/sts.h"
 #include "object/s3/xml.h"
 
 namespace {
@@ -35,6 +42,20 @@ void receive(std::string_view text) {
   }
 }
 
+// What sources of keys read, in whichever form.
+void keys(std::string_view text) {
+  (void)parse_metadata_credentials(text);
+  (void)parse_process_credentials(text, 0);
+  (void)parse_sso_credentials(text);
+  (void)parse_sts_answer(text, "AssumeRole");
+  if (const auto renewed = renewed_sso_token(text, text, 0); renewed && !parse_sso_token(*renewed))
+    __builtin_trap();
+  (void)service_words(std::string(text), {"secret", "s"});
+  const ProfileFiles files(text, text);
+  if (const auto profile = files.profile("default")) (void)profile->get("role_arn");
+  (void)files.sso_session("s");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -52,8 +73,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   response.text = text;
   if (error_of(response, {.verb = "get", .key = "k", .bucket = "b"}).code == 0) __builtin_trap();
   receive(text);
-  (void)parse_metadata_credentials(text);
-  (void)profile_credentials(text, text, "default");
+  keys(text);
   const Environment none = [](const char*) { return std::string(); };
   for (const Provider& provider : providers()) {
     const auto endpoint = parse_endpoint(provider, text, none);

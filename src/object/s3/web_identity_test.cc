@@ -3,13 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <map>
 
-#include "object/s3/compatible.h"
 #include "object/s3/sigv4.h"
+#include "object/s3/sts.h"
+#include "object/testing/aws_machine.h"
 #include "object/testing/fake_http.h"
-#include "object/testing/temp_dir.h"
 
 namespace cider::object::s3 {
 namespace {
@@ -18,18 +17,10 @@ using object::testing::answer;
 using object::testing::FakeHttp;
 using object::testing::HttpAnswer;
 using object::testing::HttpAsked;
+using object::testing::kInAnHour;
 
 constexpr const char* kToken = "eyJhbGci.secret-token.c2ln";
 constexpr const char* kRole = "arn:aws:iam::123456789012:role/pod";
-constexpr const char* kInAnHour = "2001-09-09T02:46:40Z";  // after SetClock's first time
-
-class SetClock final : public Clock {
- public:
-  Time now() const override { return {seconds, 0}; }
-  Monotonic::time_point monotonic() const override { return {}; }
-  int64_t seconds = 1'000'000'000;
-};
-
 std::string keys_xml(const std::string& key, const std::string& expires) {
   return "<AssumeRoleWithWebIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"
          "<AssumeRoleWithWebIdentityResult><Audience>sts.amazonaws.com</Audience><Credentials>"
@@ -50,32 +41,26 @@ HttpAnswer refuse(int status, const std::string& code, const std::string& messag
 // A pod: its variables, its token's file.
 class WebIdentity : public ::testing::Test {
  protected:
-  WebIdentity() { write_token(std::string(kToken) + "\n"); }
-
-  void write_token(const std::string& token) { std::ofstream(token_file_) << token; }
-  Environment env() const {
-    return [values = values_](const char* name) {
-      const auto it = values.find(name);
-      return it == values.end() ? std::string() : it->second;
-    };
+  WebIdentity() {
+    write_token(std::string(kToken) + "\n");
+    variables_["AWS_WEB_IDENTITY_TOKEN_FILE"] = token_file_;
+    variables_["AWS_ROLE_ARN"] = kRole;
   }
-  void sts_at(const FakeHttp& server) { values_["AWS_ENDPOINT_URL_STS"] = server.url("/"); }
-  CredentialSource source() { return {*find_provider("s3"), {}, env(), clock_}; }
 
-  object::testing::TempDir dir_;
-  const std::string token_file_ = dir_.path() + "/token";
-  std::map<std::string, std::string> values_ = {{"AWS_WEB_IDENTITY_TOKEN_FILE", token_file_},
-                                                {"AWS_ROLE_ARN", kRole},
-                                                {"HOME", dir_.path()},
-                                                {"AWS_EC2_METADATA_DISABLED", "true"}};
-  SetClock clock_;
+  void write_token(const std::string& token) const { machine_.write("token", token); }
+  void sts_at(const FakeHttp& server) { variables_["AWS_ENDPOINT_URL_STS"] = server.url("/"); }
+  CredentialSource source() const { return machine_.source(); }
+
+  object::testing::AwsMachine machine_;
+  std::map<std::string, std::string>& variables_ = machine_.variables;
+  const std::string token_file_ = machine_.path("token");
 };
 
 TEST_F(WebIdentity, ChangesTheTokenForKeys) {
   FakeHttp server([](const HttpAsked&, int) { return answer(200, keys_xml("k", kInAnHour)); });
   sts_at(server);
-  values_["AWS_ROLE_SESSION_NAME"] = "my-pod";
-  const auto keys = web_identity_credentials(env(), {});
+  variables_["AWS_ROLE_SESSION_NAME"] = "my-pod";
+  const auto keys = environment_web_identity(machine_.context());
   ASSERT_TRUE(keys && *keys) << keys.error().to_string();
   EXPECT_EQ((*keys)->access_key, "k");
   EXPECT_EQ((*keys)->secret_key, "sk");
@@ -100,30 +85,30 @@ TEST_F(WebIdentity, IsAskedAgainBeforeTheKeysExpireWithTheTokenOfThen) {
   sts_at(server);
   CredentialSource source = this->source();
   EXPECT_EQ(source.get({})->access_key, "key0");
-  clock_.seconds += 3200;
+  machine_.clock.seconds += 3200;
   EXPECT_EQ(source.get({})->access_key, "key0");
   EXPECT_EQ(server.asked().size(), 1u);
   write_token("the-next-token");
-  clock_.seconds += 200;
+  machine_.clock.seconds += 200;
   EXPECT_EQ(source.get({})->access_key, "key1");
   EXPECT_TRUE(server.asked()[1].body.ends_with("&WebIdentityToken=the-next-token"));
   broken = true;  // what holds is used on, until it doesn't
   EXPECT_EQ(source.get({})->access_key, "key1");
-  clock_.seconds += 200;
+  machine_.clock.seconds += 200;
   EXPECT_EQ(code_of(source.get({})), EAGAIN);
 }
 
 TEST_F(WebIdentity, ComesAfterTheVariablesAndBeforeTheProfiles) {
   FakeHttp server([](const HttpAsked&, int) { return answer(200, keys_xml("web", kInAnHour)); });
   sts_at(server);
-  values_["AWS_SHARED_CREDENTIALS_FILE"] = dir_.path() + "/keys";
-  std::ofstream(dir_.path() + "/keys") << "[default]\naws_access_key_id=profile\naws_secret_access_key=s\n";
+  variables_["AWS_SHARED_CREDENTIALS_FILE"] =
+      machine_.write("keys", "[default]\naws_access_key_id=profile\naws_secret_access_key=s\n");
   EXPECT_EQ(source().get({})->access_key, "web");
-  values_["AWS_ACCESS_KEY_ID"] = "env";
-  values_["AWS_SECRET_ACCESS_KEY"] = "s";
+  variables_["AWS_ACCESS_KEY_ID"] = "env";
+  variables_["AWS_SECRET_ACCESS_KEY"] = "s";
   EXPECT_EQ(source().get({})->access_key, "env");
-  values_.erase("AWS_ACCESS_KEY_ID");
-  values_.erase("AWS_WEB_IDENTITY_TOKEN_FILE");  // a role alone asks for nothing
+  variables_.erase("AWS_ACCESS_KEY_ID");
+  variables_.erase("AWS_WEB_IDENTITY_TOKEN_FILE");  // a role alone asks for nothing
   EXPECT_EQ(source().get({})->access_key, "profile");
   EXPECT_EQ(server.asked().size(), 1u);
 }
@@ -138,7 +123,8 @@ TEST_F(WebIdentity, ARefusalIsToldWithoutTheToken) {
   const auto refused = source().get({});
   EXPECT_EQ(code_of(refused), EACCES);
   const std::string text = refused.error().message;
-  EXPECT_NE(text.find(std::string(kRole) + ": ValidationError (400): Value '(token)' at"), text.npos) << text;
+  EXPECT_NE(text.find(std::string(kRole) + ": ValidationError (400): Value '(secret)' at"), text.npos)
+      << text;
   EXPECT_EQ(text.find("secret-token"), text.npos) << text;
   code = "IDPCommunicationError";  // it may be reachable soon
   EXPECT_EQ(code_of(source().get({})), EAGAIN);
@@ -154,7 +140,7 @@ TEST_F(WebIdentity, WhatIsMissingIsTold) {
   const auto missing = source().get({});
   EXPECT_EQ(code_of(missing), ENOENT);
   EXPECT_NE(missing.error().message.find(token_file_), std::string::npos) << missing.error().message;
-  values_.erase("AWS_ROLE_ARN");
+  variables_.erase("AWS_ROLE_ARN");
   const auto role = source().get({});
   EXPECT_EQ(code_of(role), EINVAL);
   EXPECT_NE(role.error().message.find("AWS_ROLE_ARN"), std::string::npos);
@@ -175,7 +161,7 @@ TEST(WebIdentityAnswer, WithoutKeysThatExpireIsAnError) {
   for (const std::string& xml :
        {std::string(), std::string("{}"), std::string("<html/>"), keys_xml("", kInAnHour), keys_xml("k", ""),
         keys_xml("k", "soon"), std::string("<AssumeRoleWithWebIdentityResponse/>")}) {
-    EXPECT_EQ(code_of(parse_web_identity(xml)), EIO) << xml;
+    EXPECT_EQ(code_of(parse_sts_answer(xml, "AssumeRoleWithWebIdentity")), EIO) << xml;
   }
 }
 

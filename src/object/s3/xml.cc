@@ -108,6 +108,10 @@ Time parse_time(std::string_view in, const char* format) {
       time.nsec += static_cast<uint32_t>(*rest - '0') * scale;
     }
   }
+  if (*rest == '+' || *rest == '-') {
+    tm zone{};
+    if (::strptime(rest, "%z", &zone)) time.sec -= zone.tm_gmtoff;
+  }
   return time;
 }
 

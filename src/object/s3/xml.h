@@ -65,7 +65,7 @@ Result<std::string> delete_request(std::span<const std::string> keys);
 std::string complete_request(std::span<const UploadedPart> parts);
 std::string create_bucket_request(std::string_view region);
 
-// Seconds of "2009-10-12T17:50:30.000Z", or of "Wed, 12 Oct 2009 17:50:30 GMT"; 0 where it is neither.
+// Seconds of "2009-10-12T17:50:30.000Z" (or "...+02:00"), or of "Wed, 12 Oct 2009 17:50:30 GMT"; 0 where it is neither.
 Time parse_iso_time(std::string_view text);
 Time parse_http_time(std::string_view text);
 // "2009-10-12T17:50:30Z".

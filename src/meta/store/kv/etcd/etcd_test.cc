@@ -11,6 +11,7 @@
 #include "meta/store/engines.h"
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/etcd/etcd_url.h"
+#include "meta/store/kv/keys.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/testing/kv_testing.h"
 #include "meta/testing/etcd_server.h"
@@ -128,6 +129,29 @@ TEST_F(Etcd, what_another_client_changed_is_found_by_the_commit) {
   }
   EXPECT_EQ(length(*store_), 10U);
   EXPECT_GT(store_->conflicts(), 0U);
+}
+
+// In one commit, by operations that don't know of each other: one takes a name for absent, one looks whether
+// the directory is empty.
+TEST_F(Etcd, a_hint_is_checked_though_a_scan_has_shown_better) {
+  make(EtcdServer::shared());
+  auto other = open(EtcdServer::shared().port());
+  for (const bool scans_first : {false, true}) {
+    const std::string name = scans_first ? "b" : "a";
+    const std::string key = entry_key(2, name);
+    ASSERT_TRUE(write(*other, InsertEntry{2, name, {3, FileType::file}}));
+    const auto view = database_->working_view({}).value();
+    view->expect_absent(key);
+    const auto scan = [&] { EXPECT_FALSE(view->scan(entries_of(2), 2, true)->empty()); };
+    if (scans_first) scan();
+    EXPECT_EQ(view->get({&key, 1}).value().front(), std::nullopt);
+    if (!scans_first) scan();
+    Checks checks;
+    checks.keys.insert(key);
+    Changes changes;
+    changes.keys[key] = "mine";
+    EXPECT_EQ(database_->commit(*view, checks, changes, {}), Committed::conflict) << name;
+  }
 }
 
 TEST_F(Etcd, commits_up_to_the_limit_of_a_transaction) {

@@ -1,5 +1,7 @@
 #include "meta/store/kv/etcd/etcd_view.h"
 
+#include <algorithm>
+
 #include <etcd.pb.h>
 
 namespace cider::meta::kv {
@@ -9,6 +11,12 @@ constexpr size_t kKeysPerFlight = 100;
 constexpr size_t kPairsPerFlight = 5000;
 
 }  // namespace
+
+// Of a key that a hint has shown as it was before, the check must be of that, which fails.
+void EtcdView::show(const std::string& key, int64_t changed) {
+  const auto [shown, is_new] = changed_.emplace(key, changed);
+  if (!is_new) shown->second = std::min(shown->second, changed);
+}
 
 std::optional<int64_t> EtcdView::changed(const std::string& key) const {
   const auto it = changed_.find(key);
@@ -31,7 +39,7 @@ std::optional<Value> EtcdView::known(const std::string& key) {
   auto hint = hints_.find(key);
   if (!hint) return std::nullopt;
   hinted_ = true;
-  changed_[key] = hint->changed;
+  show(key, hint->changed);
   return std::move(hint->value);
 }
 
@@ -75,7 +83,7 @@ Status EtcdView::ask(const std::vector<std::string>& keys, size_t first, size_t 
       hint.value = found.kvs(0).value();
       hint.changed = found.kvs(0).mod_revision();
     }
-    changed_[keys[i]] = hint.changed;
+    show(keys[i], hint.changed);
     values->push_back(hint.value);
     hints_.note(keys[i], std::move(hint));
   }
@@ -97,7 +105,7 @@ Result<std::vector<Pair>> EtcdView::scan(const Range& range, size_t limit, bool 
     if (revision_ == 0) revision_ = response.header().revision();
     for (auto& pair : *response.mutable_kvs()) {
       std::string key = pair.key().substr(prefix_.size());
-      changed_[key] = pair.mod_revision();
+      show(key, pair.mod_revision());
       out.push_back({std::move(key), std::move(*pair.mutable_value())});
     }
     if (response.kvs_size() < static_cast<int>(page)) break;

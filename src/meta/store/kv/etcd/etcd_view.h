@@ -38,6 +38,7 @@ class EtcdView final : public View {
 
  private:
   std::optional<Value> known(const std::string& key);
+  void show(const std::string& key, int64_t changed);
   Status ask(const std::vector<std::string>& keys, size_t first, size_t last, std::vector<Value>* values);
 
   EtcdClient& client_;

@@ -186,6 +186,24 @@ TEST_F(KvRunner, groups_are_not_larger_than_a_commit) {
   for (Ino ino = 102; ino < 102 + 480; ++ino) EXPECT_TRUE(ask(*b_, AttrRead{ino, field::all, {}}).value);
 }
 
+// Whoever sees a new directory may count in it before the thread that made it goes on.
+TEST_F(KvRunner, statistics_of_a_new_directory_are_counted_after_it) {
+  make();
+  for (Ino dir = 100; dir < 300; ++dir) {
+    std::jthread maker([&] { EXPECT_TRUE(write(*a_, InsertNode{dir, Attr{}}, CreateDirStat{dir})); });
+    const auto count = [&](Transaction& tx) -> Status {
+      AttrRead& seen = tx.attr(dir, field::none);
+      TRY(tx.fetch());
+      if (!seen.value) return fail(ENOENT);
+      tx.write(AddDirStat{dir, {.inodes = 1}});
+      return {};
+    };
+    while (!a_->run(count, {})) continue;
+    maker.join();
+    EXPECT_EQ(ask(*a_, DirStatRead{dir, {}}).stat->inodes, 1) << dir;
+  }
+}
+
 TEST_F(KvRunner, who_is_interrupted_before_its_turn_is_told) {
   make();
   std::stop_source stop;

@@ -116,7 +116,10 @@ Status KvStore::write_usage(const UsageSums& sums, const std::stop_token& stop) 
           if (counts) TRY(tally_.count(work));
           return apply_all(portion, work);
         },
-        stop, [this, portion] { take_off(portion); }));
+        stop,
+        [this, portion](bool late) {
+          if (late) take_off(portion);
+        }));
     written.insert(written.end(), portion.begin(), portion.end());
     portion.clear();
     counts = false;
@@ -152,10 +155,11 @@ bool is_usage(const WriteItem& item) {
 
 Status KvStore::run(Operation operation, std::stop_token stop) {
   const auto writes = std::make_shared<std::vector<WriteItem>>();
-  const auto count = [this, writes] {
+  // In the order of the commits: what is counted in a directory comes after the directory.
+  const auto count = [this, writes](bool) {
     for (const WriteItem& item : *writes) pending_.add(item);
   };
-  TRY(runner_.run(
+  return runner_.run(
       [&](Workspace& work) -> Status {
         WorkFetcher fetcher(work, pending_);
         Transaction transaction(fetcher);
@@ -171,9 +175,7 @@ Status KvStore::run(Operation operation, std::stop_token stop) {
           return fail(kTooManyChunks, "more chunks than one commit takes");
         return {};
       },
-      std::move(stop), count));
-  count();
-  return {};
+      std::move(stop), count);
 }
 
 Status KvStore::read(Operation operation, std::stop_token stop) {

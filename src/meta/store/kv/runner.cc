@@ -28,25 +28,25 @@ void Runner::Fate::decide(bool made) {
   std::lock_guard lock(mutex_);
   made_ = made;
   for (const auto& then : std::exchange(then_, {})) {
-    if (made) then();
+    if (made) then(true);
   }
 }
 
-void Runner::Fate::if_made(std::function<void()> then) {
+void Runner::Fate::if_made(Then then) {
   std::lock_guard lock(mutex_);
   if (!made_) {
     then_.push_back(std::move(then));
   } else if (*made_) {
-    then();
+    then(true);
   }
 }
 
-Status Runner::run(Work work, std::stop_token stop, std::function<void()> if_made) {
+Status Runner::run(Work work, std::stop_token stop, Then then) {
   if (database_.read_only()) return fail(EROFS, database_.describe() + " was opened for reading only");
-  Request request(work, std::move(stop));
+  Request request(work, std::move(stop), std::move(then));
   queue_.run(&request, [&] { serve_group(request); });
   if (!request.fate) return std::move(request.answer);
-  if (if_made && request.changes) request.fate->if_made(std::move(if_made));
+  if (request.then && request.changes) request.fate->if_made(request.then);
   return fail(EIO, "it is not known whether a change was made: " + request.answer.error().to_string());
 }
 
@@ -93,9 +93,18 @@ void Runner::serve_group(const Request& own) {
       return queue_.answer_all(group, &failed);
     }
     if (!*outcome) continue;
-    if (**outcome == Committed::done) return queue_.answer_all(group, nullptr);
+    if (**outcome == Committed::done) {
+      tell(group);
+      return queue_.answer_all(group, nullptr);
+    }
     ++tries;
     ++conflicts_;
+  }
+}
+
+void Runner::tell(const Group& group) {
+  for (const Request* request : group) {
+    if (request->answer && request->then) request->then(false);
   }
 }
 
@@ -127,6 +136,7 @@ Result<std::optional<Committed>> Runner::settle(Group* group, const std::stop_to
     if (made) in_it.push_back(request);
     return made;
   });
+  tell(in_it);
   queue_.answer_all(in_it, nullptr);
   return std::nullopt;
 }

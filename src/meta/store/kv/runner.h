@@ -41,10 +41,13 @@ class Runner {
 
   explicit Runner(Database& database, Made made = {});
 
+  // Called once the changes have been committed, before work of the next commit runs; `late`: run() has
+  // answered EIO meanwhile.
+  using Then = std::function<void(bool late)>;
+
   // Returns after the commit that holds the work's changes, or bears out its error. EINTR if `stop` is
-  // requested before that commit was sent; EIO if it may have been made: `if_made` is called if it turns out,
-  // before a later commit, that it was.
-  Status run(Work work, std::stop_token stop = {}, std::function<void()> if_made = {});
+  // requested before that commit was sent; EIO if it may have been made.
+  Status run(Work work, std::stop_token stop = {}, Then then = {});
 
   uint64_t conflicts() const { return conflicts_; }
 
@@ -53,22 +56,25 @@ class Runner {
   class Fate {
    public:
     void decide(bool made);
-    void if_made(std::function<void()> then);  // now, if it is known
+    void if_made(Then then);  // now, if it is known
 
    private:
     std::mutex mutex_;
     std::optional<bool> made_;
-    std::vector<std::function<void()>> then_;
+    std::vector<Then> then_;
   };
   struct Request : Waiter {
-    Request(Work todo, std::stop_token stopping) : Waiter(std::move(stopping)), work(todo) {}
+    Request(Work todo, std::stop_token stopping, Then made)
+        : Waiter(std::move(stopping)), work(todo), then(std::move(made)) {}
     const Work work;
+    const Then then;
     std::shared_ptr<Fate> fate;  // of the commit that it was in
     bool changes = false;        // in that commit: its work had no error
   };
   using Group = std::vector<Request*>;
 
   void serve_group(const Request& own);
+  static void tell(const Group& group);
   Result<std::optional<Committed>> attempt_or_settle(Group* group, const std::stop_token& stop);
   Result<std::optional<Committed>> settle(Group* group, const std::stop_token& stop);
   void give_back(Group& group, size_t from);

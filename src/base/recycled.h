@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <memory>
+#include <new>
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -20,36 +21,44 @@ template <size_t kBytes>
 class SpareMemory {
  public:
   static void* take() {
-    Spares& mine = spares();
+    Spares& mine = spares_;
     if (mine.count == 0) return ::operator new(kBytes);
     void* memory = mine.of[--mine.count];
     ASAN_UNPOISON_MEMORY_REGION(memory, kBytes);
     return memory;
   }
   static void give(void* memory) {
-    Spares& mine = spares();
-    if (mine.count == mine.of.size()) return ::operator delete(memory);
+    Spares& mine = spares_;
+    if (mine.closed || mine.count == mine.of.size()) return ::operator delete(memory);
+    if (!mine.has_end) plan_end(mine);
     ASAN_POISON_MEMORY_REGION(memory, kBytes);
     mine.of[mine.count++] = memory;
   }
 
  private:
+  // Has no destructor: other objects of the thread, which go after `End`, may still take and give.
   struct Spares {
     std::array<void*, 32> of;
-    size_t count = 0;
-    // What is freed later in the thread's end goes straight to the heap.
-    ~Spares() {
-      for (; count > 0; --count) {
-        ASAN_UNPOISON_MEMORY_REGION(of[count - 1], kBytes);
-        ::operator delete(of[count - 1]);
+    size_t count;
+    bool closed;
+    bool has_end;
+  };
+  struct End {
+    ~End() {
+      Spares& mine = spares_;
+      for (; mine.count > 0; --mine.count) {
+        ASAN_UNPOISON_MEMORY_REGION(mine.of[mine.count - 1], kBytes);
+        ::operator delete(mine.of[mine.count - 1]);
       }
-      count = of.size();
+      mine.closed = true;
     }
   };
-  static Spares& spares() {
-    thread_local Spares mine;
-    return mine;
+  static void plan_end(Spares& mine) {
+    thread_local End end;
+    mine.has_end = true;
   }
+
+  static inline thread_local constinit Spares spares_{};
 };
 
 // For single objects (allocate_shared) and the first few of a vector.

@@ -48,7 +48,15 @@ void FilesAhead::on_front(Ino ino, uint64_t length) {
   if (range) fetcher_.submit([this, range = *range] { fetch(range); });
 }
 
-// Files of more than a block are left to the read-ahead within a file.
+// A file of more than a block, or of many records, is left to the read-ahead within a file.
+bool FilesAhead::is_small(const std::vector<Slice>& records) const {
+  constexpr size_t kFewRecords = 4;
+  const auto fits = [&](const Slice& record) {
+    return record.size <= block_size_ && uint64_t{record.pos} + record.len <= block_size_;
+  };
+  return records.size() <= kFewRecords && std::ranges::all_of(records, fits);
+}
+
 void FilesAhead::fetch(InodeRuns::Range range) {
   std::vector<Ino> inos(range.end - range.begin);
   std::iota(inos.begin(), inos.end(), range.begin);
@@ -58,8 +66,9 @@ void FilesAhead::fetch(InodeRuns::Range range) {
   std::set<uint64_t> known;  // files share packs
   uint64_t bytes = 0;
   for (size_t i = 0; i < files->size(); ++i) {
+    if (!is_small((*files)[i])) continue;
     for (const Slice& slice : (*files)[i]) {
-      if (slice.id == 0 || slice.size > block_size_ || !known.insert(slice.id).second) continue;
+      if (slice.id == 0 || !known.insert(slice.id).second) continue;
       wanted.push_back({slice.id, slice.size, 0, slice.size});
       bytes += slice.size;
     }

@@ -58,6 +58,7 @@ class FilesAhead {
   void on_front(Ino ino, uint64_t length);
 
  private:
+  bool is_small(const std::vector<Slice>& records) const;
   void fetch(InodeRuns::Range range);
 
   SliceCatalog& catalog_;

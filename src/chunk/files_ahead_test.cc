@@ -140,6 +140,19 @@ TEST_F(FilesAheadTest, LargeFilesAreLeftAlone) {
   EXPECT_TRUE(h.catalog.asked_ahead().empty());
 }
 
+// Its neighbours are small, and read in order.
+TEST_F(FilesAheadTest, AFileOfManyRecordsIsLeftAlone) {
+  write_files(1, 4);
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(h.write(5, static_cast<uint64_t>(i) * kFile, pattern(kFile, 5)));
+    ASSERT_TRUE(h.data.flush(5, {}));
+  }
+  write_files(6, 1);
+  for (const Ino ino : {1, 2, 3}) expect_read(ino);
+  ASSERT_TRUE(eventually([&] { return gets() >= 3 + 2; }));
+  EXPECT_EQ(gets(), 3 + 2) << "inodes 4 and 6";
+}
+
 TEST(FilesAhead, OffWithoutReadAhead) {
   HarnessOptions options;
   options.data.max_readahead = 0;

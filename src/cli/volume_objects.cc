@@ -36,7 +36,7 @@ Result<std::unique_ptr<object::ObjectStore>> open_checked(const meta::Volume& re
 }  // namespace
 
 std::string VolumeObjects::local_folder() const {
-  return config_.storage == "file" && config_.shards <= 1 ? config_.bucket : "";
+  return config_.storage == "file" && config_.shards <= 1 ? config_.bucket + "/" + name_ : "";
 }
 
 Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& volume, ObjectOptions options,
@@ -45,7 +45,8 @@ Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& v
   const auto encryptor = TRY(volume_encryptor(volume));
   object::StoreConfig config = config_of(reached, options.timeouts);
   auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_checked(reached, config)));
-  std::unique_ptr<VolumeObjects> objects(new VolumeObjects(std::move(options), std::move(config)));
+  std::unique_ptr<VolumeObjects> objects(
+      new VolumeObjects(volume.name, std::move(options), std::move(config)));
   objects->replaceable_ = bucket.get();
   objects->encryptor_ = encryptor;
   auto store = object::with_prefix(std::move(bucket), volume.name + "/");
@@ -63,8 +64,9 @@ Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& v
   return objects;
 }
 
-VolumeObjects::VolumeObjects(ObjectOptions options, object::StoreConfig config)
-    : options_(std::move(options)),
+VolumeObjects::VolumeObjects(std::string name, ObjectOptions options, object::StoreConfig config)
+    : name_(std::move(name)),
+      options_(std::move(options)),
       config_(std::move(config)),
       limits_(std::make_shared<object::RateLimits>()) {}
 
@@ -85,7 +87,11 @@ void VolumeObjects::follow(const meta::Volume& volume) {
   }
   log::info("The setting of the storage has changed; it is now " + (*bucket)->name());
   replaceable_->replace(*std::move(bucket));
+  const std::string before = local_folder();
   config_ = std::move(config);
+  if (local_folder() != before) {
+    log::warning("whether the cache takes what is read is decided at the mount: mount again");
+  }
 }
 
 }  // namespace cider::cli

@@ -48,7 +48,7 @@ class VolumeObjects {
   // Null where the volume isn't encrypted.
   const object::Encryptor* encryptor() const { return encryptor_.get(); }
 
-  // The folder of the objects where they are plain files of this machine, else empty.
+  // The folder of the volume's objects where they are plain files of this machine, else empty.
   std::string local_folder() const;
 
   // Takes over what a changed setting says of the storage and of the limits. From one thread at a time. A
@@ -56,9 +56,10 @@ class VolumeObjects {
   void follow(const meta::Volume& volume);
 
  private:
-  VolumeObjects(ObjectOptions options, object::StoreConfig config);
+  VolumeObjects(std::string name, ObjectOptions options, object::StoreConfig config);
   void set_limits(const meta::Volume& volume);
 
+  const std::string name_;
   const ObjectOptions options_;
   object::StoreConfig config_;
   std::shared_ptr<object::RateLimits> limits_;

@@ -2,12 +2,17 @@
 #include "fuse/interrupts.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace cider::fuse {
 namespace {
 
 fuse_in_header request(uint32_t opcode, uint64_t unique) {
-  return {.len = sizeof(fuse_in_header), .opcode = opcode, .unique = unique, .nodeid = 1};
+  return {.len = sizeof(fuse_in_header),
+          .opcode = opcode,
+          .unique = unique,
+          .nodeid = 1,
+          .pid = static_cast<uint32_t>(::getpid())};
 }
 
 TEST(Interrupts, AReadThatWasNotInterruptedLeavesItsSourceToTheNext) {
@@ -35,6 +40,7 @@ TEST(Interrupts, AReadThatWasInterruptedLeavesNothing) {
     const InterruptTable::Entry read(table, request(FUSE_READ, 2));
     first = read.token();
     table.interrupt(2);
+    EXPECT_FALSE(first.stop_requested()) << "that comes a second later";
   }
   const InterruptTable::Entry read(table, request(FUSE_READ, 4));
   EXPECT_FALSE(read.token() == first);

@@ -346,6 +346,7 @@ void DiskCache::staged(const BlockName& block, size_t dir, const char* path) {
 
 void DiskCache::uploaded(const BlockName& block, size_t dir) {
   dirs_[dir]->index.set_staged(block, false);
+  if (options_.cache.only_asked) remove(block);  // the store has it on the same disk
 }
 
 void DiskCache::drain() {

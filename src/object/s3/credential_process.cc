@@ -117,10 +117,12 @@ class Program {
     if (n < 0 && errno == EINTR) return std::string();
     return std::nullopt;
   }
-  // As of waitpid(); nullopt while it runs.
+  // As of waitpid(); nullopt while it runs. Where children are not waited for (SIGCHLD is ignored) it has
+  // ended well, as far as anybody knows: what it said decides.
   std::optional<int> status() {
     int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+    const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+    if (ended == 0 || (ended < 0 && errno == EINTR)) return std::nullopt;
     pid_ = -1;
     return status;
   }

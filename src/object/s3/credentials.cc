@@ -62,7 +62,9 @@ Result<Credentials> CredentialSource::take(Result<Credentials> found) {
   try_again_ = now + kTryAgain;
   if (!found) {
     if (known_ && now < *known_->expires) return *known_;
-    return fail(found.error());
+    // Of a request ENOENT would say that an object is missing.
+    const int code = found.error().code;
+    return fail(code == ENOENT ? EACCES : code, found.error().message);
   }
   known_ = *std::move(found);
   if (known_->anonymous()) known_->expires = now + kRefreshBefore + kLookAgain;

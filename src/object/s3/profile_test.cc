@@ -210,7 +210,7 @@ TEST_F(Profile, AWebIdentity) {
             "&WebIdentityToken=a-token");
   EXPECT_EQ(asked.header("authorization"), "");
   EXPECT_EQ(sts_.asked().size(), 1u);
-  refusal(ENOENT, "[default]\nrole_arn=arn:x\nweb_identity_token_file=/nowhere\n");
+  refusal(EACCES, "[default]\nrole_arn=arn:x\nweb_identity_token_file=/nowhere\n");
 }
 
 TEST_F(Profile, AProgramIsRunAgainBeforeItsKeysExpire) {

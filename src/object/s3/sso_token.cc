@@ -7,6 +7,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
@@ -40,8 +42,8 @@ Status write_all(int fd, std::string_view bytes) {
 
 // In one step, for others read it.
 Status replace_file(const std::string& path, std::string_view bytes) {
-  const std::string temporary = path + "." + std::to_string(::getpid());
-  const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  std::string temporary = path + ".XXXXXX";
+  const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return fail_errno(temporary);
   Status done = write_all(fd.get(), bytes);
   if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno(path);
@@ -110,7 +112,11 @@ std::optional<std::string> renewed_sso_token(std::string_view json, std::string_
   return file.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// The stores of a volume, several with shards, look for keys on their own: one of them renews the token, the
+// others find it in the file.
 Result<std::string> sso_token(const SsoLogin& login, const SourceContext& context) {
+  static std::mutex renewing;
+  const std::lock_guard lock(renewing);
   const std::string path = sso_token_path(login.name, context.env);
   const auto file = read_whole(path);
   if (!file) return fail(EACCES, "nobody is logged in at " + login.name + kLogIn);

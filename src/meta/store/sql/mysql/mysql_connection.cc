@@ -138,6 +138,14 @@ void set_tls(MYSQL* handle, Tls tls) {
 
 }  // namespace
 
+// TiDB has no shared locks of rows, by which a commit holds what it depends on.
+Status check_server(std::string_view version) {
+  if (version.find("TiDB") == std::string_view::npos) return {};
+  return fail(ENOTSUP, "the server is TiDB (" + std::string(version) +
+                           "), which is not supported as MySQL: it has no shared locks of rows; use its TiKV "
+                           "by a tikv:// URL, or MySQL or MariaDB");
+}
+
 Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driver) {
   const MysqlUrl& url = driver.url();
   Handle handle(mysql_init(nullptr), &mysql_close);
@@ -163,6 +171,7 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
   }
   if (url.tls == Tls::unverified && mysql_get_ssl_cipher(handle.get()) == nullptr)
     return fail(EACCES, "MySQL: the server has no TLS, which the option tls asks for");
+  TRY(check_server(mysql_get_server_info(handle.get())));
   return std::unique_ptr<MysqlConnection>(new MysqlConnection(driver, std::move(handle)));
 }
 

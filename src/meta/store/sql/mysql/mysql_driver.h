@@ -1,4 +1,4 @@
-// MySQL, and what speaks its protocol (MariaDB, TiDB, OceanBase), by libmariadb: a flight of statements is
+// MySQL, and what speaks its protocol (MariaDB), by libmariadb: a flight of statements is
 // one text of several statements.
 #pragma once
 

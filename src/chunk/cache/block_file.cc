@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/direct_io.h"
+#include "base/file_io.h"
 #include "chunk/cache/file_io.h"
 
 namespace cider::chunk {

@@ -40,14 +40,4 @@ Status preadv_all(int fd, std::span<iovec> vector, uint64_t off) {
   return {};
 }
 
-Status write_all(int fd, std::span<const std::byte> data) {
-  while (!data.empty()) {
-    const ssize_t n = ::write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write");
-    data = data.subspan(static_cast<size_t>(n));
-  }
-  return {};
-}
-
 }  // namespace cider::chunk

@@ -16,7 +16,4 @@ Status pread_all(int fd, std::span<std::byte> out, uint64_t off);
 // As preadv(2). What `vector` says is used up.
 Status preadv_all(int fd, std::span<iovec> vector, uint64_t off);
 
-// Writes all at the file's position.
-Status write_all(int fd, std::span<const std::byte> data);
-
 }  // namespace cider::chunk

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/file_io.h"
 #include "chunk/cache/file_io.h"
 
 namespace cider::chunk {

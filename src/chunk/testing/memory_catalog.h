@@ -76,20 +76,14 @@ class MemoryCatalog final : public SliceCatalog {
   Result<std::vector<Slice>> slices(Ino ino, uint32_t index, bool, std::stop_token = {}) override {
     std::lock_guard lock(mutex_);
     loads_++;
-    auto file = files_.find(ino);
-    if (file == files_.end()) return std::vector<Slice>();
-    auto chunk = file->second.chunks.find(index);
-    return chunk == file->second.chunks.end() ? std::vector<Slice>() : chunk->second;
+    return records(ino, index);
   }
 
   Result<std::vector<std::vector<Slice>>> first_slices(std::span<const Ino> inos) override {
     std::lock_guard lock(mutex_);
     asked_ahead_.emplace_back(inos.begin(), inos.end());
-    std::vector<std::vector<Slice>> out(inos.size());
-    for (size_t i = 0; i < inos.size(); ++i) {
-      const auto file = files_.find(inos[i]);
-      if (file != files_.end() && file->second.chunks.contains(0)) out[i] = file->second.chunks[0];
-    }
+    std::vector<std::vector<Slice>> out;
+    for (const Ino ino : inos) out.push_back(records(ino, 0));
     return out;
   }
 
@@ -186,6 +180,13 @@ class MemoryCatalog final : public SliceCatalog {
     uint64_t length = 0;
     std::map<uint32_t, std::vector<Slice>> chunks;
   };
+
+  std::vector<Slice> records(Ino ino, uint32_t index) const {
+    const auto file = files_.find(ino);
+    if (file == files_.end()) return {};
+    const auto chunk = file->second.chunks.find(index);
+    return chunk == file->second.chunks.end() ? std::vector<Slice>() : chunk->second;
+  }
 
   // Committing again what is there already changes nothing.
   void apply(File& file, std::span<const NewSlice> slices) {

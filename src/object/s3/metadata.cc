@@ -3,11 +3,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/file_io.h"
 #include "base/text.h"
 #include "object/s3/aws_service.h"
 #include "object/s3/http.h"
 #include "object/s3/json_fields.h"
-#include "object/s3/profile_files.h"
 #include "object/s3/xml.h"
 
 namespace cider::object::s3 {
@@ -60,7 +60,7 @@ Result<std::optional<Credentials>> container_credentials(const SourceContext& co
   request.timeout = kTimeout;
   std::string token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (const std::string file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {
-    token = trim(read_whole(file).value_or(""));
+    token = trim(read_file(file).value_or(""));
   }
   if (!token.empty()) request.headers.push_back("authorization: " + token);
   HttpClient http(options());

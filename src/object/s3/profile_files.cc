@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <fstream>
-#include <iterator>
 
+#include "base/file_io.h"
 #include "base/text.h"
 
 namespace cider::object::s3 {
@@ -110,7 +109,7 @@ ProfileFiles::ProfileFiles(std::string_view credentials, std::string_view config
 ProfileFiles ProfileFiles::read(const Environment& env) {
   auto content = [&](const char* variable, const char* file) {
     const std::string given = env(variable);
-    return read_whole(given.empty() ? env("HOME") + "/.aws/" + file : given).value_or("");
+    return read_file(given.empty() ? env("HOME") + "/.aws/" + file : given).value_or("");
   };
   return {content("AWS_SHARED_CREDENTIALS_FILE", "credentials"), content("AWS_CONFIG_FILE", "config")};
 }
@@ -128,12 +127,6 @@ std::optional<Section> ProfileFiles::profile(const std::string& name) const {
 std::optional<Section> ProfileFiles::sso_session(const std::string& name) const {
   const Section* section = find(config_, "sso-session " + name);
   return section ? std::optional(*section) : std::nullopt;
-}
-
-std::optional<std::string> read_whole(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 }  // namespace cider::object::s3

@@ -50,7 +50,4 @@ class ProfileFiles {
   Sections config_;
 };
 
-// A file's bytes; nullopt where it can't be read.
-std::optional<std::string> read_whole(const std::string& path);
-
 }  // namespace cider::object::s3

@@ -5,17 +5,17 @@
 #include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "base/bytes.h"
+#include "base/file_io.h"
 #include "base/unique_fd.h"
 #include "object/s3/aws_service.h"
 #include "object/s3/json_fields.h"
-#include "object/s3/profile_files.h"
 #include "object/s3/xml.h"
 
 namespace cider::object::s3 {
@@ -30,22 +30,12 @@ std::string sha1_hex(std::string_view text) {
   return to_hex({reinterpret_cast<const char*>(out.data()), size});
 }
 
-Status write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_errno("write");
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  return {};
-}
-
 // In one step, for others read it.
 Status replace_file(const std::string& path, std::string_view bytes) {
   std::string temporary = path + ".XXXXXX";
   const UniqueFd fd(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!fd) return fail_errno(temporary);
-  Status done = write_all(fd.get(), bytes);
+  Status done = write_all(fd.get(), std::as_bytes(std::span(bytes)));
   if (done && ::rename(temporary.c_str(), path.c_str()) != 0) done = fail_errno(path);
   if (!done) (void)::unlink(temporary.c_str());
   return done;
@@ -118,7 +108,7 @@ Result<std::string> sso_token(const SsoLogin& login, const SourceContext& contex
   static std::mutex renewing;
   const std::lock_guard lock(renewing);
   const std::string path = sso_token_path(login.name, context.env);
-  const auto file = read_whole(path);
+  const auto file = read_file(path);
   if (!file) return fail(EACCES, "nobody is logged in at " + login.name + kLogIn);
   const auto token = parse_sso_token(*file);
   if (!token) return fail(EACCES, "the file " + path + " has no token of a single sign-on" + kLogIn);

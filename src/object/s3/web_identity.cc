@@ -1,10 +1,8 @@
 #include "object/s3/web_identity.h"
 
-#include <cerrno>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 
+#include "base/file_io.h"
 #include "base/text.h"
 #include "object/s3/sts.h"
 
@@ -13,14 +11,12 @@ namespace {
 
 Result<std::string> read_token(const std::string& path) {
   const std::string file = "the web identity's token file " + path;
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    const int code = errno != 0 ? errno : EIO;
+  const auto content = read_file(path);
+  if (!content) {
+    const int code = content.error().code;
     return fail(code, file + " can't be read: " + std::generic_category().message(code));
   }
-  const std::string content(std::istreambuf_iterator<char>(in), {});
-  const std::string_view token = trim(content);
+  const std::string_view token = trim(*content);
   if (token.empty()) return fail(EINVAL, file + " is empty");
   return std::string(token);
 }

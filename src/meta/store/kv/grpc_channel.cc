@@ -3,8 +3,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/tls_credentials_options.h>
 
-#include <fstream>
-#include <iterator>
+#include "base/file_io.h"
 
 namespace cider::meta::kv {
 namespace {
@@ -14,9 +13,7 @@ constexpr int kDroppedInARow = 5;
 
 Result<std::string> contents(const std::string& path) {
   if (path.empty()) return std::string{};
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return fail_errno(path);
-  return std::string(std::istreambuf_iterator<char>(in), {});
+  return read_file(path);
 }
 
 Result<std::shared_ptr<grpc::ChannelCredentials>> credentials_of(const TlsFiles& tls) {

@@ -49,6 +49,7 @@ def standing_still(volume, lose_commands):
         return
     server = volume.engine.process
     server.send_signal(signal.SIGSTOP)
+    os.waitpid(server.pid, os.WUNTRACED)  # till none of its threads runs any more
     try:
         yield
         if lose_commands:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"sync"
 
 	"github.com/pingcap/kvproto/pkg/pdpb"
 	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/tikv"
@@ -15,8 +16,28 @@ const clusterID = 1
 // placementDriver speaks PD's protocol for the mock that the store brings along. It and the store are at `address`, it says.
 type placementDriver struct {
 	pdpb.UnimplementedPDServer
-	mock    *tikv.MockPD
-	address string
+	mock       *tikv.MockPD
+	timestamps *timestamps
+	address    string
+}
+
+// timestamps gives out several at once: whoever asked for them counts back from the last, so nobody else may have one between.
+type timestamps struct {
+	mutex sync.Mutex
+	mock  *tikv.MockPD
+}
+
+func (t *timestamps) reserve(ctx context.Context, count uint32) (last pdpb.Timestamp) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	for run := uint32(0); run < count; run++ {
+		physical, logical, _ := t.mock.GetTS(ctx)
+		if physical != last.Physical { // a millisecond later there is a gap
+			run = 0
+		}
+		last = pdpb.Timestamp{Physical: physical, Logical: logical}
+	}
+	return last
 }
 
 func header() *pdpb.ResponseHeader { return &pdpb.ResponseHeader{ClusterId: clusterID} }
@@ -37,10 +58,7 @@ func (p *placementDriver) Tso(stream pdpb.PD_TsoServer) error {
 		if err != nil {
 			return err
 		}
-		var last pdpb.Timestamp
-		for range request.Count {
-			last.Physical, last.Logical, _ = p.mock.GetTS(stream.Context())
-		}
+		last := p.timestamps.reserve(stream.Context(), request.Count)
 		if err := stream.Send(&pdpb.TsoResponse{Header: header(), Count: request.Count, Timestamp: &last}); err != nil {
 			return err
 		}

@@ -90,7 +90,8 @@ func serve(options []grpc.ServerOption, addresses []string, folder string, split
 	conf := config.DefaultConf
 	order := &concurrency{MockPD: pd}
 	store := tikv.NewMVCCStore(&conf, bundle, folder, safePoint, &keepingWriter{bundle: bundle}, order)
-	server := &storeServer{Server: tikv.NewServer(regions, store, tikv.NewStandAlongInnerServer(bundle)), concurrency: order}
+	server := &storeServer{Server: tikv.NewServer(regions, store, tikv.NewStandAlongInnerServer(bundle)), concurrency: order, db: db}
+	times := &timestamps{mock: pd}
 	ended := make(chan error)
 	for _, address := range addresses {
 		listen, advertised, found := strings.Cut(address, "=")
@@ -103,7 +104,7 @@ func serve(options []grpc.ServerOption, addresses []string, folder string, split
 		}
 		service := grpc.NewServer(options...)
 		tikvpb.RegisterTikvServer(service, server)
-		pdpb.RegisterPDServer(service, &placementDriver{mock: pd, address: advertised})
+		pdpb.RegisterPDServer(service, &placementDriver{mock: pd, timestamps: times, address: advertised})
 		go func() { ended <- service.Serve(listener) }()
 	}
 	return <-ended

@@ -5,9 +5,11 @@ import (
 	"math"
 	"sync"
 
+	"github.com/pingcap/badger"
 	"github.com/pingcap/kvproto/pkg/kvrpcpb"
 	"github.com/pingcap/kvproto/pkg/tikvpb"
 	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/tikv"
+	"github.com/pingcap/tidb/pkg/store/mockstore/unistore/tikv/mvcc"
 )
 
 // concurrency is what the store lacks of TiKV's concurrency manager. A prewrite that commits at once (1PC), or whose locks
@@ -45,11 +47,36 @@ func (c *concurrency) beginRead(version uint64) (end func()) {
 type storeServer struct {
 	*tikv.Server
 	*concurrency
+	db *badger.DB
 }
 
 func (s *storeServer) KvPrewrite(ctx context.Context, request *kvrpcpb.PrewriteRequest) (*kvrpcpb.PrewriteResponse, error) {
 	defer s.beginPrewrite(request)()
+	if errors := s.rolledBack(request); len(errors) > 0 {
+		return &kvrpcpb.PrewriteResponse{Errors: errors}, nil
+	}
 	return s.Server.KvPrewrite(ctx, request)
+}
+
+// rolledBack: a prewrite that comes late, after its transaction was rolled back at these keys. The store looks at the primary only.
+func (s *storeServer) rolledBack(request *kvrpcpb.PrewriteRequest) (errors []*kvrpcpb.KeyError) {
+	txn := s.db.NewTransaction(false)
+	defer txn.Discard()
+	for _, mutation := range request.Mutations {
+		item, err := txn.Get(mvcc.EncodeExtraTxnStatusKey(mutation.Key, request.StartVersion))
+		if err == nil && mvcc.DBUserMeta(item.UserMeta()).CommitTS() == 0 {
+			errors = append(errors, &kvrpcpb.KeyError{Conflict: &kvrpcpb.WriteConflict{StartTs: request.StartVersion, ConflictTs: request.StartVersion,
+				Key: mutation.Key, Primary: request.PrimaryLock, Reason: kvrpcpb.WriteConflict_SelfRolledBack}})
+		}
+	}
+	return errors
+}
+
+// It rolls back what it does not find: no prewrite meanwhile.
+func (s *storeServer) KvCheckSecondaryLocks(ctx context.Context, request *kvrpcpb.CheckSecondaryLocksRequest) (*kvrpcpb.CheckSecondaryLocksResponse, error) {
+	s.prewriting.Lock()
+	defer s.prewriting.Unlock()
+	return s.Server.KvCheckSecondaryLocks(ctx, request)
 }
 
 func (s *storeServer) KvGet(ctx context.Context, request *kvrpcpb.GetRequest) (*kvrpcpb.GetResponse, error) {

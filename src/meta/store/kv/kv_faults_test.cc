@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/testing/stop_process.h"
 #include "meta/store/kv/etcd/etcd_database.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/etcd_server.h"
@@ -288,7 +289,7 @@ TEST_P(KvFaultTest, AnOutageIsWaitedFor) {
 TEST_P(KvFaultTest, ASilentServerIsWaitedFor) {
   file("f");
   file("g");
-  ::kill(cluster_->pid(), SIGSTOP);
+  cider::testing::stop_process(cluster_->pid());
   std::stop_source interrupt;
   Caller caller;
   caller.interrupt = interrupt.get_token();
@@ -326,7 +327,7 @@ TEST_P(KvFaultTest, PausesLoseNoSuccess) {
   change_amid([&] {
     for (int i = 0; i < 3; ++i) {
       std::this_thread::sleep_for(200ms);
-      ::kill(cluster_->pid(), SIGSTOP);
+      cider::testing::stop_process(cluster_->pid());
       std::this_thread::sleep_for(400ms);
       ::kill(cluster_->pid(), SIGCONT);
     }

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "base/testing/stop_process.h"
 #include "meta/store/redis/redis_store.h"
 #include "meta/store/redis/server_info.h"
 #include "meta/testing/certificates.h"
@@ -213,7 +214,7 @@ TEST_F(SentinelTest, finds_the_master_and_follows_a_failover) {
   Client client(url_of(url()));
   ASSERT_TRUE(client.open());
   ASSERT_TRUE(client.run("SET", "before", "1"));
-  kill(master_.pid(), SIGSTOP);  // its connections stay, and answer nothing
+  cider::testing::stop_process(master_.pid());  // its connections stay, and answer nothing
   std::thread cut([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(1500));
     kill(master_.pid(), SIGKILL);

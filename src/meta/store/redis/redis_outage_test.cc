@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "base/testing/stop_process.h"
 #include "meta/testing/redis_clients.h"
 
 namespace cider::meta {
@@ -51,7 +52,7 @@ TEST_F(RedisOutageTest, ARefusalThatTellsIsToldAsItIs) {
 
 TEST_F(RedisOutageTest, CallsToASilentServerEndWhenTheirCallersAreInterrupted) {
   file("warm");
-  ::kill(server_.pid(), SIGSTOP);
+  cider::testing::stop_process(server_.pid());
   std::stop_source interrupt;
   Caller caller;
   caller.interrupt = interrupt.get_token();
@@ -84,7 +85,7 @@ TEST_F(RedisOutageTest, ListingsAndSliceListsEndWhenTheirCallersAreInterrupted) 
     return 0;
   };
   ASSERT_EQ(take({}), 0);
-  ::kill(server_.pid(), SIGSTOP);
+  cider::testing::stop_process(server_.pid());
   std::stop_source interrupt;
   auto listing = std::async(std::launch::async, [&] { return take(interrupt.get_token()); });
   auto reading =

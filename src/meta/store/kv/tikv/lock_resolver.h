@@ -46,6 +46,7 @@ class LockResolver {
   Result<bool> roll_back(std::span<const std::string> keys, uint64_t start_ts, const std::stop_token& stop);
   // Of one with asynchronous commit: all of its keys are locked, or one tells.
   Result<Fate> fate_by_secondaries(const tikvpb::LockInfo& primary, const std::stop_token& stop);
+  Result<Fate> fate_without_secondaries(const tikvpb::LockInfo& primary, const std::stop_token& stop);
 
   TikvClient& client_;
 };

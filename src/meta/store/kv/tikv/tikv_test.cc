@@ -3,6 +3,7 @@
 #include <tikv.pb.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -10,8 +11,10 @@
 #include "meta/store/kv/keys.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/testing/kv_testing.h"
+#include "meta/store/kv/tikv/pd_client.h"
 #include "meta/store/kv/tikv/tikv_client.h"
 #include "meta/store/kv/tikv/tikv_database.h"
+#include "meta/store/kv/tikv/tikv_url.h"
 #include "meta/testing/tikv_server.h"
 
 namespace cider::meta::kv {
@@ -78,6 +81,34 @@ class Tikv : public ::testing::Test {
   std::shared_ptr<Database> database_;
   std::unique_ptr<KvStore> store_;
 };
+
+// A timestamp names a transaction: with one name two of them would take each other's locks for their own.
+TEST_F(Tikv, NoTwoClientsGetOneTimestamp) {
+  constexpr int kClients = 4;
+  constexpr int kTurns = 1000;
+  constexpr uint32_t kCount = 1000;
+  std::vector<std::vector<uint64_t>> firsts(kClients);
+  {
+    std::vector<std::jthread> clients;
+    for (auto& mine : firsts) {
+      clients.emplace_back([&mine, this] {
+        PdClient client(parse_tikv_url(url()).value());
+        ASSERT_TRUE(client.open({}));
+        for (int i = 0; i < kTurns; ++i)
+          mine.push_back(client.await(client.ask_timestamp(kCount), {}).value());
+      });
+    }
+  }
+  std::vector<uint64_t> all;
+  for (const auto& mine : firsts) {
+    EXPECT_TRUE(std::ranges::is_sorted(mine));
+    all.insert(all.end(), mine.begin(), mine.end());
+  }
+  std::ranges::sort(all);
+  int close = 0;
+  for (size_t i = 1; i < all.size(); ++i) close += all[i] - all[i - 1] < kCount;
+  EXPECT_EQ(close, 0) << "times that one client was given what another has";
+}
 
 TEST_F(Tikv, AChangeOfWhatTheLastOneChangedIsOneCommit) {
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(grow(*store_));
@@ -182,7 +213,8 @@ class LeftLocksTest : public Tikv {
   }
   std::string key(const std::string& name) const { return prefix_ + '\xFD' + name; }
 
-  void lock(const std::string& name, uint64_t ttl, bool asynchronous = false) {
+  // What stood against it.
+  std::string try_lock(const std::string& name, uint64_t ttl, bool asynchronous) {
     tikvpb::PrewriteRequest request;
     tikvpb::Mutation& mutation = *request.add_mutations();
     mutation.set_op(tikvpb::Put);
@@ -195,8 +227,11 @@ class LeftLocksTest : public Tikv {
     if (asynchronous) request.set_min_commit_ts(start_ + 1);
     if (asynchronous && name == "M1") request.add_secondaries(key("M2"));
     tikvpb::PrewriteResponse response;
-    ASSERT_TRUE(client_->ask(key(name), request, &response, {}));
-    ASSERT_EQ(response.errors_size(), 0) << response.errors(0).ShortDebugString();
+    EXPECT_TRUE(client_->ask(key(name), request, &response, {}));
+    return response.errors_size() == 0 ? "" : response.errors(0).ShortDebugString();
+  }
+  void lock(const std::string& name, uint64_t ttl, bool asynchronous = false) {
+    EXPECT_EQ(try_lock(name, ttl, asynchronous), "");
   }
   using Values = std::vector<Value>;
   Values values() {
@@ -238,6 +273,16 @@ TEST_F(LeftLocksTest, AnAsynchronousCommitCountsWhenAllIsLocked) {
 
 TEST_F(LeftLocksTest, AnAsynchronousCommitThatLacksALockIsRolledBack) {
   lock("M1", 1, true);
+  usleep(20'000);
+  EXPECT_EQ(values(), (Values{std::nullopt, std::nullopt}));
+  EXPECT_NE(try_lock("M2", 60'000, true), "") << "it comes too late";
+  EXPECT_NE(try_lock("M1", 60'000, true), "");
+}
+
+// A store may turn asynchronous commit down, for its region alone: then the primary's commit decides.
+TEST_F(LeftLocksTest, AnAsynchronousCommitThatARegionRefusedIsRolledBack) {
+  lock("M1", 1, true);
+  lock("M2", 1, false);
   usleep(20'000);
   EXPECT_EQ(values(), (Values{std::nullopt, std::nullopt}));
 }

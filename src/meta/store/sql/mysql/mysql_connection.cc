@@ -138,14 +138,6 @@ void set_tls(MYSQL* handle, Tls tls) {
 
 }  // namespace
 
-// TiDB has no shared locks of rows, by which a commit holds what it depends on.
-Status check_server(std::string_view version) {
-  if (version.find("TiDB") == std::string_view::npos) return {};
-  return fail(ENOTSUP, "the server is TiDB (" + std::string(version) +
-                           "), which is not supported as MySQL: it has no shared locks of rows; use its TiKV "
-                           "by a tikv:// URL, or MySQL or MariaDB");
-}
-
 Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driver) {
   const MysqlUrl& url = driver.url();
   Handle handle(mysql_init(nullptr), &mysql_close);
@@ -171,19 +163,21 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
   }
   if (url.tls == Tls::unverified && mysql_get_ssl_cipher(handle.get()) == nullptr)
     return fail(EACCES, "MySQL: the server has no TLS, which the option tls asks for");
-  TRY(check_server(mysql_get_server_info(handle.get())));
+  driver.learn_version(mysql_get_server_info(handle.get()));
   return std::unique_ptr<MysqlConnection>(new MysqlConnection(driver, std::move(handle)));
 }
 
 Status MysqlConnection::set_up(const std::stop_token& stop) {
   name_ = TRY(random_name());
   // A value that does not fit is an error, never cut.
-  const std::string settings =
+  std::string settings =
       "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
       "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
       "SET SESSION innodb_lock_wait_timeout=20;"
       "DO GET_LOCK('" +
       name_ + "',0)";
+  // A cluster may have been told that transactions lock nothing before their commit.
+  if (driver_.is_tidb()) settings += ";SET SESSION tidb_txn_mode='pessimistic'";
   return script(settings, stop);
 }
 

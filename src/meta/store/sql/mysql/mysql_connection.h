@@ -5,14 +5,10 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "meta/store/sql/mysql/mysql_driver.h"
 
 namespace cider::meta::mysql {
-
-// ENOTSUP for servers of the protocol that lack what commits rely on: `version` as the server tells it.
-Status check_server(std::string_view version);
 
 class MysqlConnection final : public sql::server::Connection {
  public:

@@ -7,6 +7,13 @@ namespace cider::meta::mysql {
 MysqlDriver::MysqlDriver(MysqlUrl url)
     : url_(std::move(url)), dialect_(sql::Dialect::Kind::mysql, url_.table_prefix) {}
 
+void MysqlDriver::learn_version(std::string_view version) {
+  std::call_once(learned_, [&] {
+    tidb_ = version.find("TiDB") != std::string_view::npos;
+    if (tidb_) dialect_.speak_tidb();
+  });
+}
+
 const std::string& MysqlDriver::text_of(const sql::Statement& statement) {
   std::lock_guard lock(mutex_);
   std::string& text = texts_[{statement.text, statement.lock}];

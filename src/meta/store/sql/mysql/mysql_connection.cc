@@ -22,6 +22,12 @@ using sql::server::kNoTable;
 using sql::server::kRunAgain;
 using sql::server::Outcome;
 
+// A value that does not fit is an error, never cut.
+const std::string kSettings =
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+    "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
+    "SET SESSION innodb_lock_wait_timeout=20";
+
 // A wait is looked at so often, for whether its caller still wants the answer.
 constexpr int kLookMillis = 50;
 
@@ -168,17 +174,19 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
 }
 
 Status MysqlConnection::set_up(const std::stop_token& stop) {
+  if (driver_.is_tidb()) return set_up_tidb(stop);
   name_ = TRY(random_name());
-  // A value that does not fit is an error, never cut.
-  std::string settings =
-      "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
-      "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
-      "SET SESSION innodb_lock_wait_timeout=20;"
-      "DO GET_LOCK('" +
-      name_ + "',0)";
-  // A cluster may have been told that transactions lock nothing before their commit.
-  if (driver_.is_tidb()) settings += ";SET SESSION tidb_txn_mode='pessimistic'";
-  return script(settings, stop);
+  return script(kSettings + ";DO GET_LOCK('" + name_ + "',0)", stop);
+}
+
+// A cluster may have been told that transactions lock nothing before their commit.
+Status MysqlConnection::set_up_tidb(const std::stop_token& stop) {
+  TRY(script(kSettings + ";SET SESSION tidb_txn_mode='pessimistic'", stop));
+  const Statement question[] = {Statement("SELECT CONNECTION_ID()")};
+  std::vector<Outcome> outcomes;
+  TRY(flight(question, &outcomes, stop));
+  if (TRY(outcomes.front().rows->next())) name_ = outcomes.front().rows->bytes(0);
+  return {};
 }
 
 std::unexpected<Error> MysqlConnection::failed() {

@@ -1,5 +1,7 @@
 #include "meta/store/sql/mysql/mysql_driver.h"
 
+#include <cstdlib>
+
 #include "meta/store/sql/mysql/mysql_connection.h"
 
 namespace cider::meta::mysql {
@@ -28,15 +30,21 @@ Result<std::unique_ptr<sql::server::Connection>> MysqlDriver::connect(std::stop_
 }
 
 // Numbers of connections begin anew when the server does; the named lock that each holds tells which is
-// meant.
-Status MysqlDriver::end(sql::server::Connection& by, const std::string& backend, std::stop_token stop) {
-  if (backend.empty()) return {};
+// meant. TiDB does not tell whose a lock is, and gives numbers for its whole cluster.
+Result<int64_t> MysqlDriver::number_of(sql::server::Connection& by, const std::string& backend,
+                                       const std::stop_token& stop) const {
+  if (tidb_) return std::strtoll(backend.c_str(), nullptr, 10);
   const sql::Statement statements[] = {
       sql::Statement("SELECT coalesce(IS_USED_LOCK(?),0)", sql::Text{backend})};
   std::vector<sql::server::Outcome> outcomes;
   TRY(by.flight(statements, &outcomes, stop));
-  if (!TRY(outcomes.front().rows->next())) return {};
-  const int64_t number = outcomes.front().rows->integer(0);
+  if (!TRY(outcomes.front().rows->next())) return 0;
+  return outcomes.front().rows->integer(0);
+}
+
+Status MysqlDriver::end(sql::server::Connection& by, const std::string& backend, std::stop_token stop) {
+  if (backend.empty()) return {};
+  const int64_t number = TRY(number_of(by, backend, stop));
   if (number == 0) return {};
   Status ended = by.script("KILL " + std::to_string(number), stop);
   if (!ended && (ended.error().code == EACCES || ended.error().code == ESRCH))

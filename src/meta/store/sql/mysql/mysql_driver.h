@@ -34,6 +34,10 @@ class MysqlDriver final : public sql::server::Driver {
   bool is_tidb() const { return tidb_; }
 
  private:
+  // Of the connection that `backend` names; 0: it has ended.
+  Result<int64_t> number_of(sql::server::Connection& by, const std::string& backend,
+                            const std::stop_token& stop) const;
+
   const MysqlUrl url_;
   sql::Dialect dialect_;
   std::once_flag learned_;

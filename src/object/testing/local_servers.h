@@ -28,7 +28,7 @@ struct SshServer {
 Result<const SshServer*> ssh_server();
 
 // Apache with a WebDAV folder for the user "tester" with the password "secret", one of each kind for all
-// tests of the program. ENODEV where there is none or we are not root.
+// tests of the program. ENODEV where there is none.
 struct WebdavServer {
   std::string port;
   std::string folder;  // what http://127.0.0.1:port/ is

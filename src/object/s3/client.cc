@@ -73,6 +73,7 @@ Result<HttpResponse> Client::once(const Call& call, const BodySink* sink, const 
   if (!call.query.empty()) request.url += "?" + canonical_query(call.query);
   request.chain = call.chain;
   request.text = call.text;
+  request.expected = call.expected;
   request.expect_continue = call.chain && endpoint.expect_continue;
   request.timeout = call.timeout;
   return http_.perform(request, sink, stop);

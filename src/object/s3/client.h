@@ -25,6 +25,7 @@ struct Call {
   Pairs headers;                       // names in lower case
   const BufferChain* chain = nullptr;  // the body: this, whose bytes are not hashed, or `text`
   std::string text;
+  size_t expected = SIZE_MAX;  // bytes of the answer's body, at most
   Millis timeout{60'000};
 };
 

@@ -18,6 +18,7 @@ Result<std::unique_ptr<ObjectStore>> open_s3(const StoreConfig& config) {
   http.cert_file = endpoint.cert_file;
   http.key_file = endpoint.key_file;
   http.user_agent = config.user_agent;
+  http.memory = config.memory;
   return std::make_unique<s3::S3Store>(*provider, std::move(endpoint), config, std::move(http), env);
 }
 

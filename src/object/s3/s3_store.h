@@ -49,7 +49,7 @@ class S3Store final : public ObjectStore {
   Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override;
 
  private:
-  Result<HttpResponse> receive(std::string_view key, std::string range, const BodySink& sink,
+  Result<HttpResponse> receive(std::string_view key, std::string range, size_t expected, const BodySink& sink,
                                std::stop_token stop);
   Status remove_batch(std::span<const std::string> keys);
   Result<ListPage> list_page(std::string_view prefix, std::string_view after, const std::string& token,

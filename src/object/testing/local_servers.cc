@@ -100,6 +100,23 @@ Result<const RedisServer*> redis_server() {
   return &running.server;
 }
 
+Result<const HttpsServer*> https_server() {
+  struct Running {
+    TempDir dir;
+    HttpsServer server{std::to_string(free_port()), dir.path() + "/cert"};
+    ServerProcess process;
+
+    explicit Running(const std::string& program)
+        : process({program, "s_server", "-accept", "127.0.0.1:" + server.port, "-www", "-cert",
+                   make_certificate(server.cert_file), "-key", server.cert_file + ".key"},
+                  {}, dir.path() + "/log") {}
+  };
+  const std::string program = TRY(find_server("bin/openssl", "openssl"));
+  static Running running(program);
+  TRY(wait_for_port(running.process, std::stoi(running.server.port)));
+  return &running.server;
+}
+
 Result<const SshServer*> ssh_server() {
   struct Running {
     TempDir dir;

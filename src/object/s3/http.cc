@@ -132,24 +132,28 @@ struct HttpClient::Handle {
   Monotonic::time_point idle_since;
 };
 
-std::string text_info(CURL* easy, CURLINFO info) {
-  char* text = nullptr;
-  curl_easy_getinfo(easy, info, &text);
-  return text ? text : "";
+std::shared_ptr<Trusted> certificates_of(const std::string& ca_file) {
+  init_library();
+  const Easy easy(curl_easy_init());
+  const auto libcurls_own = [&](CURLINFO info) -> std::string {
+    const char* text = nullptr;
+    curl_easy_getinfo(easy.get(), info, &text);
+    return text ? text : "";
+  };
+  return std::make_shared<Trusted>(ca_file.empty() ? libcurls_own(CURLINFO_CAINFO) : ca_file,
+                                   libcurls_own(CURLINFO_CAPATH));
 }
 
 // Names, TLS sessions and certificates are known to all connections; idle connections wait here.
 struct HttpClient::Shared {
   Share share{curl_share_init()};
   std::array<std::mutex, CURL_LOCK_DATA_LAST> locks;
-  Trusted trusted;
+  const std::shared_ptr<Trusted> trusted;
   std::mutex mutex;
   std::vector<std::unique_ptr<Handle>> idle;  // the warmest last
 
-  // Without a file of ours libcurl's own counts.
-  Shared(const std::string& ca_file, const Easy& defaults)
-      : trusted(ca_file.empty() ? text_info(defaults.get(), CURLINFO_CAINFO) : ca_file,
-                text_info(defaults.get(), CURLINFO_CAPATH)) {
+  explicit Shared(const HttpOptions& options)
+      : trusted(options.trusted ? options.trusted : certificates_of(options.ca_file)) {
     curl_share_setopt(share.get(), CURLSHOPT_USERDATA, this);
     curl_share_setopt(
         share.get(), CURLSHOPT_LOCKFUNC, +[](CURL*, curl_lock_data what, curl_lock_access, void* self) {
@@ -428,7 +432,7 @@ std::unexpected<Error> HttpClient::Transfer::failed(CURLcode code) {
 Result<HttpResponse> HttpClient::Transfer::run(Shared& shared, const std::stop_token& stop) {
   CURLM* multi = handle_.multi.get();
   set_options(shared.share.get());
-  if (is_tls(request_) && options_.verify_tls) TRY(set_trusted(shared.trusted));
+  if (is_tls(request_) && options_.verify_tls) TRY(set_trusted(*shared.trusted));
   curl_multi_add_handle(multi, handle_.easy.get());
   Result<CURLcode> done = CURLE_OK;
   {
@@ -443,8 +447,7 @@ Result<HttpResponse> HttpClient::Transfer::run(Shared& shared, const std::stop_t
 }
 
 HttpClient::HttpClient(HttpOptions options)
-    : options_(std::move(options)),
-      shared_((init_library(), std::make_unique<Shared>(options_.ca_file, Easy(curl_easy_init())))) {}
+    : options_(std::move(options)), shared_((init_library(), std::make_unique<Shared>(options_))) {}
 
 HttpClient::~HttpClient() {
   shared_->idle.clear();  // before what they share

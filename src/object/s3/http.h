@@ -20,9 +20,15 @@
 
 namespace cider::object::s3 {
 
+class Trusted;
+
+// What servers are checked by: of a PEM file or, without one, the system's.
+std::shared_ptr<Trusted> certificates_of(const std::string& ca_file);
+
 struct HttpOptions {
   bool verify_tls = true;
-  std::string ca_file;    // PEM; else the system's
+  std::string ca_file;  // as certificates_of() has it; or, of several clients,
+  std::shared_ptr<Trusted> trusted;
   std::string cert_file;  // PEM, of the client
   std::string key_file;
   std::string user;  // with a password, for basic authentication, or

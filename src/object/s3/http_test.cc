@@ -36,10 +36,10 @@ class HttpMemory : public ::testing::Test {
     http.idle_time = idle_time;
     const Environment none = [](const char*) { return std::string(); };
     const Provider& provider = *find_provider("s3");
-    StoreConfig config;
-    config.access_key = config.secret_key = "key";
-    store_ = std::make_unique<S3Store>(provider, *parse_endpoint(provider, server_.url("/bucket"), none),
-                                       config, std::move(http), none);
+    store_ = std::make_unique<S3Store>(
+        provider, *parse_endpoint(provider, server_.url("/bucket"), none), StoreConfig(), std::move(http),
+        std::make_shared<CredentialSource>(provider, Credentials{.access_key = "k", .secret_key = "s"},
+                                           none));
   }
 
   // Runs `request` on `count` threads, and answers what the budget holds while all of them wait for the

@@ -21,7 +21,7 @@ std::string range_header(uint64_t offset, uint64_t size) {
 }  // namespace
 
 S3Store::S3Store(const Provider& provider, Endpoint endpoint, const StoreConfig& config, HttpOptions http,
-                 Environment env)
+                 std::shared_ptr<CredentialSource> keys)
     : provider_(provider),
       bucket_(endpoint.bucket),
       storage_class_(config.storage_class),
@@ -29,8 +29,7 @@ S3Store::S3Store(const Provider& provider, Endpoint endpoint, const StoreConfig&
       checksum_(endpoint.checksum),
       get_timeout_(config.get_timeout),
       put_timeout_(config.put_timeout),
-      client_(provider, std::move(endpoint), {config.access_key, config.secret_key, config.session_token, {}},
-              std::move(http), std::move(env)),
+      client_(std::move(endpoint), std::move(keys), std::move(http)),
       list_v1_(provider.list_v1),
       delete_many_(provider.delete_many) {}
 

@@ -52,4 +52,21 @@ class MemoryBudget {
   SlabPool slabs_;
 };
 
+// Memory that is no Buffer, counted in a budget while this lives.
+class BudgetCharge {
+ public:
+  // `budget` outlives this; null counts nothing.
+  BudgetCharge(MemoryBudget* budget, size_t bytes) : budget_(budget), bytes_(bytes) {
+    if (budget_) budget_->charge(bytes_);
+  }
+  ~BudgetCharge() {
+    if (budget_) budget_->release(bytes_);
+  }
+  BudgetCharge(const BudgetCharge&) = delete;
+
+ private:
+  MemoryBudget* const budget_;
+  const size_t bytes_;
+};
+
 }  // namespace cider

@@ -13,6 +13,13 @@ constexpr double kFloor = 0.25;
 // Reading ahead leaves the rest to writers and demand reads.
 constexpr double kAheadShare = 0.75;
 constexpr size_t kMostCached = 8 << 20;
+// What a request holds in its driver beside the bytes asked for, at most; never more than these.
+constexpr size_t kMostBuffered = 256 << 10;
+
+// The memory that fetching so many bytes takes.
+size_t memory_of(size_t bytes) {
+  return bytes + std::min(bytes, kMostBuffered);
+}
 
 }  // namespace
 
@@ -29,6 +36,7 @@ struct Fetcher::Fetch {
 
   SliceRange range;  // within one block
   Buffer buffer;
+  std::optional<BudgetCharge> request;  // what the driver will count, until it does
   State state = State::queued;
   Error error;
   bool ahead = false;      // nobody waited for it when it began
@@ -151,7 +159,7 @@ Status Fetcher::plan(std::span<const SliceRange> wanted, bool sequential, std::v
     for (const SliceRange& range : ask) {
       for (const SliceRange& gap : missing(range)) {
         gaps.push_back(gap);
-        bytes += gap.len;
+        bytes += memory_of(gap.len);
       }
     }
     const bool whole = ask.data() == covers.data();
@@ -248,6 +256,7 @@ Fetcher::FetchPtr Fetcher::create(const SliceRange& range, bool ahead) {
   fetch->ahead = ahead;
   fetch->age = age_;
   fetch->buffer = Buffer::allocate(range.len, &memory_);
+  fetch->request.emplace(&memory_, memory_of(range.len) - range.len);
   table_.emplace(Key{range.id, range.off}, fetch);
   return fetch;
 }
@@ -271,7 +280,7 @@ void Fetcher::prefetch(std::span<const SliceRange> ranges) {
   for (size_t i = 0; i < parts.size(); i++) {
     if (cached[i]) continue;  // read when asked for: it is near
     for (const SliceRange& gap : missing(whole ? whole_block(parts[i]) : parts[i])) {
-      if (starving_ > 0 || !budget_.has_room(gap.len, kAheadShare)) return;
+      if (starving_ > 0 || !budget_.has_room(memory_of(gap.len), kAheadShare)) return;
       submit_fetch(create(gap, true));
     }
   }
@@ -326,6 +335,7 @@ Status Fetcher::await(Fetch& fetch, uint32_t needed, std::unique_lock<std::mutex
 
 // Fetches a range that the caller has set to running.
 void Fetcher::run(const FetchPtr& fetch, std::stop_token stop) {
+  fetch->request.reset();
   Status status = get(fetch, std::move(stop));
   if (status) offer_block(*fetch);
   std::lock_guard lock(mutex_);

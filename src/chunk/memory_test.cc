@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "chunk/testing/harness.h"
+#include "object/forwarding_store.h"
 
 namespace cider::chunk::testing {
 namespace {
@@ -118,6 +119,59 @@ TEST(Memory, ReadersWaitForMemoryAndGetTheirShare) {
   }
   readers.clear();
   EXPECT_LE(highest, kLimit + (2 << 20)) << "in MiB: " << (highest >> 20);
+}
+
+// A driver whose requests hold memory of their own, and end when they are let go.
+class BufferingStore final : public object::ForwardingStore {
+ public:
+  static constexpr size_t kBuffer = 256 << 10;
+
+  BufferingStore() : ForwardingStore(std::move(*object::open_store({"mem", ""}))) {}
+  Status get_in_order(std::string_view key, uint64_t offset, std::span<std::byte> out,
+                      FunctionRef<void(size_t)> arrived, std::stop_token stop) override {
+    const BudgetCharge held(budget, std::min(out.size(), kBuffer));
+    running++;
+    let_go.wait(false);
+    running--;
+    return inner().get_in_order(key, offset, out, arrived, std::move(stop));
+  }
+
+  MemoryBudget* budget = nullptr;
+  std::atomic<int> running{0};
+  std::atomic<bool> let_go{false};
+};
+
+TEST(Memory, ReadsLeaveRoomForTheBuffersOfTheirRequests) {
+  constexpr size_t kLimit = 32 << 20;
+  constexpr size_t kEach = (1 << 20) + BufferingStore::kBuffer;
+  constexpr int kMany = 25;  // that fit by themselves
+  HarnessOptions options{
+      .budget = kLimit, .block_size = 1 << 20, .store = std::make_unique<BufferingStore>()};
+  auto& store = static_cast<BufferingStore&>(*options.store);
+  options.data.max_readahead = 0;
+  Harness h(std::move(options));
+  store.budget = &h.budget;
+  const std::string piece = pattern(1 << 20);
+  for (uint64_t i = 0; i < 64; i++) ASSERT_TRUE(write_and_wait(h, 1, i << 20, piece));
+  ASSERT_TRUE(h.data.flush(1, {}));
+  ASSERT_TRUE(eventually([&] { return h.budget.used() == 0; })) << h.budget.used();
+  const auto read = [&](uint64_t off, uint32_t size) {
+    EXPECT_TRUE(h.data.read(1, off, 64 << 20, off, size, {}));
+  };
+
+  std::jthread one([&] { read(60 << 20, 1 << 20); });
+  ASSERT_TRUE(eventually([&] { return store.running == 1; }));
+  EXPECT_EQ(h.budget.used(), kEach);
+  std::jthread many([&] { read(8 << 20, kMany << 20); });
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(store.running, 1);
+  EXPECT_LE(h.budget.used(), kLimit);
+  store.let_go = true;
+  store.let_go.notify_all();
+  one.join();
+  many.join();
+  h.data.stop();
+  EXPECT_EQ(h.budget.used(), 0u);
 }
 
 TEST(Memory, HeldCompletionsAreCalledOnceOnStopRequest) {

@@ -20,8 +20,10 @@ meta::Volume with_options(meta::Volume volume, const ObjectOptions& options) {
 }
 
 // Drivers with limits of their own must not be more impatient than the layer above them.
-object::StoreConfig config_of(const meta::Volume& reached, const object::Timeouts& timeouts) {
+object::StoreConfig config_of(const meta::Volume& reached, const object::Timeouts& timeouts,
+                              MemoryBudget& budget) {
   object::StoreConfig config = store_config(reached);
+  config.memory = &budget;
   config.get_timeout = std::chrono::ceil<Seconds>(timeouts.get);
   config.put_timeout = std::chrono::ceil<Seconds>(timeouts.put);
   return config;
@@ -43,7 +45,7 @@ Result<std::unique_ptr<VolumeObjects>> VolumeObjects::open(const meta::Volume& v
                                                            MemoryBudget& budget) {
   const meta::Volume reached = with_options(volume, options);
   const auto encryptor = TRY(volume_encryptor(volume));
-  object::StoreConfig config = config_of(reached, options.timeouts);
+  object::StoreConfig config = config_of(reached, options.timeouts, budget);
   auto bucket = std::make_unique<object::ReplaceableStore>(TRY(open_checked(reached, config)));
   std::unique_ptr<VolumeObjects> objects(
       new VolumeObjects(volume.name, std::move(options), std::move(config)));
@@ -78,7 +80,7 @@ void VolumeObjects::set_limits(const meta::Volume& volume) {
 void VolumeObjects::follow(const meta::Volume& volume) {
   set_limits(volume);
   const meta::Volume reached = with_options(volume, options_);
-  object::StoreConfig config = config_of(reached, options_.timeouts);
+  object::StoreConfig config = config_of(reached, options_.timeouts, *config_.memory);
   if (config == config_) return;
   auto bucket = open_checked(reached, config);
   if (!bucket) {

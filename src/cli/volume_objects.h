@@ -40,7 +40,7 @@ struct ObjectOptions {
 
 class VolumeObjects {
  public:
-  // `budget`, which outlives this, is charged with the buffers of second requests.
+  // `budget`, which outlives this, is charged with the buffers of connections and of second requests.
   static Result<std::unique_ptr<VolumeObjects>> open(const meta::Volume& volume, ObjectOptions options,
                                                      MemoryBudget& budget);
 

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "object/object_store.h"
@@ -13,8 +15,9 @@ namespace cider::object {
 
 Result<std::unique_ptr<ObjectStore>> open_file(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_mem(const StoreConfig& config);
-// `s3` and the names of stores that speak its interface (s3/compatible.cc).
-Result<std::unique_ptr<ObjectStore>> open_s3(const StoreConfig& config);
+// `s3` and the names of stores that speak its interface (s3/compatible.cc): one store for each of several
+// configurations that differ in their buckets alone, the shards of a volume. They ask for keys together.
+Result<std::vector<std::unique_ptr<ObjectStore>>> open_s3(std::span<const StoreConfig> shards);
 Result<std::unique_ptr<ObjectStore>> open_redis(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_sftp(const StoreConfig& config);
 Result<std::unique_ptr<ObjectStore>> open_sqlite3(const StoreConfig& config);

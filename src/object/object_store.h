@@ -141,6 +141,9 @@ struct StoreConfig {
   Seconds get_timeout{60};
   Seconds put_timeout{60};
   std::string user_agent = "CiderFS";
+  // Charged, without waiting, with what connections and requests hold beside their caller's memory; outlives
+  // the store. Null: nowhere.
+  MemoryBudget* memory = nullptr;
 
   bool operator==(const StoreConfig&) const = default;
 };

@@ -6,19 +6,29 @@
 namespace cider::object {
 namespace {
 
+using Stores = std::vector<std::unique_ptr<ObjectStore>>;
+
 struct Driver {
   std::string_view storage;
-  Result<std::unique_ptr<ObjectStore>> (*open)(const StoreConfig& config);
+  Result<Stores> (*open)(std::span<const StoreConfig> shards);
   bool hedged = true;
 };
 
+// Of a driver whose stores have nothing in common.
+template <auto open>
+Result<Stores> each(std::span<const StoreConfig> shards) {
+  Stores stores;
+  for (const StoreConfig& shard : shards) stores.push_back(TRY(open(shard)));
+  return stores;
+}
+
 constexpr Driver kDrivers[] = {
-    {"file", open_file, /*hedged=*/false},
-    {"mem", open_mem, /*hedged=*/false},
-    {"redis", open_redis, /*hedged=*/false},
-    {"sftp", open_sftp, /*hedged=*/false},
-    {"sqlite3", open_sqlite3, /*hedged=*/false},
-    {"webdav", open_webdav, true},
+    {"file", each<open_file>, /*hedged=*/false},
+    {"mem", each<open_mem>, /*hedged=*/false},
+    {"redis", each<open_redis>, /*hedged=*/false},
+    {"sftp", each<open_sftp>, /*hedged=*/false},
+    {"sqlite3", each<open_sqlite3>, /*hedged=*/false},
+    {"webdav", each<open_webdav>, true},
     {"s3", open_s3, true},
     {"minio", open_s3, true},
     {"wasabi", open_s3, true},
@@ -58,23 +68,24 @@ Result<const Driver*> find_driver(std::string_view name) {
                           known);
 }
 
-Result<std::unique_ptr<ObjectStore>> open_shards(const Driver& driver, const StoreConfig& config) {
-  std::vector<std::unique_ptr<ObjectStore>> stores;
+Result<std::vector<StoreConfig>> shards_of(const StoreConfig& config) {
+  if (config.shards <= 1) return std::vector{config};
+  std::vector<StoreConfig> shards;
   for (int shard = 0; shard < config.shards; shard++) {
-    StoreConfig one = config;
-    one.shards = 0;
-    one.bucket = TRY(bucket_of_shard(config.bucket, shard));
-    stores.push_back(TRY(driver.open(one)));
+    shards.push_back(config);
+    shards.back().shards = 0;
+    shards.back().bucket = TRY(bucket_of_shard(config.bucket, shard));
   }
-  return with_shards(std::move(stores));
+  return shards;
 }
 
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_store(const StoreConfig& config) {
   const Driver& driver = *TRY(find_driver(config.storage));
-  if (config.shards > 1) return open_shards(driver, config);
-  return driver.open(config);
+  Stores stores = TRY(driver.open(TRY(shards_of(config))));
+  if (stores.size() == 1) return std::move(stores.front());
+  return with_shards(std::move(stores));
 }
 
 Status check_storage(std::string_view storage) {

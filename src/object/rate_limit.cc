@@ -69,7 +69,7 @@ void RateLimit::set(int64_t mbps) {
   mbps_.store(mbps);
   rate_ = static_cast<double>(mbps) * kBytesPerMbit;
   tokens_ = mbps == 0 ? 0 : std::min(tokens_, rate_ * kBurst);
-  changed_.notify_all();
+  for (Waiter& waiter : waiting_) waiter.changed.notify_one();
 }
 
 void RateLimit::refill() {
@@ -81,34 +81,45 @@ void RateLimit::refill() {
 
 Status RateLimit::take(size_t bytes, const std::stop_token& stop) {
   if (mbps() == 0) return {};
-  size_t taken = 0;
+  std::unique_lock lock(mutex_);
+  const auto self = waiting_.emplace(waiting_.end());
+  self->left = bytes;
+  Status status;
   do {
-    const size_t piece = std::min(bytes - taken, kPiece);
-    if (Status got = take_piece(piece, stop); !got) {
-      give_back(taken);
-      return got;
-    }
-    taken += piece;
-  } while (taken < bytes);
-  return {};
+    status = await_piece(*self, lock, stop);
+    if (!status) break;
+    const size_t piece = std::min(self->left, kPiece);
+    if (rate_ > 0) tokens_ -= static_cast<double>(piece);
+    self->left -= piece;
+    smallest_is_next_ = !smallest_is_next_;
+    next().changed.notify_one();
+  } while (self->left > 0);
+  const size_t in_vain = status ? 0 : bytes - self->left;
+  waiting_.erase(self);
+  if (!waiting_.empty()) next().changed.notify_one();
+  lock.unlock();
+  give_back(in_vain);
+  return status;
 }
 
-Status RateLimit::take_piece(size_t bytes, const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  while (true) {
-    if (rate_ == 0) return {};
-    refill();
-    if (tokens_ >= 0) {
-      tokens_ -= static_cast<double>(bytes);
-      return {};
-    }
+// Whose piece is the next.
+RateLimit::Waiter& RateLimit::next() {
+  return smallest_is_next_ ? *std::ranges::min_element(waiting_, {}, &Waiter::left) : waiting_.front();
+}
+
+Status RateLimit::await_piece(Waiter& self, std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
+  while (rate_ > 0) {
+    const bool is_next = &next() == &self;
+    if (is_next) refill();
+    if (is_next && tokens_ >= 0) return {};
     if (stop.stop_requested()) return fail(EINTR);
     // Seconds at most, so that a clock which jumps does no harm.
-    const std::chrono::duration<double> owed(std::min(-tokens_ / rate_, 1.0));
+    const std::chrono::duration<double> owed(is_next ? std::min(-tokens_ / rate_, 1.0) : 1.0);
     const double rate = rate_;
-    changed_.wait_for(lock, stop, std::chrono::ceil<std::chrono::microseconds>(owed),
-                      [&] { return rate_ != rate; });
+    self.changed.wait_for(lock, stop, std::chrono::ceil<std::chrono::microseconds>(owed),
+                          [&] { return rate_ != rate || (&next() == &self) != is_next; });
   }
+  return {};
 }
 
 void RateLimit::count(size_t bytes) {

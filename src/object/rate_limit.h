@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <stop_token>
@@ -24,8 +25,9 @@ class RateLimit {
   void set(int64_t mbps);
   int64_t mbps() const { return mbps_.load(std::memory_order_relaxed); }
 
-  // Waits until `bytes` may be transferred, piece by piece, so that a small object does not wait for the
-  // whole of a large one. EINTR on `stop`; nothing counts as taken then.
+  // Waits until `bytes` may be transferred, piece by piece. Pieces go in turn to who has waited longest and
+  // to who needs least: large objects are let through one after the other, not all at the end, and a small
+  // one does not wait for the whole of a large one. EINTR on `stop`; nothing counts as taken then.
   Status take(size_t bytes, const std::stop_token& stop);
   // Counts bytes whose number was not known before: whoever comes next waits for them.
   void count(size_t bytes);
@@ -33,15 +35,22 @@ class RateLimit {
   void give_back(size_t bytes);
 
  private:
-  Status take_piece(size_t bytes, const std::stop_token& stop);
+  struct Waiter {
+    size_t left = 0;
+    std::condition_variable_any changed;
+  };
+
+  Status await_piece(Waiter& self, std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
+  Waiter& next();
   void refill();
 
   const Clock& clock_;
   std::atomic<int64_t> mbps_{0};
   std::mutex mutex_;
-  std::condition_variable_any changed_;
-  double rate_ = 0;    // bytes a second
-  double tokens_ = 0;  // below 0: owed
+  std::list<Waiter> waiting_;      // in the order they came
+  bool smallest_is_next_ = false;  // else the oldest
+  double rate_ = 0;                // bytes a second
+  double tokens_ = 0;              // below 0: owed
   Monotonic::time_point filled_;
 };
 
@@ -51,7 +60,8 @@ struct RateLimits {
 };
 
 // `inner`, whose object data is transferred no faster than `limits` say. What a request needs is waited for
-// before it starts; it then goes as fast as the link lets it.
+// before it starts; it then goes as fast as the link lets it. Slowed down while it runs, one request among
+// many would last until its time limit ends it, and would seem slow to who sends slow ones twice.
 std::unique_ptr<ObjectStore> with_limits(std::unique_ptr<ObjectStore> inner,
                                          std::shared_ptr<RateLimits> limits);
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "object/testing/stores.h"
 
@@ -14,14 +17,32 @@ using testing::chain;
 // Goes on by a fixed step each time it is asked, so that waits are counted instead of timed.
 class SteppingClock final : public Clock {
  public:
-  explicit SteppingClock(Millis step) : step_(step) {}
+  explicit SteppingClock(Monotonic::duration step) : step_(step) {}
   Time now() const override { return {}; }
-  Monotonic::time_point monotonic() const override { return at_ += step_; }
-  Millis passed() const { return std::chrono::duration_cast<Millis>(at_.time_since_epoch()); }
+  Monotonic::time_point monotonic() const override {
+    std::lock_guard lock(mutex_);
+    if (const auto asks = std::this_thread::get_id(); asks != asked_last_) {
+      asked_last_ = asks;
+      turns_++;
+    }
+    return at_ += step_;
+  }
+  Millis passed() const {
+    std::lock_guard lock(mutex_);
+    return std::chrono::duration_cast<Millis>(at_.time_since_epoch());
+  }
+  // How often another thread has asked than before.
+  int turns() const {
+    std::lock_guard lock(mutex_);
+    return turns_;
+  }
 
  private:
-  const Millis step_;
+  const Monotonic::duration step_;
+  mutable std::mutex mutex_;
   mutable Monotonic::time_point at_;
+  mutable std::thread::id asked_last_;
+  mutable int turns_ = 0;
 };
 
 TEST(RateLimit, TransfersTakeAsLongAsTheRateSays) {
@@ -38,6 +59,38 @@ TEST(RateLimit, TransfersTakeAsLongAsTheRateSays) {
 TEST(RateLimit, NoLimitNeverWaits) {
   RateLimit limit(0);
   EXPECT_TRUE(limit.take(size_t{1} << 40, {}));
+}
+
+TEST(RateLimit, LargeTransfersGoOneAfterTheOther) {
+  constexpr int kMany = 4;
+  SteppingClock clock(std::chrono::microseconds(200));
+  RateLimit limit(800, clock);  // a hundred million bytes a second
+  const int before = clock.turns();
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kMany; i++) threads.emplace_back([&] { EXPECT_TRUE(limit.take(5'000'000, {})); });
+  }
+  EXPECT_LE(clock.turns() - before, kMany);  // who waits for its next piece asks what time it is
+}
+
+TEST(RateLimit, SmallTransfersPassLargeOnesAndDoNotStopThem) {
+  RateLimit limit(80);
+  std::stop_source stop;
+  std::jthread endless(
+      [&] { EXPECT_EQ(code_of(limit.take(size_t{1} << 40, stop.get_token())), EINTR); });  // a day's worth
+  for (int i = 0; i < 10; i++) EXPECT_TRUE(limit.take(1000, {}));
+  stop.request_stop();
+  endless.join();
+
+  std::atomic<bool> done{false};
+  std::vector<std::jthread> small;
+  for (int i = 0; i < 3; i++) {
+    small.emplace_back([&] {
+      while (!done) EXPECT_TRUE(limit.take(1000, {}));
+    });
+  }
+  EXPECT_TRUE(limit.take(2'000'000, {}));
+  done = true;
 }
 
 TEST(RateLimit, WaitersCanBeInterruptedAndFollowAChange) {

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <set>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "object/drivers.h"
 #include "object/redis/redis_connection.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr size_t kMostIdle = 64;
 constexpr size_t kKeysAtOnce = 1000;
+constexpr size_t kHeldByReply = 2;     // times its size: as it comes, and parsed
 constexpr size_t kKeysKept = 100'000;  // of a listing: each time this many are passed, all keys are scanned
 
 constexpr std::chrono::seconds kListingAge{60};
@@ -34,7 +36,7 @@ std::string range_end(uint64_t offset, size_t size) {
 
 class RedisStore final : public ObjectStore {
  public:
-  explicit RedisStore(RedisAddress address) : address_(std::move(address)) {}
+  RedisStore(RedisAddress address, MemoryBudget* memory) : address_(std::move(address)), memory_(memory) {}
 
   std::string name() const override { return address_.shown() + "/"; }
   Status create() override { return check_bucket(); }
@@ -44,6 +46,7 @@ class RedisStore final : public ObjectStore {
   }
 
   Status get(std::string_view key, uint64_t offset, std::span<std::byte> out, std::stop_token stop) override {
+    const BudgetCharge held(memory_, kHeldByReply * out.size());
     const size_t got = TRY(get_range(key, offset, out.size(), stop, [&](std::string_view bytes) {
       std::memcpy(out.data(), bytes.data(), bytes.size());
     }));
@@ -51,6 +54,7 @@ class RedisStore final : public ObjectStore {
     return fail(EIO, short_object(key, TRY(head(key)).size, offset + out.size()));
   }
   Result<size_t> get_whole(std::string_view key, std::span<std::byte> out, std::stop_token stop) override {
+    const BudgetCharge held(memory_, kHeldByReply * out.size());
     const size_t got = TRY(get_range(key, 0, out.size() + 1, stop, [&](std::string_view bytes) {
       std::memcpy(out.data(), bytes.data(), std::min(bytes.size(), out.size()));
     }));
@@ -90,6 +94,7 @@ class RedisStore final : public ObjectStore {
   Result<std::vector<std::string>> keys_after(std::string_view prefix, std::string_view after);
 
   const RedisAddress address_;
+  MemoryBudget* const memory_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<RedisConnection>> idle_;
   // What follows the last page of the latest listing.
@@ -257,7 +262,7 @@ Result<std::unique_ptr<ObjectStore>> open_redis(const StoreConfig& config) {
   RedisAddress address = TRY(parse_redis_bucket(config.bucket));
   if (!config.access_key.empty()) address.user = config.access_key;
   if (!config.secret_key.empty()) address.password = config.secret_key;
-  return std::make_unique<RedisStore>(std::move(address));
+  return std::make_unique<RedisStore>(std::move(address), config.memory);
 }
 
 }  // namespace cider::object

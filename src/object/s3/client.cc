@@ -5,11 +5,10 @@
 
 namespace cider::object::s3 {
 
-Client::Client(const Provider& provider, Endpoint endpoint, Credentials given, HttpOptions http,
-               Environment env)
+Client::Client(Endpoint endpoint, std::shared_ptr<CredentialSource> keys, HttpOptions http)
     : endpoint_(std::move(endpoint)),
       bucket_(endpoint_.bucket),
-      credentials_(provider, std::move(given), std::move(env)),
+      credentials_(std::move(keys)),
       http_(std::move(http)) {}
 
 Endpoint Client::endpoint() const {
@@ -45,7 +44,7 @@ Result<HttpResponse> Client::exchange(const Call& call, const BodySink* sink, st
 
 Result<HttpResponse> Client::once(const Call& call, const BodySink* sink, const std::stop_token& stop) {
   const Endpoint endpoint = this->endpoint();
-  const Credentials keys = TRY(credentials_.get(stop));
+  const Credentials keys = TRY(credentials_->get(stop));
   RequestToSign to_sign = {
       .method = call.method,
       .path = endpoint.path(call.key),
@@ -73,6 +72,7 @@ Result<HttpResponse> Client::once(const Call& call, const BodySink* sink, const 
   if (!call.query.empty()) request.url += "?" + canonical_query(call.query);
   request.chain = call.chain;
   request.text = call.text;
+  request.expected = call.expected;
   request.expect_continue = call.chain && endpoint.expect_continue;
   request.timeout = call.timeout;
   return http_.perform(request, sink, stop);
@@ -99,7 +99,7 @@ bool Client::moved(const HttpResponse& response, const std::string& asked) {
 Result<std::string> Client::presign(const std::string& method, std::string_view key, int64_t expires,
                                     std::stop_token stop) {
   const Endpoint endpoint = this->endpoint();
-  const Credentials keys = TRY(credentials_.get(std::move(stop)));
+  const Credentials keys = TRY(credentials_->get(std::move(stop)));
   if (keys.anonymous()) return fail(EACCES, "there are no keys to sign a URL with");
   RequestToSign to_sign = {.method = method,
                            .path = endpoint.path(key),

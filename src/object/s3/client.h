@@ -25,13 +25,15 @@ struct Call {
   Pairs headers;                       // names in lower case
   const BufferChain* chain = nullptr;  // the body: this, whose bytes are not hashed, or `text`
   std::string text;
+  size_t expected = SIZE_MAX;  // bytes of the answer's body, at most
   Millis timeout{60'000};
 };
 
 // Thread-safe.
 class Client {
  public:
-  Client(const Provider& provider, Endpoint endpoint, Credentials given, HttpOptions http, Environment env);
+  // Clients of several buckets may have their keys from one source.
+  Client(Endpoint endpoint, std::shared_ptr<CredentialSource> keys, HttpOptions http);
 
   // An answer of 2xx, whose body went to `sink` if there is one.
   Result<HttpResponse> send(const Call& call, const BodySink* sink, std::stop_token stop);
@@ -54,7 +56,7 @@ class Client {
   mutable std::mutex mutex_;
   Endpoint endpoint_;
   const std::string bucket_;
-  CredentialSource credentials_;
+  const std::shared_ptr<CredentialSource> credentials_;
   HttpClient http_;
 };
 

@@ -1,23 +1,31 @@
 #include "object/s3/http.h"
 
 #include <curl/curl.h>
+#include <openssl/ssl.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstring>
+#include <iterator>
 #include <mutex>
 #include <optional>
 
+#include "base/budget.h"
 #include "base/text.h"
+#include "object/s3/trusted.h"
 
 namespace cider::object::s3 {
 namespace {
 
-// What a connection holds in memory while it is used; without a request it is 20 KiB.
-constexpr long kReceiveBuffer = 256 << 10;
-constexpr long kAnswerBuffer = 16 << 10;  // for what answers something else than a GET
-constexpr long kSendBuffer = 256 << 10;
+// What a request holds in memory, beside its body's.
+constexpr size_t kSmallestBuffer = 16 << 10;
+constexpr size_t kReceiveBuffer = 256 << 10;
+constexpr size_t kSendBuffer = 256 << 10;
+constexpr size_t kHeaders = 4 << 10;
+// What a connection holds as long as it is there: measured, libcurl 7.88 with OpenSSL 3.0.
+constexpr size_t kConnection = 32 << 10;
+constexpr size_t kTlsConnection = 96 << 10;
 constexpr size_t kMaxIdle = 512;
 constexpr long kExpectTimeoutMs = 1000;
 
@@ -36,6 +44,26 @@ using List = std::unique_ptr<curl_slist, Free<curl_slist_free_all>>;
 void init_library() {
   static const CURLcode done = curl_global_init(CURL_GLOBAL_DEFAULT);
   (void)done;
+}
+
+bool is_tls(const HttpRequest& request) {
+  return request.url.starts_with("https:");
+}
+
+bool has_body(const HttpRequest& request) {
+  return request.method != "GET" && request.method != "HEAD" && request.method != "DELETE";
+}
+
+// What answers something else than a GET is short.
+size_t receive_buffer(const HttpRequest& request) {
+  if (request.method != "GET") return kSmallestBuffer;
+  return std::clamp(std::min(request.expected, kReceiveBuffer) + kHeaders, kSmallestBuffer, kReceiveBuffer);
+}
+
+size_t send_buffer(const HttpRequest& request) {
+  if (!has_body(request)) return 0;
+  const size_t size = request.chain ? total_size(*request.chain) : request.text.size();
+  return std::clamp(size, kSmallestBuffer, kSendBuffer);
 }
 
 // The host alone: a URL may hold a signature.
@@ -96,18 +124,36 @@ std::string_view HttpResponse::header(std::string_view name) const {
 
 // A connection of its own: a multi handle keeps it, can be polled and, unlike curl_easy_perform, woken.
 struct HttpClient::Handle {
+  Handle(MemoryBudget* memory, bool tls) : held(memory, tls ? kTlsConnection : kConnection) {}
+
+  const BudgetCharge held;
   Easy easy{curl_easy_init()};
   Multi multi{curl_multi_init()};
+  Monotonic::time_point idle_since;
 };
 
-// Names and TLS sessions are known to all connections; idle connections wait here.
+std::shared_ptr<Trusted> certificates_of(const std::string& ca_file) {
+  init_library();
+  const Easy easy(curl_easy_init());
+  const auto libcurls_own = [&](CURLINFO info) -> std::string {
+    const char* text = nullptr;
+    curl_easy_getinfo(easy.get(), info, &text);
+    return text ? text : "";
+  };
+  return std::make_shared<Trusted>(ca_file.empty() ? libcurls_own(CURLINFO_CAINFO) : ca_file,
+                                   libcurls_own(CURLINFO_CAPATH));
+}
+
+// Names, TLS sessions and certificates are known to all connections; idle connections wait here.
 struct HttpClient::Shared {
   Share share{curl_share_init()};
   std::array<std::mutex, CURL_LOCK_DATA_LAST> locks;
+  const std::shared_ptr<Trusted> trusted;
   std::mutex mutex;
-  std::vector<std::unique_ptr<Handle>> idle;
+  std::vector<std::unique_ptr<Handle>> idle;  // the warmest last
 
-  Shared() {
+  explicit Shared(const HttpOptions& options)
+      : trusted(options.trusted ? options.trusted : certificates_of(options.ca_file)) {
     curl_share_setopt(share.get(), CURLSHOPT_USERDATA, this);
     curl_share_setopt(
         share.get(), CURLSHOPT_LOCKFUNC, +[](CURL*, curl_lock_data what, curl_lock_access, void* self) {
@@ -132,12 +178,14 @@ class HttpClient::Transfer {
         request_(request),
         sink_(sink),
         text_limit_(text_limit),
+        buffers_(options.memory, receive_buffer(request) + send_buffer(request)),
         body_(request) {}
 
-  Result<HttpResponse> run(CURLSH* share, const std::stop_token& stop);
+  Result<HttpResponse> run(Shared& shared, const std::stop_token& stop);
 
  private:
   void set_options(CURLSH* share);
+  Status set_trusted(Trusted& trusted);
   void set_method();
   Result<CURLcode> transfer(const std::stop_token& stop);
   std::optional<Error> late(Monotonic::time_point now) const;
@@ -156,6 +204,8 @@ class HttpClient::Transfer {
   const HttpRequest& request_;
   const BodySink* const sink_;
   const size_t text_limit_;
+  const BudgetCharge buffers_;
+  Trusted::Store trusted_;
   BodyReader body_;
   size_t sent_ = 0;
   HttpResponse response_;
@@ -171,11 +221,10 @@ void HttpClient::Transfer::set_method() {
   CURL* easy = handle_.easy.get();
   if (request_.method == "HEAD") {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  } else if (request_.method != "GET" && request_.method != "DELETE") {
+  } else if (has_body(request_)) {
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
     curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(body_.size()));
-    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE,
-                     std::clamp(static_cast<long>(body_.size()), 16L << 10, kSendBuffer));
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, static_cast<long>(send_buffer(request_)));
   }
   if (request_.method != "HEAD") curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
   curl_easy_setopt(easy, CURLOPT_READDATA, this);
@@ -205,7 +254,7 @@ void HttpClient::Transfer::set_options(CURLSH* share) {
   curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a lookup of a name that hangs is left behind
   curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, request_.method == "GET" ? kReceiveBuffer : kAnswerBuffer);
+  curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, static_cast<long>(receive_buffer(request_)));
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, kExpectTimeoutMs);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options_.user_agent.c_str());
@@ -219,7 +268,6 @@ void HttpClient::Transfer::set_options(CURLSH* share) {
   if (!options_.use_proxy) curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, options_.verify_tls ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, options_.verify_tls ? 2L : 0L);
-  if (!options_.ca_file.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
   if (!options_.cert_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLCERT, options_.cert_file.c_str());
   if (!options_.key_file.empty()) curl_easy_setopt(easy, CURLOPT_SSLKEY, options_.key_file.c_str());
 
@@ -239,6 +287,20 @@ void HttpClient::Transfer::set_options(CURLSH* share) {
         return static_cast<Transfer*>(self)->take_body(std::as_bytes(std::span(bytes, size * n)));
       });
   set_method();
+}
+
+Status HttpClient::Transfer::set_trusted(Trusted& trusted) {
+  CURL* easy = handle_.easy.get();
+  trusted_ = TRY(trusted.get());
+  curl_easy_setopt(easy, CURLOPT_CAINFO, nullptr);
+  curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+  curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, trusted_.get());
+  curl_easy_setopt(
+      easy, CURLOPT_SSL_CTX_FUNCTION, +[](CURL*, void* context, void* store) {
+        SSL_CTX_set1_cert_store(static_cast<SSL_CTX*>(context), static_cast<X509_STORE*>(store));
+        return CURLE_OK;
+      });
+  return {};
 }
 
 size_t HttpClient::Transfer::take_header(std::string_view line) {
@@ -367,9 +429,10 @@ std::unexpected<Error> HttpClient::Transfer::failed(CURLcode code) {
   }
 }
 
-Result<HttpResponse> HttpClient::Transfer::run(CURLSH* share, const std::stop_token& stop) {
+Result<HttpResponse> HttpClient::Transfer::run(Shared& shared, const std::stop_token& stop) {
   CURLM* multi = handle_.multi.get();
-  set_options(share);
+  set_options(shared.share.get());
+  if (is_tls(request_) && options_.verify_tls) TRY(set_trusted(*shared.trusted));
   curl_multi_add_handle(multi, handle_.easy.get());
   Result<CURLcode> done = CURLE_OK;
   {
@@ -384,31 +447,40 @@ Result<HttpResponse> HttpClient::Transfer::run(CURLSH* share, const std::stop_to
 }
 
 HttpClient::HttpClient(HttpOptions options)
-    : options_(std::move(options)), shared_((init_library(), std::make_unique<Shared>())) {}
+    : options_(std::move(options)), shared_((init_library(), std::make_unique<Shared>(options_))) {}
 
 HttpClient::~HttpClient() {
   shared_->idle.clear();  // before what they share
 }
 
-std::unique_ptr<HttpClient::Handle> HttpClient::take_handle() {
+std::unique_ptr<HttpClient::Handle> HttpClient::take_handle(const HttpRequest& request) {
   std::lock_guard lock(shared_->mutex);
-  if (shared_->idle.empty()) return std::make_unique<Handle>();
-  auto handle = std::move(shared_->idle.back());  // the warmest
+  if (shared_->idle.empty()) return std::make_unique<Handle>(options_.memory, is_tls(request));
+  auto handle = std::move(shared_->idle.back());
   shared_->idle.pop_back();
   return handle;
 }
 
 void HttpClient::give_back(std::unique_ptr<Handle> handle) {
+  std::vector<std::unique_ptr<Handle>> cold;  // closed without the lock
   std::lock_guard lock(shared_->mutex);
-  if (shared_->idle.size() < kMaxIdle) shared_->idle.push_back(std::move(handle));
+  auto& idle = shared_->idle;
+  const auto now = Monotonic::now();
+  handle->idle_since = now;
+  idle.push_back(std::move(handle));
+  const auto is_warm = [&](const auto& one) { return now - one->idle_since < options_.idle_time; };
+  auto first_warm = std::ranges::find_if(idle, is_warm);
+  if (idle.size() > kMaxIdle && first_warm == idle.begin()) ++first_warm;
+  cold.assign(std::make_move_iterator(idle.begin()), std::make_move_iterator(first_warm));
+  idle.erase(idle.begin(), first_warm);
 }
 
 Result<HttpResponse> HttpClient::perform(const HttpRequest& request, const BodySink* sink,
                                          std::stop_token stop, size_t text_limit) {
   if (stop.stop_requested()) return fail(EINTR);
-  auto handle = take_handle();
+  auto handle = take_handle(request);
   if (!handle->easy || !handle->multi) return fail(ENOMEM, "no memory for a connection");
-  auto result = Transfer(options_, *handle, request, sink, text_limit).run(shared_->share.get(), stop);
+  auto result = Transfer(options_, *handle, request, sink, text_limit).run(*shared_, stop);
   // The options point into the transfer, which is gone.
   curl_easy_reset(handle->easy.get());
   give_back(std::move(handle));

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <stop_token>
@@ -19,19 +20,28 @@
 
 namespace cider::object::s3 {
 
+class Trusted;
+
+// What servers are checked by: of a PEM file or, without one, the system's.
+std::shared_ptr<Trusted> certificates_of(const std::string& ca_file);
+
 struct HttpOptions {
   bool verify_tls = true;
-  std::string ca_file;    // PEM; else the system's
+  std::string ca_file;  // as certificates_of() has it; or, of several clients,
+  std::shared_ptr<Trusted> trusted;
   std::string cert_file;  // PEM, of the client
   std::string key_file;
-  std::string user;     // with a password, for basic authentication, or
+  std::string user;  // with a password, for basic authentication, or
   std::string password;
-  bool digest = false;  // for digests
+  bool digest = false;    // for digests
   bool use_proxy = true;  // of the environment
   std::string user_agent = "CiderFS";
   Millis connect_timeout{10'000};
   Millis first_byte_timeout{30'000};  // from the request's last byte to the answer's first
   Millis stall_timeout{15'000};       // no byte in either direction while a body is under way
+  Millis idle_time{60'000};  // after which a connection that nobody needs is closed, by the next request
+  // Charged with connections and their buffers; outlives the client. Null: nowhere.
+  MemoryBudget* memory = nullptr;
 };
 
 struct HttpRequest {
@@ -40,6 +50,7 @@ struct HttpRequest {
   std::vector<std::string> headers;    // "name: value"
   const BufferChain* chain = nullptr;  // the body: this one, or `text`
   std::string text;
+  size_t expected = SIZE_MAX;    // bytes of the body of an answer to GET, at most: few need a small buffer
   bool expect_continue = false;  // asks the server before the body is sent
   Millis timeout{60'000};        // for all of it
 };
@@ -75,7 +86,7 @@ class HttpClient {
   struct Handle;
   class Transfer;
 
-  std::unique_ptr<Handle> take_handle();
+  std::unique_ptr<Handle> take_handle(const HttpRequest& request);
   void give_back(std::unique_ptr<Handle> handle);
 
   const HttpOptions options_;

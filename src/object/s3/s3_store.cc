@@ -21,7 +21,7 @@ std::string range_header(uint64_t offset, uint64_t size) {
 }  // namespace
 
 S3Store::S3Store(const Provider& provider, Endpoint endpoint, const StoreConfig& config, HttpOptions http,
-                 Environment env)
+                 std::shared_ptr<CredentialSource> keys)
     : provider_(provider),
       bucket_(endpoint.bucket),
       storage_class_(config.storage_class),
@@ -29,8 +29,7 @@ S3Store::S3Store(const Provider& provider, Endpoint endpoint, const StoreConfig&
       checksum_(endpoint.checksum),
       get_timeout_(config.get_timeout),
       put_timeout_(config.put_timeout),
-      client_(provider, std::move(endpoint), {config.access_key, config.secret_key, config.session_token, {}},
-              std::move(http), std::move(env)),
+      client_(std::move(endpoint), std::move(keys), std::move(http)),
       list_v1_(provider.list_v1),
       delete_many_(provider.delete_many) {}
 
@@ -59,10 +58,10 @@ Status S3Store::create() {
 }
 
 // One GET whose body goes to `sink`. The error for a range behind the object's end is the caller's to word.
-Result<HttpResponse> S3Store::receive(std::string_view key, std::string range, const BodySink& sink,
-                                      std::stop_token stop) {
+Result<HttpResponse> S3Store::receive(std::string_view key, std::string range, size_t expected,
+                                      const BodySink& sink, std::stop_token stop) {
   TRY(check_key(key));
-  Call call = {.verb = "get", .key = key, .timeout = get_timeout_};
+  Call call = {.verb = "get", .key = key, .expected = expected, .timeout = get_timeout_};
   if (!range.empty()) call.headers.emplace_back("range", std::move(range));
   std::optional<Error> refused;  // in words of its own
   auto take = [&](const HttpResponse& head, std::span<const std::byte> bytes) {
@@ -94,7 +93,7 @@ Status S3Store::get_in_order(std::string_view key, uint64_t offset, std::span<st
     return receiver.take(head, bytes);
   };
   const BodySink sink(take);
-  auto response = receive(key, range_header(offset, out.size()), sink, std::move(stop));
+  auto response = receive(key, range_header(offset, out.size()), out.size(), sink, std::move(stop));
   if (code_of(response) == EOVERFLOW && receiver.full()) return receiver.finish({});
   const HttpResponse head = TRY(std::move(response));
   if (head.status == 416) {
@@ -110,7 +109,7 @@ Result<size_t> S3Store::get_whole(std::string_view key, std::span<std::byte> out
   auto take = [&](const HttpResponse& head, std::span<const std::byte> bytes) {
     return receiver.take(head, bytes);
   };
-  const HttpResponse head = TRY(receive(key, "", BodySink(take), std::move(stop)));
+  const HttpResponse head = TRY(receive(key, "", out.size(), BodySink(take), std::move(stop)));
   return receiver.finish(head);
 }
 
@@ -124,7 +123,7 @@ Result<std::string> S3Store::get_all(std::string_view key, size_t limit, std::st
   auto take = [&](const HttpResponse& head, std::span<const std::byte> bytes) {
     return receiver.take(head, bytes);
   };
-  const HttpResponse head = TRY(receive(key, "", BodySink(take), std::move(stop)));
+  const HttpResponse head = TRY(receive(key, "", limit, BodySink(take), std::move(stop)));
   TRY(receiver.finish(head));
   return out;
 }

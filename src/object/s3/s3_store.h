@@ -7,7 +7,9 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "object/drivers.h"
 #include "object/s3/client.h"
@@ -18,7 +20,7 @@ namespace cider::object::s3 {
 class S3Store final : public ObjectStore {
  public:
   S3Store(const Provider& provider, Endpoint endpoint, const StoreConfig& config, HttpOptions http,
-          Environment env);
+          std::shared_ptr<CredentialSource> keys);
 
   std::string name() const override;
   Status create() override;
@@ -49,7 +51,7 @@ class S3Store final : public ObjectStore {
   Result<std::vector<PendingUpload>> list_uploads(std::string_view prefix) override;
 
  private:
-  Result<HttpResponse> receive(std::string_view key, std::string range, const BodySink& sink,
+  Result<HttpResponse> receive(std::string_view key, std::string range, size_t expected, const BodySink& sink,
                                std::stop_token stop);
   Status remove_batch(std::span<const std::string> keys);
   Result<ListPage> list_page(std::string_view prefix, std::string_view after, const std::string& token,
@@ -70,5 +72,9 @@ class S3Store final : public ObjectStore {
   std::atomic<bool> list_v1_;
   std::atomic<bool> delete_many_;
 };
+
+// open_s3() of drivers.h in a given environment.
+Result<std::vector<std::unique_ptr<ObjectStore>>> open_shards(std::span<const StoreConfig> shards,
+                                                              const Environment& env);
 
 }  // namespace cider::object::s3

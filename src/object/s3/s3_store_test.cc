@@ -27,7 +27,9 @@ std::unique_ptr<ObjectStore> open(const FakeHttp& server, const std::string& opt
   const Provider& provider = *find_provider("s3");
   Environment none = [](const char*) { return std::string(); };
   auto endpoint = parse_endpoint(provider, server.url("/bucket") + options, none);
-  return std::make_unique<S3Store>(provider, *endpoint, config, std::move(http), none);
+  auto keys = std::make_shared<CredentialSource>(
+      provider, Credentials{config.access_key, config.secret_key, "", {}}, none);
+  return std::make_unique<S3Store>(provider, *endpoint, config, std::move(http), std::move(keys));
 }
 
 // What a get of bytes 0 to `size` ends with.

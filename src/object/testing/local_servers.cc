@@ -100,6 +100,23 @@ Result<const RedisServer*> redis_server() {
   return &running.server;
 }
 
+Result<const HttpsServer*> https_server() {
+  struct Running {
+    TempDir dir;
+    HttpsServer server{std::to_string(free_port()), dir.path() + "/cert"};
+    ServerProcess process;
+
+    explicit Running(const std::string& program)
+        : process({program, "s_server", "-accept", "127.0.0.1:" + server.port, "-www", "-cert",
+                   make_certificate(server.cert_file), "-key", server.cert_file + ".key"},
+                  {}, dir.path() + "/log") {}
+  };
+  const std::string program = TRY(find_server("bin/openssl", "openssl"));
+  static Running running(program);
+  TRY(wait_for_port(running.process, std::stoi(running.server.port)));
+  return &running.server;
+}
+
 Result<const SshServer*> ssh_server() {
   struct Running {
     TempDir dir;
@@ -135,13 +152,21 @@ Result<const SshServer*> ssh_server() {
 
 namespace {
 
+// The command before a program that shall be nobody's where we are root. It dies with us all the same: the
+// kernel forgets that wish when a process changes its user.
+Result<std::vector<std::string>> as_nobody() {
+  if (::geteuid() != 0) return std::vector<std::string>();
+  return std::vector<std::string>{TRY(find_server("bin/setpriv", "setpriv")), "--reuid=nobody",
+                                  "--regid=nogroup", "--clear-groups", "--pdeathsig=KILL"};
+}
+
 struct RunningApache {
   TempDir dir;
   WebdavServer server{std::to_string(free_port()), dir.path() + "/dav"};
   ServerProcess process;
 
-  RunningApache(const std::string& program, WebdavLogin login) {
-    // Its processes that serve requests are nobody's.
+  // `command` without its configuration.
+  RunningApache(std::vector<std::string> command, WebdavLogin login) {
     ::chmod(dir.path().c_str(), 0777);
     ::mkdir(server.folder.c_str(), 0777);
     ::chmod(server.folder.c_str(), 0777);
@@ -157,23 +182,24 @@ struct RunningApache {
     const std::string kind = digest ? "digest" : "basic";
     out << "LoadModule auth_" << kind << "_module /usr/lib/apache2/modules/mod_auth_" << kind << ".so\n"
         << "ServerName localhost\nListen 127.0.0.1:" << server.port << "\nServerRoot " << dir.path()
-        << "\nDefaultRuntimeDir " << dir.path()
-        << "\nPidFile pid\nErrorLog error.log\nUser nobody\nGroup nogroup\n"
+        << "\nDefaultRuntimeDir " << dir.path() << "\nPidFile pid\nErrorLog error.log\n"
         << "DocumentRoot " << server.folder << "\nDavLockDB " << dir.path() << "/locks\n"
         << "KeepAliveTimeout 30\nMaxKeepAliveRequests 0\n<Location />\nDav On\nAuthName dav\nAuthType "
         << kind << "\nAuthUserFile users\nRequire valid-user\n</Location>\n";
     out.close();
-    process = ServerProcess({program, "-D", "FOREGROUND", "-f", config}, {}, dir.path() + "/log");
+    command.insert(command.end(), {"-f", config});
+    process = ServerProcess(command, {}, dir.path() + "/log");
   }
 };
 
 }  // namespace
 
 Result<const WebdavServer*> webdav_server(WebdavLogin login) {
-  TRY(needs_root("apache2"));
-  const std::string program = TRY(find_server("sbin/apache2", "apache2"));
-  static RunningApache basic(program, WebdavLogin::basic);
-  static RunningApache digest(program, WebdavLogin::digest);
+  std::vector<std::string> command = TRY(as_nobody());
+  // -X: one process. Of several, those that serve requests would go on when the first one is killed.
+  command.insert(command.end(), {TRY(find_server("sbin/apache2", "apache2")), "-X"});
+  static RunningApache basic(command, WebdavLogin::basic);
+  static RunningApache digest(command, WebdavLogin::digest);
   RunningApache& running = login == WebdavLogin::basic ? basic : digest;
   TRY(wait_for_port(running.process, std::stoi(running.server.port)));
   return &running.server;

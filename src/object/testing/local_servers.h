@@ -17,6 +17,15 @@ struct RedisServer {
 };
 Result<const RedisServer*> redis_server();
 
+// Answers every GET with a page, over connections that it then closes; has a certificate for "localhost" that
+// vouches for itself. One for all tests of the program. ENODEV where there is no openssl.
+struct HttpsServer {
+  std::string port;
+  std::string cert_file;
+  std::string url() const { return "https://localhost:" + port + "/"; }
+};
+Result<const HttpsServer*> https_server();
+
 // sshd with keys of its own, one for all tests of the program; lets in who runs the test, with `key_file`.
 // ENODEV where there is none or we are not root.
 struct SshServer {
@@ -28,7 +37,7 @@ struct SshServer {
 Result<const SshServer*> ssh_server();
 
 // Apache with a WebDAV folder for the user "tester" with the password "secret", one of each kind for all
-// tests of the program. ENODEV where there is none or we are not root.
+// tests of the program. ENODEV where there is none.
 struct WebdavServer {
   std::string port;
   std::string folder;  // what http://127.0.0.1:port/ is

@@ -77,9 +77,11 @@ ServerProcess::ServerProcess(const std::vector<std::string>& command,
   for (const std::string& word : environment) variables.push_back(const_cast<char*>(word.c_str()));
   for (char** inherited = ::environ; *inherited; ++inherited) variables.push_back(*inherited);
   variables.push_back(nullptr);
+  const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ != 0) return;
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(127);  // it has died already
   ::dup2(::open("/dev/null", O_RDONLY), 0);
   const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   for (int fd : {1, 2}) ::dup2(out, fd);

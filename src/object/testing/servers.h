@@ -21,11 +21,11 @@ namespace cider::object::testing {
 // A TCP port of the loopback interface that was free a moment ago.
 int free_port();
 
-// A program that ends with the object. Not thread-safe.
+// A program of one process that ends with the object. Not thread-safe.
 class ServerProcess {
  public:
   ServerProcess() = default;
-  // Without input; its output goes to `log`. It dies with the calling thread.
+  // Without input; its output goes to `log`. It dies with the calling thread, however that ends.
   ServerProcess(const std::vector<std::string>& command, const std::vector<std::string>& environment,
                 const std::string& log);
   ~ServerProcess() { stop(); }

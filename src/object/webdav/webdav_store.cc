@@ -336,6 +336,7 @@ Result<std::unique_ptr<ObjectStore>> open_webdav(const StoreConfig& config) {
   HttpOptions options;
   options.user = config.access_key;
   options.password = config.secret_key;
+  options.memory = config.memory;
   return std::make_unique<WebdavStore>(TRY(parse_bucket(config.bucket)), std::move(options));
 }
 

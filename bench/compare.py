@@ -88,8 +88,10 @@ class Bench:
 
     def writeback(self):
         self.client.remount(self.arguments, "--writeback")
-        rate = self.small_files("wb", "write", 1, self.arguments.small_few)
-        self.note("100 KiB files written, 1 thread, --writeback", rate, "files/s")
+        few, many = self.arguments.small_few, self.arguments.small_many
+        for threads, files in ((1, few), (16, many)):
+            rate = self.small_files(f"wb{threads}", "write", threads, files)
+            self.note(f"100 KiB files written, {threads} thread{'s' * (threads > 1)}, --writeback", rate, "files/s")
 
 
 def main():

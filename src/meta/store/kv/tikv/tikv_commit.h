@@ -55,10 +55,10 @@ class TikvCommit {
   const LeftLocks& left() const { return left_; }
 
  private:
-  enum class Locked { yes, conflict, unknown };
+  enum class Locked { yes, unknown, conflict };
   Result<Committed> commit();
   Result<Locked> lock_all();
-  Result<Locked> lock_part(const TikvClient::Part& part, bool* again);
+  void fill(const TikvClient::Part& part, tikvpb::PrewriteRequest* request) const;
   Result<Locked> look_at(const tikvpb::PrewriteResponse& response, bool* locked_by_others);
   Result<Committed> commit_primary();
   Result<Committed> settle();
@@ -72,7 +72,7 @@ class TikvCommit {
   const std::stop_token& stop_;
   bool asynchronous_ = false;
   bool maybe_committed_ = false;
-  bool locked_any_ = false;
+  bool locked_any_ = false;  // or may have
   bool found_present_ = false;
   int waits_ = 0;
   uint64_t committed_at_ = 0;  // by 1PC

@@ -117,7 +117,7 @@ class TikvDatabase final : public Database {
   }
   bool read_only() const override { return read_only_; }
   uint64_t requests() const { return client_.requests(); }
-  uint64_t round_trips() const { return client_.requests() + timestamp_waits_; }
+  uint64_t round_trips() const { return client_.round_trips() + timestamp_waits_; }
 
  private:
   Result<bool> guesses_hold(TikvView& seen, const Changes& changes);

@@ -114,20 +114,20 @@ Result<std::vector<TikvClient::Part>> TikvClient::split(std::span<const std::str
 }
 
 template <class Request, class Response>
-Status TikvClient::ask_parts(std::span<const std::string> keys, const std::stop_token& stop,
-                             Fill<Request> fill, Look<Response> look) {
+Status TikvClient::ask_parts(std::span<const std::string> keys, const Interrupt& stop, Fill<Request> fill,
+                             Look<Response> look) {
   std::vector<size_t> open(keys.size());  // not answered yet
   std::iota(open.begin(), open.end(), 0);
   Patience patience(*this);
   for (bool first = true; !open.empty(); first = false) {
-    if (!first) TRY(patience.pause(stop));
-    std::vector<Part> parts = TRY(split(keys, open, stop));
+    if (!first) TRY(patience.pause(stop.now));
+    std::vector<Part> parts = TRY(split(keys, open, stop.now));
     std::vector<Request> requests(parts.size());
     std::vector<Response> responses(parts.size());
     std::deque<Flight<Request, Response>> flights;
     for (size_t i = 0; i < parts.size(); ++i) {
       fill(parts[i], &requests[i]);
-      flights.emplace_back(parts[i].region, TRY(store(parts[i].region.store, stop)), requests[i],
+      flights.emplace_back(parts[i].region, TRY(store(parts[i].region.store, stop.now)), requests[i],
                            responses[i]);
     }
     TRY(fly(&flights, stop));
@@ -170,8 +170,8 @@ Result<std::shared_ptr<TikvClient::Store>> TikvClient::store(uint64_t id, const 
 }
 
 template <class Request, class Response>
-Status TikvClient::fly(std::deque<Flight<Request, Response>>* flights, const std::stop_token& stop) {
-  if (stop.stop_requested()) return fail(EINTR);
+Status TikvClient::fly(std::deque<Flight<Request, Response>>* flights, const Interrupt& stop) {
+  if (stop.now.stop_requested()) return fail(EINTR);
   ++round_trips_;
   requests_ += flights->size();
   grpc::CompletionQueue landed;
@@ -182,7 +182,7 @@ Status TikvClient::fly(std::deque<Flight<Request, Response>>* flights, const std
     where->mutable_region_epoch()->set_version(flight.region.version);
     where->mutable_peer()->set_id(flight.region.peer);
     where->mutable_peer()->set_store_id(flight.region.store);
-    flight.start(&landed, stop);
+    flight.start(&landed, stop.late);
   }
   void* one = nullptr;
   bool ok = false;
@@ -203,9 +203,9 @@ Result<TikvClient::Sent> TikvClient::outcome(const Flight<Request, Response>& fl
 
 template <class Request, class Response>
 Result<TikvClient::Sent> TikvClient::send(const TikvRegion& region, Request& request, Response* response,
-                                          const std::stop_token& stop) {
+                                          const Interrupt& stop) {
   std::deque<Flight<Request, Response>> flights;
-  flights.emplace_back(region, TRY(store(region.store, stop)), request, *response);
+  flights.emplace_back(region, TRY(store(region.store, stop.now)), request, *response);
   TRY(fly(&flights, stop));
   return outcome(flights.front());
 }
@@ -223,7 +223,7 @@ Status TikvClient::ask(std::string_view key, Request& request, Response* respons
 
 #define CIDER_TIKV_SENDS(message)                                                                          \
   template Result<TikvClient::Sent> TikvClient::send(const TikvRegion&, tikvpb::message##Request&,         \
-                                                     tikvpb::message##Response*, const std::stop_token&);  \
+                                                     tikvpb::message##Response*, const Interrupt&);        \
   template Status TikvClient::ask(std::string_view, tikvpb::message##Request&, tikvpb::message##Response*, \
                                   const std::stop_token&);
 CIDER_TIKV_SENDS(Get)
@@ -238,8 +238,8 @@ CIDER_TIKV_SENDS(ScanLock)
 CIDER_TIKV_SENDS(ResolveLock)
 #undef CIDER_TIKV_SENDS
 
-#define CIDER_TIKV_ASKS_PARTS(message)                                                        \
-  template Status TikvClient::ask_parts(std::span<const std::string>, const std::stop_token&, \
+#define CIDER_TIKV_ASKS_PARTS(message)                                                  \
+  template Status TikvClient::ask_parts(std::span<const std::string>, const Interrupt&, \
                                         Fill<tikvpb::message##Request>, Look<tikvpb::message##Response>);
 CIDER_TIKV_ASKS_PARTS(BatchGet)
 CIDER_TIKV_ASKS_PARTS(Prewrite)

@@ -18,6 +18,7 @@
 
 #include "base/function_ref.h"
 #include "base/result.h"
+#include "meta/store/kv/late_stop.h"
 #include "meta/store/kv/tikv/pd_client.h"
 
 namespace tikvpb {
@@ -78,13 +79,12 @@ class TikvClient {
   // or given up, `look` is called for each, in their order. ETIMEDOUT and EINTR, when nothing of a round was
   // sent; the first error of a round's looks.
   template <class Request, class Response>
-  Status ask_parts(std::span<const std::string> keys, const std::stop_token& stop, Fill<Request> fill,
+  Status ask_parts(std::span<const std::string> keys, const Interrupt& stop, Fill<Request> fill,
                    Look<Response> look);
 
   // One try to ask a region. The errors are those of looking for the store; EACCES of TLS; EINTR.
   template <class Request, class Response>
-  Result<Sent> send(const TikvRegion& region, Request& request, Response* response,
-                    const std::stop_token& stop);
+  Result<Sent> send(const TikvRegion& region, Request& request, Response* response, const Interrupt& stop);
 
   // Asks the region of `key` until it answers: for what may be carried out twice.
   template <class Request, class Response>
@@ -106,7 +106,7 @@ class TikvClient {
   Result<std::shared_ptr<Store>> store(uint64_t id, const std::stop_token& stop);
   // All at the same time; they have landed when this returns. EINTR: none has left.
   template <class Request, class Response>
-  Status fly(std::deque<Flight<Request, Response>>* flights, const std::stop_token& stop);
+  Status fly(std::deque<Flight<Request, Response>>* flights, const Interrupt& stop);
   template <class Request, class Response>
   Result<Sent> outcome(const Flight<Request, Response>& flight);
   void forget(const TikvRegion& region);

@@ -39,7 +39,7 @@ Result<Committed> TikvCommit::commit() {
   if (*locked == Locked::unknown) return settle();
   if (*locked == Locked::conflict) {
     // Others would have to wait until our locks have outlived their time.
-    if (locked_any_ && !resolver_.settle(mutations_.keys, start_ts_, stop_)) leave(std::nullopt);
+    if (locked_any_ && !resolver_.settle(mutations_.keys, start_ts_, stop_.now)) leave(std::nullopt);
     return Committed::conflict;
   }
   if (committed_at_ > 0) return Committed::done;
@@ -93,7 +93,7 @@ Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& r
     found_present_ |= error.has_already_exist();
     if (found_present_ || error.has_conflict() || !error.retryable().empty()) return Locked::conflict;
     if (!error.has_locked()) return fail(EIO, "TiKV: " + error.ShortDebugString());
-    const bool gone = TRY(resolver_.resolve(error.locked(), stop_));
+    const bool gone = TRY(resolver_.resolve(error.locked(), stop_.now));
     // Who holds locks and waits for others may be waited for by them.
     if (!gone && locked_any_ && ++waits_ > kMostWaits) return Locked::conflict;
     *locked_by_others = true;
@@ -110,20 +110,22 @@ Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& r
 Result<Committed> TikvCommit::commit_primary() {
   tikvpb::CommitRequest request;
   request.set_start_version(start_ts_);
-  request.set_commit_version(TRY(client_.pd().timestamp(stop_)));
+  Interrupt stop = stop_;
+  request.set_commit_version(TRY(client_.pd().timestamp(stop.now)));
   request.add_keys(mutations_.keys.front());
   tikvpb::CommitResponse response;
   TikvClient::Patience patience(client_);
   while (true) {
-    const TikvRegion region = TRY(client_.region_of(mutations_.keys.front(), stop_));
-    const Sent sent = TRY(client_.send(region, request, &response, stop_));
+    const TikvRegion region = TRY(client_.region_of(mutations_.keys.front(), stop.now));
+    const Sent sent = TRY(client_.send(region, request, &response, stop));
     maybe_committed_ |= sent == Sent::unknown;
+    if (maybe_committed_) stop = stop.late;
     if (sent == Sent::answered && response.error().has_commit_ts_expired()) {
-      request.set_commit_version(TRY(client_.pd().timestamp(stop_)));
+      request.set_commit_version(TRY(client_.pd().timestamp(stop.now)));
       continue;
     }
     if (sent == Sent::answered) break;
-    TRY(patience.pause(stop_));
+    TRY(patience.pause(stop.now));
   }
   if (response.has_error()) return settle();  // others have rolled it back, or a lost try has committed it
   leave(request.commit_version());
@@ -132,7 +134,7 @@ Result<Committed> TikvCommit::commit_primary() {
 
 Result<Committed> TikvCommit::settle() {
   maybe_committed_ = true;
-  const Fate fate = TRY(resolver_.settle(mutations_.keys, start_ts_, stop_));
+  const Fate fate = TRY(resolver_.settle(mutations_.keys, start_ts_, stop_.late));
   maybe_committed_ = false;
   if (fate.commit_ts == 0) return Committed::conflict;
   leave(fate.commit_ts);

@@ -95,7 +95,7 @@ class TikvRegions : public ::testing::Test {
   }
 
   const std::vector<std::string> keys_ = {"a", "b", "c"};
-  const std::stop_token stop_;
+  const Interrupt stop_;
   std::atomic<int> reads_ = 0;
   std::atomic<int> prewrites_ = 0;
   const std::string port_ = meta::testing::free_port();

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "meta/store/kv/known_values.h"
 #include "meta/store/kv/tikv/tikv_client.h"
 #include "meta/store/kv/tikv/tikv_commit.h"
@@ -78,9 +79,10 @@ class TikvRegions : public ::testing::Test {
   void finish(const LeftLocks& left) {
     EXPECT_TRUE(LockResolver(*client_).finish(left.keys, left.start_ts, left.commit_ts.value_or(0), {}));
   }
-  // While the server says nothing, `ask` asks for the three parts: all pass the proxy.
+  // While the server says nothing, `ask` asks for the three parts: all pass the proxy. `then` is done before
+  // it goes on.
   template <class Ask>
-  auto ask_silent_server(const std::atomic<int>& passed, Ask ask) {
+  auto ask_silent_server(const std::atomic<int>& passed, Ask ask, FunctionRef<void()> then = [] {}) {
     const int before = passed;
     const uint64_t trips = client_->round_trips();
     ::kill(server_->pid(), SIGSTOP);
@@ -88,6 +90,7 @@ class TikvRegions : public ::testing::Test {
     const auto end = std::chrono::steady_clock::now() + 10s;
     while (passed < before + 3 && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
     EXPECT_EQ(passed, before + 3);
+    then();
     ::kill(server_->pid(), SIGCONT);
     auto answer = asking.get();
     EXPECT_EQ(client_->round_trips(), trips + 1);
@@ -124,6 +127,17 @@ TEST_F(TikvRegions, AreLockedAtTheSameTime) {
   EXPECT_EQ(ask_silent_server(prewrites_, [&] { return commit.run(); }).value(), Committed::done);
   finish(commit.left());
   EXPECT_EQ(values(), (Values{"of a", "of b", "of c"}));
+}
+
+TEST_F(TikvRegions, ThatHaveBeenAskedAreWaitedForAfterAnInterruption) {
+  const uint64_t start = timestamp();
+  const TikvMutations all = mutations(keys_);
+  std::stop_source now;
+  const Interrupt stop(now.get_token(), {});
+  TikvCommit commit(*client_, all, start, start, stop);
+  const auto run = [&] { return commit.run(); };
+  EXPECT_EQ(ask_silent_server(prewrites_, run, [&] { now.request_stop(); }).value(), Committed::done);
+  finish(commit.left());
 }
 
 // The others have been locked meanwhile, or their answers were lost: nothing of them stays.

@@ -5,8 +5,13 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "base/function_ref.h"
+#include "meta/store/kv/ask_ahead.h"
 #include "meta/store/kv/keys.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/memkv/mem_database.h"
@@ -317,6 +322,55 @@ TEST(LateStop, comes_after_the_grace) {
   const LateStop begun_late(stop.get_token(), milliseconds(0));
   await(begun_late.token());
   EXPECT_FALSE(never.token().stop_requested());
+}
+
+// Counts questions for keys.
+class CountedView final : public View {
+ public:
+  explicit CountedView(View& view) : view_(view) {}
+  Result<std::vector<Value>> get(std::span<const std::string> keys) override {
+    ++questions;
+    return view_.get(keys);
+  }
+  Result<std::vector<Pair>> scan(const Range& range, size_t limit, bool keys_only) override {
+    return view_.scan(range, limit, keys_only);
+  }
+  int questions = 0;
+
+ private:
+  View& view_;
+};
+
+// Each asks for a key, and changes another that it has not asked for.
+TEST(AskAhead, answers_a_group_with_what_one_operation_would_ask) {
+  using Operation = FunctionRef<Status(Workspace&)>;
+  MemDatabase database;
+  testing::put_pairs(database, {{"1 first", "a"}, {"2 first", "b"}, {"2 then", "c"}});
+  const auto operation = [](const std::string& name) {
+    return [name](Workspace& work) -> Status {
+      const Value first = TRY(work.get(name + " first", Rely::yes));
+      const Value then = TRY(work.get(name + " then", Rely::yes));
+      work.put(name + " then", first.value_or("-") + then.value_or("-"));
+      return {};
+    };
+  };
+  const auto one = operation("1");
+  const auto two = operation("2");
+  const auto three = operation("3");
+  const Operation all[] = {one, two, three};
+  const auto view = database.view({}).value();
+  CountedView counted(*view);
+  Workspace space(counted, true, true);
+  ASSERT_TRUE(ask_ahead(all, counted, &space));
+  EXPECT_EQ(counted.questions, 2);
+  EXPECT_TRUE(space.changes().empty());
+  EXPECT_TRUE(space.checks().keys.empty());
+  for (const Operation& each : all) EXPECT_TRUE(each(space));
+  EXPECT_EQ(counted.questions, 2);
+  const Changes& changes = space.changes();
+  EXPECT_EQ(changes.keys.at("1 then"), "a-");
+  EXPECT_EQ(changes.keys.at("2 then"), "bc");
+  EXPECT_EQ(changes.keys.at("3 then"), "--");
 }
 
 TEST(MemDatabase, refuses_a_check_of_what_the_view_has_not_shown) {

@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "meta/store/kv/ask_ahead.h"
+
 namespace cider::meta::kv {
 namespace {
 
@@ -152,6 +154,11 @@ Result<std::optional<Committed>> Runner::attempt(Group* group, const Interrupt& 
   if (exclusive) lock = std::unique_lock(*exclusive);
   const std::unique_ptr<View> view = TRY(database_.working_view(stop.now));
   Workspace space(*view, exclusive == nullptr, limits_.deletes_ranges);
+  if (!exclusive && group->size() > 1) {
+    std::vector<Work> works;
+    for (const Request* request : *group) works.push_back(request->work);
+    TRY(ask_ahead(works, *view, &space));
+  }
   for (size_t i = 0; i < group->size(); ++i) {
     Request& request = *(*group)[i];
     space.begin();

@@ -3,9 +3,10 @@
 // In groups: of a remote database because a commit is a round trip, and because a directory's attributes are
 // one value that all changes in it rewrite; of an embedded one because threads that hand a lock to each other
 // sleep and wake for every change. Callers lead in turn (store/turns.h): the leader takes what is queued and
-// runs it as one commit. Work sees the changes of those before it, so that all is as if they ran one after
-// the other. Work that answers an error changes nothing, but what it saw is checked with the rest. On a
-// conflict the group runs again on a new view; after some conflicts its first work alone, with short pauses.
+// runs it as one commit, and asks for what all of it needs together (ask_ahead.h). Work sees the changes of
+// those before it, so that all is as if they ran one after the other. Work that answers an error changes
+// nothing, but what it saw is checked with the rest. On a conflict the group runs again on a new view; after
+// some conflicts its first work alone, with short pauses.
 //
 // Whose caller is interrupted when the commit has been sent waits a while longer for the answer. If there is
 // none, he is told EIO; the others of the group wait on, until the database has settled whether it was made,

@@ -170,6 +170,20 @@ class MariaDB(Server):
         return self.run("mariadb", "--no-defaults", f"--socket={self.home}/sock", "-u", "root", "-e", " ".join(statements), check=False)
 
 
+class Tidb(Server):
+    """With its storage in memory; `scripts/test.sh tidb` builds it."""
+
+    def command(self):
+        program = os.environ.get("CIDER_TIDB_SERVER") or pathlib.Path(__file__).resolve().parent.parent / "build/tools/bin/tidb-server"
+        # It also writes into the folder that it starts in.
+        return ["env", "-C", self.home, program, "-store", "unistore", "-path", "", "-host", "127.0.0.1", "-P", self.port,
+                "-report-status=false", "-lease", "0s", "-socket", self.home / "sock", "-log-file", self.home / "log"]
+
+    def ready(self):
+        statements = " ".join(f"CREATE DATABASE IF NOT EXISTS meta{n};" for n in range(VOLUMES))
+        return self.run("mariadb", "--no-defaults", "-h", "127.0.0.1", "-P", self.port, "-u", "root", "-e", statements, check=False)
+
+
 class Etcd(Server):
     def prepare(self):
         self.peer = free_port()
@@ -204,6 +218,7 @@ ENGINES = {
     "redis": (Redis, "unix://{home}/redis.sock?db={n}"),
     "postgres": (Postgres, f"postgres://{NAME}:{NAME}@127.0.0.1:{{port}}/meta{{n}}?sslmode=disable"),
     "mysql": (MariaDB, f"mysql://{NAME}:{NAME}@(127.0.0.1:{{port}})/meta{{n}}"),
+    "tidb": (Tidb, "mysql://root@(127.0.0.1:{port})/meta{n}"),
     "rocksdb": (Engine, "rocksdb://{folder}/{name}.rocks"),
     "tikv": (Tikv, "tikv://127.0.0.1:{port}/meta{n}"),
     "etcd": (Etcd, "etcd://127.0.0.1:{port}/meta{n}"),

@@ -61,8 +61,6 @@ void PendingUsage::add(const WriteItem& item) {
     sums_.inodes += usage->inodes;
   } else if (const auto* dir = std::get_if<AddDirStat>(&item)) {
     add_dir(&sums_.dirs, dir->ino, dir->delta);
-  } else if (const auto* made = std::get_if<CreateDirStat>(&item)) {
-    sums_.dirs.erase(made->ino);  // belonged to no row
   } else if (const auto* gone = std::get_if<DeleteDirStat>(&item)) {
     sums_.dirs.erase(gone->ino);
   }

@@ -7,7 +7,8 @@
 // were not written are lost with it, as in JuiceFS; their checks put that right.
 //
 // How an engine uses it: after a commit it passes the commit's writes to add() (others than AddUsage,
-// AddDirStat, CreateDirStat and DeleteDirStat are ignored), after one that counted usage that to counted();
+// AddDirStat and DeleteDirStat are ignored; those of commits that follow each other may come in any order,
+// as nobody adds to a directory that is gone), after one that counted usage that to counted();
 // answers to UsageRead and DirStatRead it completes with complete(); counters with pending(). sync() and the
 // end of the store call flush(). The thread begins with start(), after the last fork().
 //

@@ -14,6 +14,7 @@
 #include "meta/testing/postgres_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
+#include "meta/testing/tidb_server.h"
 #include "meta/testing/tikv_server.h"
 
 namespace cider::meta::testing {
@@ -113,6 +114,7 @@ constexpr EngineTraits kEngines[] = {
     {Engine::tikv, "tikv", make_tikv, dump_tikv},
     {Engine::postgres, "postgres", make_sql<PostgresServer>, dump_postgres},
     {Engine::mysql, "mysql", make_sql<MariadbServer>, dump_mysql},
+    {Engine::tidb, "tidb", make_sql<TidbServer>, dump_mysql},
 };
 
 }  // namespace
@@ -131,7 +133,9 @@ std::string engine_name(Engine engine) {
 std::vector<Engine> all_engines() {
   std::vector<Engine> engines;
   for (const EngineTraits& candidate : kEngines) {
-    if (candidate.engine != Engine::tikv || TikvServer::is_there()) engines.push_back(candidate.engine);
+    if (candidate.engine == Engine::tikv && !TikvServer::is_there()) continue;
+    if (candidate.engine == Engine::tidb && !TidbServer::is_there()) continue;
+    engines.push_back(candidate.engine);
   }
   return engines;
 }

@@ -11,6 +11,7 @@
 namespace cider::meta::testing {
 
 // memory_conflicts: every second operation runs twice, and a foreign client changes the root between reads.
+// tidb: only where its server has been built.
 // memkv: views show what has been, and commits fail without a reason, now and then.
 enum class Engine {
   memory,
@@ -22,6 +23,7 @@ enum class Engine {
   rocksdb,
   postgres,
   mysql,
+  tidb,
   etcd,
   tikv
 };
@@ -38,6 +40,11 @@ struct EngineTraits {
 
 const EngineTraits& traits(Engine engine);
 std::string engine_name(Engine engine);
+
+// Whose columns end at 64 KiB.
+constexpr bool has_short_blobs(Engine engine) {
+  return engine == Engine::mysql || engine == Engine::tidb;
+}
 
 std::vector<Engine> all_engines();
 std::vector<Engine> local_engines();  // those without a server

@@ -87,13 +87,14 @@ std::string Dialect::term(std::string_view text, Lock lock) const {
   const auto [word, rest] = two(text);
   if (word == "lock") {
     if (lock == Lock::none || kind_ == Kind::sqlite) return {};
-    if (lock == Lock::update) return " FOR UPDATE";
+    if (lock == Lock::update || tidb_) return " FOR UPDATE";
     return mysql ? " LOCK IN SHARE MODE" : " FOR SHARE";
   }
   if (text == "begin snapshot") {
-    return mysql ? "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
-                   "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-                 : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    if (!mysql) return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    const std::string begin =
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;START TRANSACTION WITH CONSISTENT SNAPSHOT";
+    return tidb_ ? begin : begin + ", READ ONLY";
   }
   if (text == "on conflict") return mysql ? "ON DUPLICATE KEY UPDATE id=id" : "ON CONFLICT DO NOTHING";
   if (text.starts_with("on conflict ")) {

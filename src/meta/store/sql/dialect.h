@@ -27,6 +27,9 @@ class Dialect {
   // `volume`: JuiceFS's option table_prefix, by which volumes share a database: the tables are named
   // jfs_VOLUME_..., ours cider_VOLUME_....
   explicit Dialect(Kind kind, const std::string& volume = {});
+  // Of the kind mysql, with what TiDB lacks: shared locks, for which it takes exclusive ones, and
+  // transactions that say they only read. To be called before anything is rendered.
+  void speak_tidb() { tidb_ = true; }
 
   Kind kind() const { return kind_; }
   const std::string& prefix() const { return prefix_; }
@@ -45,6 +48,7 @@ class Dialect {
   std::string term(std::string_view text, Lock lock) const;
 
   const Kind kind_;
+  bool tidb_ = false;
   const std::string prefix_;
   const std::string own_prefix_;
 };

@@ -30,6 +30,15 @@ std::vector<std::string> texts(const WriteItem& item, const Dialect& dialect) {
 
 using Texts = std::vector<std::string>;
 
+TEST(Dialect, TidbHasExclusiveLocksOnly) {
+  Dialect tidb(Dialect::Kind::mysql);
+  tidb.speak_tidb();
+  EXPECT_EQ(tidb.render("SELECT 1{lock}", Lock::share), "SELECT 1 FOR UPDATE");
+  EXPECT_EQ(kMysql.render("SELECT 1{lock}", Lock::share), "SELECT 1 LOCK IN SHARE MODE");
+  EXPECT_EQ(tidb.render("SELECT 1{lock}"), "SELECT 1");
+  EXPECT_FALSE(tidb.render("{begin snapshot}").contains("READ ONLY"));
+}
+
 TEST(Dialect, AppendsToABlob) {
   const WriteItem item = AppendSlices{1, 2, std::string(24, 'x')};
   EXPECT_EQ(

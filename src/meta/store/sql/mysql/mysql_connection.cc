@@ -22,6 +22,12 @@ using sql::server::kNoTable;
 using sql::server::kRunAgain;
 using sql::server::Outcome;
 
+// A value that does not fit is an error, never cut.
+const std::string kSettings =
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+    "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
+    "SET SESSION innodb_lock_wait_timeout=20";
+
 // A wait is looked at so often, for whether its caller still wants the answer.
 constexpr int kLookMillis = 50;
 
@@ -138,14 +144,6 @@ void set_tls(MYSQL* handle, Tls tls) {
 
 }  // namespace
 
-// TiDB has no shared locks of rows, by which a commit holds what it depends on.
-Status check_server(std::string_view version) {
-  if (version.find("TiDB") == std::string_view::npos) return {};
-  return fail(ENOTSUP, "the server is TiDB (" + std::string(version) +
-                           "), which is not supported as MySQL: it has no shared locks of rows; use its TiKV "
-                           "by a tikv:// URL, or MySQL or MariaDB");
-}
-
 Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driver) {
   const MysqlUrl& url = driver.url();
   Handle handle(mysql_init(nullptr), &mysql_close);
@@ -171,20 +169,24 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
   }
   if (url.tls == Tls::unverified && mysql_get_ssl_cipher(handle.get()) == nullptr)
     return fail(EACCES, "MySQL: the server has no TLS, which the option tls asks for");
-  TRY(check_server(mysql_get_server_info(handle.get())));
+  driver.learn_version(mysql_get_server_info(handle.get()));
   return std::unique_ptr<MysqlConnection>(new MysqlConnection(driver, std::move(handle)));
 }
 
 Status MysqlConnection::set_up(const std::stop_token& stop) {
+  if (driver_.is_tidb()) return set_up_tidb(stop);
   name_ = TRY(random_name());
-  // A value that does not fit is an error, never cut.
-  const std::string settings =
-      "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
-      "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
-      "SET SESSION innodb_lock_wait_timeout=20;"
-      "DO GET_LOCK('" +
-      name_ + "',0)";
-  return script(settings, stop);
+  return script(kSettings + ";DO GET_LOCK('" + name_ + "',0)", stop);
+}
+
+// A cluster may have been told that transactions lock nothing before their commit.
+Status MysqlConnection::set_up_tidb(const std::stop_token& stop) {
+  TRY(script(kSettings + ";SET SESSION tidb_txn_mode='pessimistic'", stop));
+  const Statement question[] = {Statement("SELECT CONNECTION_ID()")};
+  std::vector<Outcome> outcomes;
+  TRY(flight(question, &outcomes, stop));
+  if (TRY(outcomes.front().rows->next())) name_ = outcomes.front().rows->bytes(0);
+  return {};
 }
 
 std::unexpected<Error> MysqlConnection::failed() {

@@ -5,20 +5,16 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 #include "meta/store/sql/mysql/mysql_driver.h"
 
 namespace cider::meta::mysql {
 
-// ENOTSUP for servers of the protocol that lack what commits rely on: `version` as the server tells it.
-Status check_server(std::string_view version);
-
 class MysqlConnection final : public sql::server::Connection {
  public:
   static Result<std::unique_ptr<MysqlConnection>> open(MysqlDriver& driver);
 
-  // The session's settings, and the lock that names it.
+  // The session's settings, and what names it: a lock that it holds, or TiDB's number.
   Status set_up(const std::stop_token& stop);
 
   const sql::Dialect& dialect() const override { return driver_.dialect(); }
@@ -33,6 +29,7 @@ class MysqlConnection final : public sql::server::Connection {
   using Handle = std::unique_ptr<MYSQL, decltype(&mysql_close)>;
   MysqlConnection(MysqlDriver& driver, Handle handle) : driver_(driver), handle_(std::move(handle)) {}
 
+  Status set_up_tidb(const std::stop_token& stop);
   Status send(const std::string& text, const std::stop_token& stop);
   Status wait_for_answer(const std::stop_token& stop);
   Result<sql::server::Outcome> receive();

@@ -1,11 +1,20 @@
 #include "meta/store/sql/mysql/mysql_driver.h"
 
+#include <cstdlib>
+
 #include "meta/store/sql/mysql/mysql_connection.h"
 
 namespace cider::meta::mysql {
 
 MysqlDriver::MysqlDriver(MysqlUrl url)
     : url_(std::move(url)), dialect_(sql::Dialect::Kind::mysql, url_.table_prefix) {}
+
+void MysqlDriver::learn_version(std::string_view version) {
+  std::call_once(learned_, [&] {
+    tidb_ = version.find("TiDB") != std::string_view::npos;
+    if (tidb_) dialect_.speak_tidb();
+  });
+}
 
 const std::string& MysqlDriver::text_of(const sql::Statement& statement) {
   std::lock_guard lock(mutex_);
@@ -21,15 +30,21 @@ Result<std::unique_ptr<sql::server::Connection>> MysqlDriver::connect(std::stop_
 }
 
 // Numbers of connections begin anew when the server does; the named lock that each holds tells which is
-// meant.
-Status MysqlDriver::end(sql::server::Connection& by, const std::string& backend, std::stop_token stop) {
-  if (backend.empty()) return {};
+// meant. TiDB does not tell whose a lock is, and gives numbers for its whole cluster.
+Result<int64_t> MysqlDriver::number_of(sql::server::Connection& by, const std::string& backend,
+                                       const std::stop_token& stop) const {
+  if (tidb_) return std::strtoll(backend.c_str(), nullptr, 10);
   const sql::Statement statements[] = {
       sql::Statement("SELECT coalesce(IS_USED_LOCK(?),0)", sql::Text{backend})};
   std::vector<sql::server::Outcome> outcomes;
   TRY(by.flight(statements, &outcomes, stop));
-  if (!TRY(outcomes.front().rows->next())) return {};
-  const int64_t number = outcomes.front().rows->integer(0);
+  if (!TRY(outcomes.front().rows->next())) return 0;
+  return outcomes.front().rows->integer(0);
+}
+
+Status MysqlDriver::end(sql::server::Connection& by, const std::string& backend, std::stop_token stop) {
+  if (backend.empty()) return {};
+  const int64_t number = TRY(number_of(by, backend, stop));
   if (number == 0) return {};
   Status ended = by.script("KILL " + std::to_string(number), stop);
   if (!ended && (ended.error().code == EACCES || ended.error().code == ESRCH))

@@ -1,4 +1,4 @@
-// MySQL, and what speaks its protocol (MariaDB), by libmariadb: a flight of statements is
+// MySQL, and what speaks its protocol (MariaDB, TiDB), by libmariadb: a flight of statements is
 // one text of several statements.
 #pragma once
 
@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "meta/store/sql/mysql/mysql_url.h"
@@ -28,10 +29,19 @@ class MysqlDriver final : public sql::server::Driver {
   // The statement in MySQL's language, with `?` for values.
   const std::string& text_of(const sql::Statement& statement);
   void count_round_trip() { ++round_trips_; }
+  // What the server says it is; before the first statement.
+  void learn_version(std::string_view version);
+  bool is_tidb() const { return tidb_; }
 
  private:
+  // Of the connection that `backend` names; 0: it has ended.
+  Result<int64_t> number_of(sql::server::Connection& by, const std::string& backend,
+                            const std::stop_token& stop) const;
+
   const MysqlUrl url_;
-  const sql::Dialect dialect_;
+  sql::Dialect dialect_;
+  std::once_flag learned_;
+  bool tidb_ = false;
   std::atomic<uint64_t> round_trips_{0};
   std::mutex mutex_;
   std::map<std::pair<const char*, sql::Lock>, std::string> texts_;

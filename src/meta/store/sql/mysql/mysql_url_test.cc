@@ -4,21 +4,10 @@
 
 #include <chrono>
 
-#include "meta/store/sql/mysql/mysql_connection.h"
-
 namespace cider::meta::mysql {
 namespace {
 
 using namespace std::chrono_literals;
-
-TEST(MysqlServer, TidbIsRefusedInWords) {
-  EXPECT_TRUE(check_server("10.11.6-MariaDB-0+deb12u1"));
-  EXPECT_TRUE(check_server("8.0.36"));
-  const Status refused = check_server("8.0.11-TiDB-v8.5.1");
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ENOTSUP);
-  EXPECT_NE(refused.error().message.find("tikv://"), std::string::npos);
-}
 
 TEST(MysqlUrl, IsThatOfJuiceFS) {
   auto url = parse_mysql_url(

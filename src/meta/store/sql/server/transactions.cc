@@ -17,7 +17,7 @@ namespace {
 
 bool is_usage(const WriteItem& item) {
   return std::holds_alternative<AddUsage>(item) || std::holds_alternative<AddDirStat>(item) ||
-         std::holds_alternative<CreateDirStat>(item) || std::holds_alternative<DeleteDirStat>(item);
+         std::holds_alternative<DeleteDirStat>(item);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "meta/store/kv/late_stop.h"
 
 namespace cider::meta::kv {
 
@@ -95,10 +96,11 @@ class Database {
   virtual Result<std::unique_ptr<View>> view(std::stop_token stop) = 0;
   // To commit on. May show what was true a moment ago, or is only expected: the commit finds out.
   virtual Result<std::unique_ptr<View>> working_view(std::stop_token stop) { return view(std::move(stop)); }
-  // All or nothing. `conflict`: a check failed, and a new view shows the present. `unknown`: `stop` was
-  // requested, or nobody answered for long, when it may have been sent.
+  // All or nothing. `conflict`: a check failed, and a new view shows the present. EINTR: `stop.now` was
+  // requested before it was sent. `unknown`: `stop.late` was requested, or nobody answered for long, when it
+  // may have been sent.
   virtual Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
-                                   std::stop_token stop) = 0;
+                                   const Interrupt& stop) = 0;
   // After `unknown`, before the next commit: whether it was made. After an answer it can't be made any more.
   virtual Result<bool> settle(std::stop_token) { return false; }
   // Everything committed before survives a power loss after this.

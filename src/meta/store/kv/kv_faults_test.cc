@@ -39,7 +39,8 @@ class Cluster {
   virtual pid_t pid() const = 0;
   virtual void kill() = 0;
   virtual void start() = 0;
-  virtual Result<std::shared_ptr<Database>> open() = 0;
+  virtual Result<std::shared_ptr<Database>> open() = 0;  // for reading
+  virtual Result<std::shared_ptr<Database>> open_at(const std::string& url) = 0;
 };
 
 class EtcdCluster final : public Cluster {
@@ -51,6 +52,7 @@ class EtcdCluster final : public Cluster {
   void kill() override { server_.stop(SIGKILL); }
   void start() override { server_.start(); }
   Result<std::shared_ptr<Database>> open() override { return open_etcd(url(), true); }
+  Result<std::shared_ptr<Database>> open_at(const std::string& url) override { return open_etcd(url, false); }
 
  private:
   EtcdServer server_;
@@ -67,6 +69,7 @@ class TikvCluster final : public Cluster {
   void kill() override { server_.stop(SIGKILL); }
   void start() override { server_.start(); }
   Result<std::shared_ptr<Database>> open() override { return open_tikv(url(), true); }
+  Result<std::shared_ptr<Database>> open_at(const std::string& url) override { return open_tikv(url, false); }
 
  private:
   const std::string port_ = meta::testing::free_port();
@@ -215,6 +218,48 @@ TEST_P(KvFaultTest, WhatWasGivenUpIsNotMadeLate) {
     EXPECT_TRUE(exists("f"));
     EXPECT_EQ(unlink("f"), 0);
   }
+}
+
+// The answer is lost at the moment of the interruption, or the request. What waits for it is not over yet.
+TEST_P(KvFaultTest, WhoIsInterruptedHearsWhatBecameOfTheCommit) {
+  const auto database = cluster_->open_at(cluster_->url_of_proxy()).value();
+  const auto put = [&](const Value& value, const Interrupt& stop) {
+    Changes changes;
+    for (const char* key : {"A\x01 of no inode", "A\x03 of no inode"}) changes.keys[key] = value;
+    return database->commit(**database->working_view({}), {}, changes, stop);
+  };
+  const auto is_there = [&] {
+    const std::string key = "A\x03 of no inode";
+    return database->view({}).value()->get({&key, 1}).value().front().has_value();
+  };
+  for (Fault fault : {Fault::lose_reply, Fault::hold_request}) {
+    for (int part = 0; part < parts(); ++part) {
+      ASSERT_EQ(put(std::nullopt, {}), Committed::done);
+      std::stop_source now;
+      strike(fault, part, [&] { now.request_stop(); });
+      const auto told = put("there", {now.get_token(), {}});
+      EXPECT_TRUE(proxy().has_struck());
+      ASSERT_TRUE(told) << told.error().to_string();
+      EXPECT_NE(*told, Committed::unknown);
+      EXPECT_EQ(is_there(), *told == Committed::done);
+      proxy().deliver_held();
+      EXPECT_EQ(is_there(), *told == Committed::done);
+    }
+  }
+  ASSERT_EQ(put(std::nullopt, {}), Committed::done);
+}
+
+TEST_P(KvFaultTest, WhoIsInterruptedBeforeTheCommitWasSentHearsThatItWasNot) {
+  const auto database = cluster_->open_at(cluster_->url()).value();
+  const auto view = database->working_view({}).value();
+  const std::string key = "A\x01 of no inode";
+  ASSERT_TRUE(view->get({&key, 1}));  // so that the commit need not wait for a timestamp
+  Changes changes;
+  changes.keys[key] = "there";
+  std::stop_source now;
+  now.request_stop();
+  EXPECT_EQ(code_of(database->commit(*view, {}, changes, {now.get_token(), {}})), EINTR);
+  EXPECT_FALSE(database->view({}).value()->get({&key, 1}).value().front());
 }
 
 // Usage is flushed in a transaction of its own: whichever answer is lost, it counts once.

@@ -1,8 +1,17 @@
 // Operations of several clients of one database: as if they ran one after the other, whatever a view shows.
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
 #include <thread>
+#include <vector>
 
+#include "base/function_ref.h"
+#include "meta/store/kv/ask_ahead.h"
 #include "meta/store/kv/keys.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/memkv/mem_database.h"
@@ -209,6 +218,159 @@ TEST_F(KvRunner, who_is_interrupted_before_its_turn_is_told) {
   std::stop_source stop;
   stop.request_stop();
   EXPECT_EQ(code_of(a_->run([](Transaction&) -> Status { return {}; }, stop.get_token())), EINTR);
+}
+
+// Of a server: what becomes of the next commit is told by `fate`, once it has been sent.
+class FarDatabase final : public Database {
+ public:
+  std::string name() const override { return "far"; }
+  std::string describe() const override { return "far://"; }
+  Result<std::unique_ptr<View>> view(std::stop_token stop) override { return near_.view(stop); }
+  Result<std::unique_ptr<View>> working_view(std::stop_token stop) override {
+    return near_.working_view(stop);
+  }
+  Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
+                           const Interrupt& stop) override {
+    if (auto told = fate ? std::exchange(fate, {})(stop) : std::nullopt) return *std::move(told);
+    return near_.commit(view, checks, changes, stop);
+  }
+  Result<bool> settle(std::stop_token) override { return false; }
+
+  // Nothing: it is made.
+  std::function<std::optional<Result<Committed>>(const Interrupt&)> fate;
+
+ private:
+  MemDatabase near_;
+};
+
+void await(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::unique_lock lock(mutex);
+  changed.wait(lock, stop, [] { return false; });
+}
+
+class KvInterrupt : public ::testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(store_.create_volume("{}", testing::directory_attr(), {})); }
+  int make(Ino ino) {
+    const auto work = [ino](Transaction& tx) -> Status {
+      tx.write(InsertNode{ino, Attr{}});
+      return {};
+    };
+    return code_of(store_.run(work, caller_.get_token()));
+  }
+  bool exists(Ino ino) { return ask(store_, AttrRead{ino, field::all, {}}).value.has_value(); }
+
+  std::shared_ptr<FarDatabase> database_ = std::make_shared<FarDatabase>();
+  KvStore store_{database_};
+  std::stop_source caller_;
+};
+
+TEST_F(KvInterrupt, an_answer_that_comes_after_it_is_told) {
+  database_->fate = [&](const Interrupt& stop) -> std::optional<Result<Committed>> {
+    caller_.request_stop();
+    await(stop.now);
+    if (stop.late.stop_requested()) return Committed::unknown;
+    return std::nullopt;
+  };
+  EXPECT_EQ(make(2), 0);
+  EXPECT_TRUE(exists(2));
+}
+
+TEST_F(KvInterrupt, a_conflict_that_comes_after_it_ends_it) {
+  database_->fate = [&](const Interrupt& stop) -> std::optional<Result<Committed>> {
+    caller_.request_stop();
+    await(stop.now);
+    return Committed::conflict;
+  };
+  EXPECT_EQ(make(2), EINTR);
+  EXPECT_FALSE(exists(2));
+}
+
+TEST_F(KvInterrupt, an_answer_that_does_not_come_is_given_up) {
+  database_->fate = [&](const Interrupt& stop) -> std::optional<Result<Committed>> {
+    caller_.request_stop();
+    await(stop.late);
+    return Committed::unknown;
+  };
+  EXPECT_EQ(make(2), EIO);
+  EXPECT_FALSE(exists(2));
+}
+
+TEST_F(KvInterrupt, what_was_not_sent_yet_ends_at_once) {
+  database_->fate = [&](const Interrupt& stop) -> std::optional<Result<Committed>> {
+    caller_.request_stop();
+    await(stop.now);
+    EXPECT_FALSE(stop.late.stop_requested());
+    return fail(EINTR);
+  };
+  EXPECT_EQ(make(2), EINTR);
+  EXPECT_FALSE(exists(2));
+}
+
+// With the grace over at once, and never over.
+TEST(LateStop, comes_after_the_grace) {
+  using std::chrono::hours;
+  using std::chrono::milliseconds;
+  std::stop_source stop;
+  const LateStop soon(stop.get_token(), milliseconds(0));
+  const LateStop never(stop.get_token(), hours(1));
+  EXPECT_FALSE(soon.token().stop_requested());
+  stop.request_stop();
+  await(soon.token());
+  const LateStop begun_late(stop.get_token(), milliseconds(0));
+  await(begun_late.token());
+  EXPECT_FALSE(never.token().stop_requested());
+}
+
+// Counts questions for keys.
+class CountedView final : public View {
+ public:
+  explicit CountedView(View& view) : view_(view) {}
+  Result<std::vector<Value>> get(std::span<const std::string> keys) override {
+    ++questions;
+    return view_.get(keys);
+  }
+  Result<std::vector<Pair>> scan(const Range& range, size_t limit, bool keys_only) override {
+    return view_.scan(range, limit, keys_only);
+  }
+  int questions = 0;
+
+ private:
+  View& view_;
+};
+
+// Each asks for a key, and changes another that it has not asked for.
+TEST(AskAhead, answers_a_group_with_what_one_operation_would_ask) {
+  using Operation = FunctionRef<Status(Workspace&)>;
+  MemDatabase database;
+  testing::put_pairs(database, {{"1 first", "a"}, {"2 first", "b"}, {"2 then", "c"}});
+  const auto operation = [](const std::string& name) {
+    return [name](Workspace& work) -> Status {
+      const Value first = TRY(work.get(name + " first", Rely::yes));
+      const Value then = TRY(work.get(name + " then", Rely::yes));
+      work.put(name + " then", first.value_or("-") + then.value_or("-"));
+      return {};
+    };
+  };
+  const auto one = operation("1");
+  const auto two = operation("2");
+  const auto three = operation("3");
+  const Operation all[] = {one, two, three};
+  const auto view = database.view({}).value();
+  CountedView counted(*view);
+  Workspace space(counted, true, true);
+  ASSERT_TRUE(ask_ahead(all, counted, &space));
+  EXPECT_EQ(counted.questions, 2);
+  EXPECT_TRUE(space.changes().empty());
+  EXPECT_TRUE(space.checks().keys.empty());
+  for (const Operation& each : all) EXPECT_TRUE(each(space));
+  EXPECT_EQ(counted.questions, 2);
+  const Changes& changes = space.changes();
+  EXPECT_EQ(changes.keys.at("1 then"), "a-");
+  EXPECT_EQ(changes.keys.at("2 then"), "bc");
+  EXPECT_EQ(changes.keys.at("3 then"), "--");
 }
 
 TEST(MemDatabase, refuses_a_check_of_what_the_view_has_not_shown) {

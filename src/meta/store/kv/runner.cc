@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "meta/store/kv/ask_ahead.h"
+
 namespace cider::meta::kv {
 namespace {
 
@@ -14,7 +16,8 @@ constexpr int kTriesTogether = 3;
 // A conflict has shown the present values, which a pause makes old again: so it is short, and only keeps
 // clients from running in step.
 constexpr int kTriesAtOnce = 6;
-constexpr int kLongestPause = 4000;  // microseconds
+constexpr int kLongestPause = 4000;               // microseconds
+constexpr std::chrono::milliseconds kGrace{500};  // for the answer to a commit, after an interruption
 
 }  // namespace
 
@@ -85,7 +88,8 @@ void Runner::serve_group(const Request& own) {
       for (const Request* request : group) {
         if (request->stop.stop_possible()) watches.emplace_back(request->stop, pass_on);
       }
-      outcome = attempt_or_settle(&group, any.get_token());
+      const LateStop late(any.get_token(), kGrace);
+      outcome = attempt_or_settle(&group, {any.get_token(), late.token()});
     }
     if (!outcome && outcome.error().code == EINTR) continue;  // whoever was meant is dropped
     if (!outcome) {
@@ -109,7 +113,7 @@ void Runner::tell(const Group& group) {
 }
 
 // Nothing: go on with what is left of the group.
-Result<std::optional<Committed>> Runner::attempt_or_settle(Group* group, const std::stop_token& stop) {
+Result<std::optional<Committed>> Runner::attempt_or_settle(Group* group, const Interrupt& stop) {
   if (unsettled_) return settle(group, stop);
   const auto outcome = TRY(attempt(group, stop));
   if (outcome != Committed::unknown) return outcome;
@@ -118,13 +122,14 @@ Result<std::optional<Committed>> Runner::attempt_or_settle(Group* group, const s
     request->fate = unsettled_;
     request->changes = request->answer.has_value();
   }
-  if (stop.stop_requested()) return std::nullopt;
+  if (stop.now.stop_requested()) return std::nullopt;
   return fail(ETIMEDOUT, database_.describe() + " does not answer");
 }
 
 // Those that were in the commit are all in the group, but for the ones that have been interrupted.
-Result<std::optional<Committed>> Runner::settle(Group* group, const std::stop_token& stop) {
-  const bool made = TRY(database_.settle(stop));
+Result<std::optional<Committed>> Runner::settle(Group* group, const Interrupt& stop) {
+  const auto was_in_it = [&](const Request* request) { return request->fate == unsettled_; };
+  const bool made = TRY(database_.settle(std::ranges::any_of(*group, was_in_it) ? stop.late : stop.now));
   const auto settled = std::exchange(unsettled_, nullptr);
   if (made && made_) made_(unsettled_changes_);
   unsettled_changes_ = {};
@@ -142,13 +147,18 @@ Result<std::optional<Committed>> Runner::settle(Group* group, const std::stop_to
 }
 
 // Runs as many as fit into one commit, the others go back into the queue.
-Result<std::optional<Committed>> Runner::attempt(Group* group, const std::stop_token& stop) {
+Result<std::optional<Committed>> Runner::attempt(Group* group, const Interrupt& stop) {
   // With the lock nobody else changes anything meanwhile, so what is seen needs no checks.
   std::mutex* const exclusive = database_.exclusive();
   std::unique_lock<std::mutex> lock;
   if (exclusive) lock = std::unique_lock(*exclusive);
-  const std::unique_ptr<View> view = TRY(database_.working_view(stop));
+  const std::unique_ptr<View> view = TRY(database_.working_view(stop.now));
   Workspace space(*view, exclusive == nullptr, limits_.deletes_ranges);
+  if (!exclusive && group->size() > 1) {
+    std::vector<Work> works;
+    for (const Request* request : *group) works.push_back(request->work);
+    TRY(ask_ahead(works, *view, &space));
+  }
   for (size_t i = 0; i < group->size(); ++i) {
     Request& request = *(*group)[i];
     space.begin();

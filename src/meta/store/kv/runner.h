@@ -3,12 +3,14 @@
 // In groups: of a remote database because a commit is a round trip, and because a directory's attributes are
 // one value that all changes in it rewrite; of an embedded one because threads that hand a lock to each other
 // sleep and wake for every change. Callers lead in turn (store/turns.h): the leader takes what is queued and
-// runs it as one commit. Work sees the changes of those before it, so that all is as if they ran one after
-// the other. Work that answers an error changes nothing, but what it saw is checked with the rest. On a
-// conflict the group runs again on a new view; after some conflicts its first work alone, with short pauses.
+// runs it as one commit, and asks for what all of it needs together (ask_ahead.h). Work sees the changes of
+// those before it, so that all is as if they ran one after the other. Work that answers an error changes
+// nothing, but what it saw is checked with the rest. On a conflict the group runs again on a new view; after
+// some conflicts its first work alone, with short pauses.
 //
-// Whose caller was interrupted when the commit had been sent is told EIO; the others of the group wait on,
-// until the database has settled whether it was made, and so does whoever comes next.
+// Whose caller is interrupted when the commit has been sent waits a while longer for the answer. If there is
+// none, he is told EIO; the others of the group wait on, until the database has settled whether it was made,
+// and so does whoever comes next.
 //
 // Thread-safe.
 #pragma once
@@ -75,11 +77,11 @@ class Runner {
 
   void serve_group(const Request& own);
   static void tell(const Group& group);
-  Result<std::optional<Committed>> attempt_or_settle(Group* group, const std::stop_token& stop);
-  Result<std::optional<Committed>> settle(Group* group, const std::stop_token& stop);
+  Result<std::optional<Committed>> attempt_or_settle(Group* group, const Interrupt& stop);
+  Result<std::optional<Committed>> settle(Group* group, const Interrupt& stop);
   void give_back(Group& group, size_t from);
   // Nothing: not all fit into one commit, and those that do have to run again.
-  Result<std::optional<Committed>> attempt(Group* group, const std::stop_token& stop);
+  Result<std::optional<Committed>> attempt(Group* group, const Interrupt& stop);
   void drop_stopped(Group* group);
   void back_off(int tries);
 

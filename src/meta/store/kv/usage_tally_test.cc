@@ -30,7 +30,7 @@ class MortalDatabase final : public Database {
     return database_->working_view(stop);
   }
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
-                           std::stop_token stop) override {
+                           const Interrupt& stop) override {
     if (is_dead) return fail(EIO, "killed");
     auto committed = TRY(database_->commit(view, checks, changes, stop));
     if (committed != Committed::done || !is_unsure.exchange(false)) return committed;

@@ -41,6 +41,11 @@ Status Workspace::load(std::vector<std::string> keys) {
   return {};
 }
 
+const Value* Workspace::known(const std::string& key) const {
+  const auto found = known_.find(key);
+  return found == known_.end() ? nullptr : &found->second;
+}
+
 // The pairs of the view without those that were changed, and the changed ones among them.
 Result<std::vector<Pair>> Workspace::merged(const Range& range, size_t limit, bool keys_only,
                                             std::vector<std::string>* of_view) {

@@ -30,6 +30,8 @@ class Workspace {
   Result<Value> get(const std::string& key, Rely rely);
   // Asks the view for all that is not known yet at once, so that get() of these asks nobody.
   Status load(std::vector<std::string> keys);
+  // What the view has shown of the key; null: it was not asked.
+  const Value* known(const std::string& key) const;
   void want_present(const std::string& key) { view_.want_present(key); }
   void expect_absent(const std::string& key) { view_.expect_absent(key); }
   std::optional<Value> guess(const std::string& key) { return view_.guess(key); }

@@ -203,11 +203,11 @@ bool EtcdClient::answers() {
 }
 
 EtcdClient::Sent EtcdClient::send(const etcdserverpb::TxnRequest& request,
-                                  etcdserverpb::TxnResponse* response, Status* error,
-                                  const std::stop_token& stop, seconds patience) {
+                                  etcdserverpb::TxnResponse* response, Status* error, const Interrupt& stop,
+                                  seconds patience) {
   const auto end = steady_clock::now() + patience;
   while (true) {
-    auto server = reachable(stop, end);
+    auto server = reachable(stop.now, end);
     if (!server) {
       *error = fail(server.error());
       return Sent::not_sent;
@@ -219,12 +219,12 @@ EtcdClient::Sent EtcdClient::send(const etcdserverpb::TxnRequest& request,
     }
     if (!login) {
       try_another(*server);
-      if (interruptible_sleep(kPause, stop)) continue;
+      if (interruptible_sleep(kPause, stop.now)) continue;
       *error = fail(EINTR);
       return Sent::not_sent;
     }
     ++requests_;
-    const grpc::Status status = Attempt(*login, stop).call(**server, request, response);
+    const grpc::Status status = Attempt(*login, stop.late).call(**server, request, response);
     if (status.ok()) return Sent::answered;
     if (is_lost_login(status)) {  // refused before anything was done
       forget_token();

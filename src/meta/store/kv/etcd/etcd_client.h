@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "meta/store/kv/etcd/etcd_url.h"
+#include "meta/store/kv/late_stop.h"
 
 namespace etcdserverpb {
 class RangeRequest;
@@ -43,7 +44,7 @@ class EtcdClient {
   // Sends it once. `not_sent` with EINTR or ETIMEDOUT if no server could be reached, or with what the server
   // refused it for; `unknown`: it may have been carried out, or will be.
   Sent send(const etcdserverpb::TxnRequest& request, etcdserverpb::TxnResponse* response, Status* error,
-            const std::stop_token& stop, std::chrono::seconds patience = kPatience);
+            const Interrupt& stop, std::chrono::seconds patience = kPatience);
 
   bool answers();  // a server, within a second
 

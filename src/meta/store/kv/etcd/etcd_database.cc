@@ -71,7 +71,7 @@ class EtcdDatabase final : public Database {
     return std::make_unique<EtcdView>(client_, hints_, prefix_, true, std::move(stop));
   }
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
-                           std::stop_token stop) override;
+                           const Interrupt& stop) override;
   Result<bool> settle(std::stop_token stop) override;
   Limits limits() const override {
     return {.parts = kParts, .bytes = kBytes, .deletes_ranges = true, .group = kGroup, .records = kRecords};
@@ -84,7 +84,7 @@ class EtcdDatabase final : public Database {
   void add_changes(const Changes& changes, TxnRequest* request) const;
   void add_record(const std::string& value, TxnRequest* request) const;
   Result<Committed> commit_changes(TxnRequest* request, const Checks& checks, const Changes& changes,
-                                   const std::stop_token& stop);
+                                   Interrupt stop);
   void make_burn(TxnRequest* burn) const;
   Result<Committed> check_only(const TxnRequest& request, const Checks& checks, const std::stop_token& stop);
   // What the other branch has read, from its response `first` on.
@@ -165,13 +165,13 @@ void EtcdDatabase::add_record(const std::string& value, TxnRequest* request) con
 }
 
 Result<Committed> EtcdDatabase::commit(View& view, const Checks& checks, const Changes& changes,
-                                       std::stop_token stop) {
+                                       const Interrupt& stop) {
   const auto& seen = dynamic_cast<const EtcdView&>(view);
   if (changes.empty() && seen.is_one_instant()) return Committed::done;
   TxnRequest request;
   if (changes.empty()) {
     TRY(add_checks(seen, checks, &request));
-    return check_only(request, checks, stop);
+    return check_only(request, checks, stop.now);
   }
   std::lock_guard lock(committing_);
   if (unsettled_) return fail(EINVAL, "the commit before is not settled");
@@ -217,7 +217,7 @@ void EtcdDatabase::make_burn(TxnRequest* burn) const {
 // Repeated until there is an answer. Once it may have been carried out, a conflict also burns the record; and
 // what the record was then tells whether a copy has been.
 Result<Committed> EtcdDatabase::commit_changes(TxnRequest* request, const Checks& checks,
-                                               const Changes& changes, const std::stop_token& stop) {
+                                               const Changes& changes, Interrupt stop) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
   bool unknown = false;
   TxnResponse response;
@@ -226,9 +226,10 @@ Result<Committed> EtcdDatabase::commit_changes(TxnRequest* request, const Checks
     const EtcdClient::Sent sent = client_.send(*request, &response, &error, stop);
     if (sent == EtcdClient::Sent::answered) break;
     if (sent == EtcdClient::Sent::not_sent && !unknown) return fail(error.error());
+    stop = stop.late;
     if (sent == EtcdClient::Sent::unknown && !std::exchange(unknown, true))
       make_burn(request->add_failure()->mutable_request_txn());
-    if (std::chrono::steady_clock::now() > end || !interruptible_sleep(kPause, stop))
+    if (std::chrono::steady_clock::now() > end || !interruptible_sleep(kPause, stop.now))
       return Committed::unknown;
   }
   if (response.succeeded()) {

@@ -124,7 +124,7 @@ bool MemDatabase::range_holds(const MemView& view, const Checks::Unchanged& rang
 }
 
 Result<Committed> MemDatabase::commit(View& view, const Checks& checks, const Changes& changes,
-                                      std::stop_token) {
+                                      const Interrupt&) {
   const auto& seen = dynamic_cast<MemView&>(view);
   std::lock_guard lock(mutex_);
   if (happens(behaviour_.conflict)) return Committed::conflict;

@@ -36,7 +36,7 @@ class MemDatabase final : public Database {
   Result<std::unique_ptr<View>> view(std::stop_token stop) override;
   Result<std::unique_ptr<View>> working_view(std::stop_token stop) override;
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
-                           std::stop_token stop) override;
+                           const Interrupt& stop) override;
   Limits limits() const override;
 
  private:

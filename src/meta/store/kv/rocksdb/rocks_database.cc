@@ -164,7 +164,7 @@ class RocksDatabase final : public Database {
   Result<std::unique_ptr<View>> working_view(std::stop_token) override {
     return std::make_unique<RocksView>(*shared_, false);
   }
-  Result<Committed> commit(View&, const Checks&, const Changes& changes, std::stop_token) override {
+  Result<Committed> commit(View&, const Checks&, const Changes& changes, const Interrupt&) override {
     rocksdb::WriteBatch batch;
     for (const auto& [key, value] : changes.keys) {
       TRY(shared_->check(value ? batch.Put(key, *value) : batch.Delete(key)));

@@ -1,11 +1,16 @@
 #include "meta/store/kv/tikv/lock_resolver.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <tikv.pb.h>
 
 namespace cider::meta::kv {
 namespace {
+
+using Next = TikvClient::Next;
+using Part = TikvClient::Part;
+using Sent = TikvClient::Sent;
 
 template <class Message>
 std::string text_of(const Message& message) {
@@ -52,27 +57,28 @@ Result<Fate> LockResolver::fate_of(const tikvpb::LockInfo& lock, const std::stop
 // A key that is neither locked nor committed can't be locked any more once it has been asked for.
 Result<Fate> LockResolver::fate_by_secondaries(const tikvpb::LockInfo& primary, const std::stop_token& stop) {
   std::vector<std::string> keys(primary.secondaries().begin(), primary.secondaries().end());
-  Fate fate{true, primary.min_commit_ts()};
+  uint64_t commit_ts = primary.min_commit_ts();
+  std::optional<uint64_t> told;
   bool refused = false;
-  TRY(client_.each_part(keys, stop, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
-    tikvpb::CheckSecondaryLocksRequest request;
-    for (size_t place : part.keys) request.add_keys(keys[place]);
-    request.set_start_version(primary.lock_version());
-    tikvpb::CheckSecondaryLocksResponse response;
-    if (TRY(client_.send(part.region, request, &response, stop)) != TikvClient::Sent::answered)
-      return TikvClient::Next::again;
-    if (response.has_error()) return fail(EIO, "locks of a transaction: " + text_of(response.error()));
-    if (static_cast<size_t>(response.locks_size()) < part.keys.size()) {
-      fate.commit_ts = response.commit_ts();
-      return TikvClient::Next::end;
-    }
-    for (const tikvpb::LockInfo& lock : response.locks()) {
-      fate.commit_ts = std::max(fate.commit_ts, lock.min_commit_ts());
-      refused |= !lock.use_async_commit();
-    }
-    return refused ? TikvClient::Next::end : TikvClient::Next::others;
-  }));
-  if (refused) return fate_without_secondaries(primary, stop);
+  TRY((client_.ask_parts<tikvpb::CheckSecondaryLocksRequest, tikvpb::CheckSecondaryLocksResponse>(
+      keys, stop,
+      [&](const Part& part, tikvpb::CheckSecondaryLocksRequest* request) {
+        for (size_t place : part.keys) request->add_keys(keys[place]);
+        request->set_start_version(primary.lock_version());
+      },
+      [&](const Part& part, Sent sent, const tikvpb::CheckSecondaryLocksResponse& response) -> Result<Next> {
+        if (sent != Sent::answered) return Next::again;
+        if (response.has_error()) return fail(EIO, "locks of a transaction: " + text_of(response.error()));
+        if (static_cast<size_t>(response.locks_size()) < part.keys.size())
+          told = std::max(told.value_or(0), response.commit_ts());
+        for (const tikvpb::LockInfo& lock : response.locks()) {
+          commit_ts = std::max(commit_ts, lock.min_commit_ts());
+          refused |= !lock.use_async_commit();
+        }
+        return told || refused ? Next::end : Next::done;
+      })));
+  if (!told && refused) return fate_without_secondaries(primary, stop);
+  const Fate fate{true, told.value_or(commit_ts)};
   keys.push_back(primary.primary_lock());
   TRY(finish(keys, primary.lock_version(), fate.commit_ts, stop));
   return fate;
@@ -92,17 +98,18 @@ Result<Fate> LockResolver::fate_without_secondaries(const tikvpb::LockInfo& prim
 
 Status LockResolver::finish(std::span<const std::string> keys, uint64_t start_ts, uint64_t commit_ts,
                             const std::stop_token& stop) {
-  return client_.each_part(keys, stop, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
-    tikvpb::ResolveLockRequest request;
-    request.set_start_version(start_ts);
-    request.set_commit_version(commit_ts);
-    for (size_t place : part.keys) request.add_keys(keys[place]);
-    tikvpb::ResolveLockResponse response;
-    if (TRY(client_.send(part.region, request, &response, stop)) != TikvClient::Sent::answered)
-      return TikvClient::Next::again;
-    if (response.has_error()) return fail(EIO, "a left lock: " + text_of(response.error()));
-    return TikvClient::Next::others;
-  });
+  return client_.ask_parts<tikvpb::ResolveLockRequest, tikvpb::ResolveLockResponse>(
+      keys, stop,
+      [&](const Part& part, tikvpb::ResolveLockRequest* request) {
+        request->set_start_version(start_ts);
+        request->set_commit_version(commit_ts);
+        for (size_t place : part.keys) request->add_keys(keys[place]);
+      },
+      [&](const Part&, Sent sent, const tikvpb::ResolveLockResponse& response) -> Result<Next> {
+        if (sent != Sent::answered) return Next::again;
+        if (response.has_error()) return fail(EIO, "a left lock: " + text_of(response.error()));
+        return Next::done;
+      });
 }
 
 Result<Fate> LockResolver::settle(const std::vector<std::string>& keys, uint64_t start_ts,
@@ -127,16 +134,17 @@ Result<Fate> LockResolver::settle(const std::vector<std::string>& keys, uint64_t
 Result<bool> LockResolver::roll_back(std::span<const std::string> keys, uint64_t start_ts,
                                      const std::stop_token& stop) {
   bool done = true;
-  TRY(client_.each_part(keys, stop, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
-    tikvpb::BatchRollbackRequest request;
-    request.set_start_version(start_ts);
-    for (size_t place : part.keys) request.add_keys(keys[place]);
-    tikvpb::BatchRollbackResponse response;
-    if (TRY(client_.send(part.region, request, &response, stop)) != TikvClient::Sent::answered)
-      return TikvClient::Next::again;
-    done &= !response.has_error();
-    return TikvClient::Next::others;
-  }));
+  TRY((client_.ask_parts<tikvpb::BatchRollbackRequest, tikvpb::BatchRollbackResponse>(
+      keys, stop,
+      [&](const Part& part, tikvpb::BatchRollbackRequest* request) {
+        request->set_start_version(start_ts);
+        for (size_t place : part.keys) request->add_keys(keys[place]);
+      },
+      [&](const Part&, Sent sent, const tikvpb::BatchRollbackResponse& response) -> Result<Next> {
+        if (sent != Sent::answered) return Next::again;
+        done &= !response.has_error();
+        return Next::done;
+      })));
   return done;
 }
 

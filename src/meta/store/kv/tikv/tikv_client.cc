@@ -28,10 +28,10 @@ constexpr milliseconds kLongestPause{200};
 struct TikvClient::Store {
   explicit Store(const std::shared_ptr<grpc::Channel>& channel) : tikv(tikvpb::Tikv::NewStub(channel)) {}
 
-#define CIDER_TIKV_CALL(method, message)                                                   \
-  grpc::Status call(grpc::ClientContext* context, const tikvpb::message##Request& request, \
-                    tikvpb::message##Response* response) {                                 \
-    return tikv->method(context, request, response);                                       \
+#define CIDER_TIKV_CALL(method, message)                                            \
+  auto start(grpc::ClientContext* context, const tikvpb::message##Request& request, \
+             grpc::CompletionQueue* queue) {                                        \
+    return tikv->Async##method(context, request, queue);                            \
   }
   CIDER_TIKV_CALL(KvGet, Get)
   CIDER_TIKV_CALL(KvBatchGet, BatchGet)
@@ -46,6 +46,25 @@ struct TikvClient::Store {
 #undef CIDER_TIKV_CALL
 
   const std::unique_ptr<tikvpb::Tikv::Stub> tikv;
+};
+
+// A request to a region.
+template <class Request, class Response>
+struct TikvClient::Flight {
+  Flight(const TikvRegion& to, std::shared_ptr<Store> there, Request& message, Response& answer)
+      : region(to), store(std::move(there)), request(message), response(answer) {}
+  void start(grpc::CompletionQueue* queue, const std::stop_token& stop) {
+    response.Clear();
+    reader = store->start(call.emplace(stop, kOneCall).context(), request, queue);
+    reader->Finish(&response, &status, this);
+  }
+  const TikvRegion& region;
+  const std::shared_ptr<Store> store;
+  Request& request;
+  Response& response;
+  grpc::Status status;
+  std::optional<GrpcCall> call;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
 };
 
 TikvClient::TikvClient(TikvUrl url) : url_(std::move(url)), pd_(url_) {}
@@ -83,9 +102,10 @@ Result<TikvRegion> TikvClient::region_of(std::string_view key, const std::stop_t
 }
 
 Result<std::vector<TikvClient::Part>> TikvClient::split(std::span<const std::string> keys,
+                                                        std::span<const size_t> places,
                                                         const std::stop_token& stop) {
   std::vector<Part> parts;
-  for (size_t i = 0; i < keys.size(); ++i) {
+  for (size_t i : places) {
     auto known = std::ranges::find_if(parts, [&](const Part& part) { return part.region.contains(keys[i]); });
     if (known == parts.end()) known = parts.insert(parts.end(), Part{TRY(region_of(keys[i], stop)), {}});
     known->keys.push_back(i);
@@ -93,22 +113,36 @@ Result<std::vector<TikvClient::Part>> TikvClient::split(std::span<const std::str
   return parts;
 }
 
-Status TikvClient::each_part(std::span<const std::string> keys, const std::stop_token& stop, AskPart ask) {
+template <class Request, class Response>
+Status TikvClient::ask_parts(std::span<const std::string> keys, const Interrupt& stop, Fill<Request> fill,
+                             Look<Response> look) {
   std::vector<size_t> open(keys.size());  // not answered yet
   std::iota(open.begin(), open.end(), 0);
   Patience patience(*this);
   for (bool first = true; !open.empty(); first = false) {
-    if (!first) TRY(patience.pause(stop));
-    std::vector<std::string> asked;
-    for (size_t place : open) asked.push_back(keys[place]);
-    std::vector<size_t> again;
-    for (Part& part : TRY(split(asked, stop))) {
-      for (size_t& place : part.keys) place = open[place];
-      const Next next = TRY(ask(part));
-      if (next == Next::end) return {};
-      if (next == Next::again) again.insert(again.end(), part.keys.begin(), part.keys.end());
+    if (!first) TRY(patience.pause(stop.now));
+    std::vector<Part> parts = TRY(split(keys, open, stop.now));
+    std::vector<Request> requests(parts.size());
+    std::vector<Response> responses(parts.size());
+    std::deque<Flight<Request, Response>> flights;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      fill(parts[i], &requests[i]);
+      flights.emplace_back(parts[i].region, TRY(store(parts[i].region.store, stop.now)), requests[i],
+                           responses[i]);
     }
-    open = std::move(again);
+    TRY(fly(&flights, stop));
+    open.clear();
+    bool ends = false;
+    Status failed;
+    for (size_t i = 0; i < parts.size(); ++i) {
+      const auto sent = outcome(flights[i]);
+      const Result<Next> next = sent ? look(parts[i], *sent, responses[i]) : fail(sent.error());
+      if (!next && failed) failed = fail(next.error());
+      ends |= next == Next::end;
+      if (next == Next::again) open.insert(open.end(), parts[i].keys.begin(), parts[i].keys.end());
+    }
+    TRY(std::move(failed));
+    if (ends) return {};
   }
   return {};
 }
@@ -136,26 +170,44 @@ Result<std::shared_ptr<TikvClient::Store>> TikvClient::store(uint64_t id, const 
 }
 
 template <class Request, class Response>
-Result<TikvClient::Sent> TikvClient::send(const TikvRegion& region, Request& request, Response* response,
-                                          const std::stop_token& stop) {
-  if (stop.stop_requested()) return fail(EINTR);
-  const std::shared_ptr<Store> store = TRY(this->store(region.store, stop));
-  tikvpb::Context* where = request.mutable_context();
-  where->set_region_id(region.id);
-  where->mutable_region_epoch()->set_conf_ver(region.conf_version);
-  where->mutable_region_epoch()->set_version(region.version);
-  where->mutable_peer()->set_id(region.peer);
-  where->mutable_peer()->set_store_id(region.store);
-  GrpcCall call(stop, kOneCall);
-  response->Clear();
-  ++requests_;
-  const grpc::Status status = store->call(call.context(), request, response);
-  if (status.ok() && !response->has_region_error()) return Sent::answered;
-  forget(region);
-  if (status.ok()) return response->region_error().has_undetermined_result() ? Sent::unknown : Sent::moved;
-  forget_store(region.store);
-  TRY(pd_.judge().judge(status, "store " + std::to_string(region.store)));
+Status TikvClient::fly(std::deque<Flight<Request, Response>>* flights, const Interrupt& stop) {
+  if (stop.now.stop_requested()) return fail(EINTR);
+  ++round_trips_;
+  requests_ += flights->size();
+  grpc::CompletionQueue landed;
+  for (Flight<Request, Response>& flight : *flights) {
+    tikvpb::Context* where = flight.request.mutable_context();
+    where->set_region_id(flight.region.id);
+    where->mutable_region_epoch()->set_conf_ver(flight.region.conf_version);
+    where->mutable_region_epoch()->set_version(flight.region.version);
+    where->mutable_peer()->set_id(flight.region.peer);
+    where->mutable_peer()->set_store_id(flight.region.store);
+    flight.start(&landed, stop.late);
+  }
+  void* one = nullptr;
+  bool ok = false;
+  for (size_t i = 0; i < flights->size(); ++i) landed.Next(&one, &ok);
+  return {};
+}
+
+template <class Request, class Response>
+Result<TikvClient::Sent> TikvClient::outcome(const Flight<Request, Response>& flight) {
+  if (flight.status.ok() && !flight.response.has_region_error()) return Sent::answered;
+  forget(flight.region);
+  if (flight.status.ok())
+    return flight.response.region_error().has_undetermined_result() ? Sent::unknown : Sent::moved;
+  forget_store(flight.region.store);
+  TRY(pd_.judge().judge(flight.status, "store " + std::to_string(flight.region.store)));
   return Sent::unknown;
+}
+
+template <class Request, class Response>
+Result<TikvClient::Sent> TikvClient::send(const TikvRegion& region, Request& request, Response* response,
+                                          const Interrupt& stop) {
+  std::deque<Flight<Request, Response>> flights;
+  flights.emplace_back(region, TRY(store(region.store, stop.now)), request, *response);
+  TRY(fly(&flights, stop));
+  return outcome(flights.front());
 }
 
 template <class Request, class Response>
@@ -171,7 +223,7 @@ Status TikvClient::ask(std::string_view key, Request& request, Response* respons
 
 #define CIDER_TIKV_SENDS(message)                                                                          \
   template Result<TikvClient::Sent> TikvClient::send(const TikvRegion&, tikvpb::message##Request&,         \
-                                                     tikvpb::message##Response*, const std::stop_token&);  \
+                                                     tikvpb::message##Response*, const Interrupt&);        \
   template Status TikvClient::ask(std::string_view, tikvpb::message##Request&, tikvpb::message##Response*, \
                                   const std::stop_token&);
 CIDER_TIKV_SENDS(Get)
@@ -185,5 +237,15 @@ CIDER_TIKV_SENDS(CheckSecondaryLocks)
 CIDER_TIKV_SENDS(ScanLock)
 CIDER_TIKV_SENDS(ResolveLock)
 #undef CIDER_TIKV_SENDS
+
+#define CIDER_TIKV_ASKS_PARTS(message)                                                  \
+  template Status TikvClient::ask_parts(std::span<const std::string>, const Interrupt&, \
+                                        Fill<tikvpb::message##Request>, Look<tikvpb::message##Response>);
+CIDER_TIKV_ASKS_PARTS(BatchGet)
+CIDER_TIKV_ASKS_PARTS(Prewrite)
+CIDER_TIKV_ASKS_PARTS(BatchRollback)
+CIDER_TIKV_ASKS_PARTS(CheckSecondaryLocks)
+CIDER_TIKV_ASKS_PARTS(ResolveLock)
+#undef CIDER_TIKV_ASKS_PARTS
 
 }  // namespace cider::meta::kv

@@ -12,6 +12,10 @@ constexpr size_t kMostBytes = 4096;        // of keys: every lock reader may hav
 constexpr int kMostWaits = 6;
 constexpr uint64_t kLockTime = 5000;  // milliseconds, from the present on
 
+using Next = TikvClient::Next;
+using Part = TikvClient::Part;
+using Sent = TikvClient::Sent;
+
 tikvpb::Op op_of(const std::optional<Value>& value) {
   if (!value) return tikvpb::Lock;
   return *value ? tikvpb::Put : tikvpb::Del;
@@ -34,8 +38,8 @@ Result<Committed> TikvCommit::commit() {
   if (!locked) return fail(locked.error());
   if (*locked == Locked::unknown) return settle();
   if (*locked == Locked::conflict) {
-    // Best effort: others would have to wait until our locks have outlived their time.
-    if (locked_any_) (void)resolver_.settle(mutations_.keys, start_ts_, stop_);
+    // Others would have to wait until our locks have outlived their time.
+    if (locked_any_ && !resolver_.settle(mutations_.keys, start_ts_, stop_.now)) leave(std::nullopt);
     return Committed::conflict;
   }
   if (committed_at_ > 0) return Committed::done;
@@ -44,43 +48,43 @@ Result<Committed> TikvCommit::commit() {
   return Committed::done;
 }
 
+// With one conflict it is not committed, whatever comes of the other parts: but what is locked in them, or
+// may be yet, is to be rolled back.
 Result<TikvCommit::Locked> TikvCommit::lock_all() {
   Locked locked = Locked::yes;
-  TRY(client_.each_part(mutations_.keys, stop_, [&](TikvClient::Part& part) -> Result<TikvClient::Next> {
-    bool again = false;
-    locked = TRY(lock_part(part, &again));
-    if (locked != Locked::yes) return TikvClient::Next::end;
-    return again ? TikvClient::Next::again : TikvClient::Next::others;
-  }));
+  TRY((client_.ask_parts<tikvpb::PrewriteRequest, tikvpb::PrewriteResponse>(
+      mutations_.keys, stop_,
+      [&](const Part& part, tikvpb::PrewriteRequest* request) { fill(part, request); },
+      [&](const Part&, Sent sent, const tikvpb::PrewriteResponse& response) -> Result<Next> {
+        bool again = sent == Sent::moved;
+        if (sent == Sent::answered) locked = std::max(locked, TRY(look_at(response, &again)));
+        if (sent == Sent::unknown) locked = std::max(locked, Locked::unknown);
+        locked_any_ |= sent == Sent::unknown;
+        if (locked != Locked::yes) return Next::end;
+        return again ? Next::again : Next::done;
+      })));
   return locked;
 }
 
-Result<TikvCommit::Locked> TikvCommit::lock_part(const TikvClient::Part& part, bool* again) {
-  const bool whole = part.keys.size() == mutations_.keys.size();
-  tikvpb::PrewriteRequest request;
+void TikvCommit::fill(const Part& part, tikvpb::PrewriteRequest* request) const {
   for (size_t place : part.keys) {
-    tikvpb::Mutation& mutation = *request.add_mutations();
+    tikvpb::Mutation& mutation = *request->add_mutations();
     const std::optional<Value>& value = mutations_.values[place];
     mutation.set_op(mutations_.inserts.contains(place) ? tikvpb::Insert : op_of(value));
     mutation.set_key(mutations_.keys[place]);
     if (value && *value) mutation.set_value(**value);
   }
-  request.set_primary_lock(mutations_.keys.front());
-  request.set_start_version(start_ts_);
-  request.set_lock_ttl(kLockTime + static_cast<uint64_t>(physical_of(later_than_) - physical_of(start_ts_)));
-  request.set_txn_size(mutations_.keys.size());
-  request.set_min_commit_ts(std::max(later_than_, start_ts_) + 1);
-  request.set_try_one_pc(whole);
-  request.set_use_async_commit(asynchronous_);
+  request->set_primary_lock(mutations_.keys.front());
+  request->set_start_version(start_ts_);
+  request->set_lock_ttl(kLockTime + static_cast<uint64_t>(physical_of(later_than_) - physical_of(start_ts_)));
+  request->set_txn_size(mutations_.keys.size());
+  request->set_min_commit_ts(std::max(later_than_, start_ts_) + 1);
+  request->set_try_one_pc(part.keys.size() == mutations_.keys.size());
+  request->set_use_async_commit(asynchronous_);
   const bool has_primary = std::ranges::find(part.keys, size_t{0}) != part.keys.end();
   if (asynchronous_ && has_primary) {
-    for (size_t i = 1; i < mutations_.keys.size(); ++i) request.add_secondaries(mutations_.keys[i]);
+    for (size_t i = 1; i < mutations_.keys.size(); ++i) request->add_secondaries(mutations_.keys[i]);
   }
-  tikvpb::PrewriteResponse response;
-  const TikvClient::Sent sent = TRY(client_.send(part.region, request, &response, stop_));
-  if (sent == TikvClient::Sent::unknown) return Locked::unknown;
-  *again = sent == TikvClient::Sent::moved;
-  return *again ? Locked::yes : look_at(response, again);
 }
 
 Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& response,
@@ -89,7 +93,7 @@ Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& r
     found_present_ |= error.has_already_exist();
     if (found_present_ || error.has_conflict() || !error.retryable().empty()) return Locked::conflict;
     if (!error.has_locked()) return fail(EIO, "TiKV: " + error.ShortDebugString());
-    const bool gone = TRY(resolver_.resolve(error.locked(), stop_));
+    const bool gone = TRY(resolver_.resolve(error.locked(), stop_.now));
     // Who holds locks and waits for others may be waited for by them.
     if (!gone && locked_any_ && ++waits_ > kMostWaits) return Locked::conflict;
     *locked_by_others = true;
@@ -106,20 +110,22 @@ Result<TikvCommit::Locked> TikvCommit::look_at(const tikvpb::PrewriteResponse& r
 Result<Committed> TikvCommit::commit_primary() {
   tikvpb::CommitRequest request;
   request.set_start_version(start_ts_);
-  request.set_commit_version(TRY(client_.pd().timestamp(stop_)));
+  Interrupt stop = stop_;
+  request.set_commit_version(TRY(client_.pd().timestamp(stop.now)));
   request.add_keys(mutations_.keys.front());
   tikvpb::CommitResponse response;
   TikvClient::Patience patience(client_);
   while (true) {
-    const TikvRegion region = TRY(client_.region_of(mutations_.keys.front(), stop_));
-    const TikvClient::Sent sent = TRY(client_.send(region, request, &response, stop_));
-    maybe_committed_ |= sent == TikvClient::Sent::unknown;
-    if (sent == TikvClient::Sent::answered && response.error().has_commit_ts_expired()) {
-      request.set_commit_version(TRY(client_.pd().timestamp(stop_)));
+    const TikvRegion region = TRY(client_.region_of(mutations_.keys.front(), stop.now));
+    const Sent sent = TRY(client_.send(region, request, &response, stop));
+    maybe_committed_ |= sent == Sent::unknown;
+    if (maybe_committed_) stop = stop.late;
+    if (sent == Sent::answered && response.error().has_commit_ts_expired()) {
+      request.set_commit_version(TRY(client_.pd().timestamp(stop.now)));
       continue;
     }
-    if (sent == TikvClient::Sent::answered) break;
-    TRY(patience.pause(stop_));
+    if (sent == Sent::answered) break;
+    TRY(patience.pause(stop.now));
   }
   if (response.has_error()) return settle();  // others have rolled it back, or a lost try has committed it
   leave(request.commit_version());
@@ -128,7 +134,7 @@ Result<Committed> TikvCommit::commit_primary() {
 
 Result<Committed> TikvCommit::settle() {
   maybe_committed_ = true;
-  const Fate fate = TRY(resolver_.settle(mutations_.keys, start_ts_, stop_));
+  const Fate fate = TRY(resolver_.settle(mutations_.keys, start_ts_, stop_.late));
   maybe_committed_ = false;
   if (fate.commit_ts == 0) return Committed::conflict;
   leave(fate.commit_ts);

@@ -36,7 +36,7 @@ class TikvCommit {
  public:
   // `later_than`: a timestamp given after the transaction began.
   TikvCommit(TikvClient& client, const TikvMutations& mutations, uint64_t start_ts, uint64_t later_than,
-             const std::stop_token& stop)
+             const Interrupt& stop)
       : client_(client),
         resolver_(client),
         mutations_(mutations),
@@ -44,7 +44,7 @@ class TikvCommit {
         later_than_(later_than),
         stop_(stop) {}
 
-  // After an error it was not committed, and will not be. `unknown` where the end of `stop`, or of the
+  // After an error it was not committed, and will not be. `unknown` where `stop.late`, or the end of the
   // patience, came before it was known.
   Result<Committed> run();
   // After `conflict`: because a key that was to be inserted is there.
@@ -55,10 +55,10 @@ class TikvCommit {
   const LeftLocks& left() const { return left_; }
 
  private:
-  enum class Locked { yes, conflict, unknown };
+  enum class Locked { yes, unknown, conflict };
   Result<Committed> commit();
   Result<Locked> lock_all();
-  Result<Locked> lock_part(const TikvClient::Part& part, bool* again);
+  void fill(const TikvClient::Part& part, tikvpb::PrewriteRequest* request) const;
   Result<Locked> look_at(const tikvpb::PrewriteResponse& response, bool* locked_by_others);
   Result<Committed> commit_primary();
   Result<Committed> settle();
@@ -69,10 +69,10 @@ class TikvCommit {
   const TikvMutations& mutations_;
   const uint64_t start_ts_;
   const uint64_t later_than_;
-  const std::stop_token& stop_;
+  const Interrupt& stop_;
   bool asynchronous_ = false;
   bool maybe_committed_ = false;
-  bool locked_any_ = false;
+  bool locked_any_ = false;  // or may have
   bool found_present_ = false;
   int waits_ = 0;
   uint64_t committed_at_ = 0;  // by 1PC

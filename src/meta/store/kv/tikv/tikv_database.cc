@@ -106,7 +106,7 @@ class TikvDatabase final : public Database {
   }
   Result<std::unique_ptr<View>> working_view(std::stop_token stop) override;
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
-                           std::stop_token stop) override;
+                           const Interrupt& stop) override;
   Result<bool> settle(std::stop_token stop) override;
   Limits limits() const override {
     return {.parts = kParts, .bytes = kBytes, .deletes_ranges = false, .group = kGroup};
@@ -117,7 +117,7 @@ class TikvDatabase final : public Database {
   }
   bool read_only() const override { return read_only_; }
   uint64_t requests() const { return client_.requests(); }
-  uint64_t round_trips() const { return client_.requests() + timestamp_waits_; }
+  uint64_t round_trips() const { return client_.round_trips() + timestamp_waits_; }
 
  private:
   Result<bool> guesses_hold(TikvView& seen, const Changes& changes);
@@ -213,10 +213,10 @@ TikvMutations TikvDatabase::mutations_of(const TikvView& seen, const Checks& che
 }
 
 Result<Committed> TikvDatabase::commit(View& view, const Checks& checks, const Changes& changes,
-                                       std::stop_token stop) {
+                                       const Interrupt& stop) {
   auto& seen = dynamic_cast<TikvView&>(view);
   if (!TRY(guesses_hold(seen, changes))) return Committed::conflict;
-  if (changes.empty()) return check_only(seen, checks, stop);
+  if (changes.empty()) return check_only(seen, checks, stop.now);
   const TikvMutations mutations = mutations_of(seen, checks, changes);
   if (!seen.is_fresh() && !seen.has_asked()) ++timestamp_waits_;
   const uint64_t beginning = TRY(seen.beginning());

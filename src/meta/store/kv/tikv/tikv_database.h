@@ -17,8 +17,8 @@ namespace cider::meta::kv {
 // The cluster is asked at once, so that a wrong address shows. ETIMEDOUT, EINVAL.
 Result<std::shared_ptr<Database>> open_tikv(std::string_view url, bool read_only);
 
-// For tests: whether a placement driver answers at once; how often stores were asked; and that together with
-// how often a reader had to wait for a timestamp.
+// For tests: whether a placement driver answers at once; how often stores were asked; and how often somebody
+// had to wait for them, or for a timestamp.
 bool tikv_answers(std::string_view url);
 uint64_t tikv_requests(const Database& database);
 uint64_t tikv_round_trips(const Database& database);

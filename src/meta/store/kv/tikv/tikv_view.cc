@@ -43,12 +43,19 @@ Result<std::vector<Value>> TikvView::ask(std::span<const std::string> keys) {
   whole.reserve(keys.size());
   for (const std::string& key : keys) whole.push_back(prefix_ + key);
   std::vector<Value> values(keys.size());
-  TRY(client_.each_part(whole, stop_,
-                        [&](TikvClient::Part& part) { return get_part(part, whole, &values); }));
-  const auto at = static_cast<int64_t>(TRY(timestamp()));
+  const uint64_t at = TRY(timestamp());
+  TRY((client_.ask_parts<tikvpb::BatchGetRequest, tikvpb::BatchGetResponse>(
+      whole, stop_,
+      [&](const TikvClient::Part& part, tikvpb::BatchGetRequest* request) {
+        request->set_version(at);
+        for (size_t place : part.keys) request->add_keys(whole[place]);
+      },
+      [&](TikvClient::Part& part, TikvClient::Sent sent, tikvpb::BatchGetResponse& response) {
+        return take_part(part, sent, &response, whole, &values);
+      })));
   for (size_t i = 0; i < keys.size(); ++i) {
     shown_.insert_or_assign(keys[i], values[i]);
-    if (is_entry_key(keys[i])) entries_.note(keys[i], {values[i], 0, at});
+    if (is_entry_key(keys[i])) entries_.note(keys[i], {values[i], 0, static_cast<int64_t>(at)});
   }
   return values;
 }
@@ -59,17 +66,13 @@ std::optional<Value> TikvView::guess(const std::string& key) {
 }
 
 // Leaves those in the part whose locks were in the way.
-Result<TikvClient::Next> TikvView::get_part(TikvClient::Part& part, std::span<const std::string> keys,
-                                            std::vector<Value>* values) {
-  tikvpb::BatchGetRequest request;
-  request.set_version(TRY(timestamp()));
-  for (size_t place : part.keys) request.add_keys(keys[place]);
-  tikvpb::BatchGetResponse response;
-  if (TRY(client_.send(part.region, request, &response, stop_)) != TikvClient::Sent::answered)
-    return TikvClient::Next::again;
-  if (response.has_error()) return unknown(response.error());
+Result<TikvClient::Next> TikvView::take_part(TikvClient::Part& part, TikvClient::Sent sent,
+                                             tikvpb::BatchGetResponse* response,
+                                             std::span<const std::string> keys, std::vector<Value>* values) {
+  if (sent != TikvClient::Sent::answered) return TikvClient::Next::again;
+  if (response->has_error()) return unknown(response->error());
   std::vector<size_t> locked;
-  for (tikvpb::KvPair& pair : *response.mutable_pairs()) {
+  for (tikvpb::KvPair& pair : *response->mutable_pairs()) {
     const std::string& key = pair.has_error() ? pair.error().locked().key() : pair.key();
     const auto place = std::ranges::find_if(part.keys, [&](size_t i) { return keys[i] == key; });
     if (place == part.keys.end())

@@ -58,8 +58,9 @@ class TikvView final : public View {
   const std::map<std::string, Value, std::less<>>& shown() const { return shown_; }
 
  private:
-  Result<TikvClient::Next> get_part(TikvClient::Part& part, std::span<const std::string> keys,
-                                    std::vector<Value>* values);
+  Result<TikvClient::Next> take_part(TikvClient::Part& part, TikvClient::Sent sent,
+                                     tikvpb::BatchGetResponse* response, std::span<const std::string> keys,
+                                     std::vector<Value>* values);
   Result<bool> scan_part(std::string* from, const std::string& end, size_t limit, bool keys_only,
                          std::vector<Pair>* pairs);
 

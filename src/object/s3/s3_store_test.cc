@@ -193,7 +193,8 @@ TEST(S3Store, AlteredBodiesAreFoundByTheirChecksum) {
   EXPECT_EQ(code_of(store->get_whole("k", std::as_writable_bytes(std::span(out)), {})), EBADMSG);
   size_t told = 0;
   auto arrived = [&](size_t n) { told = n; };
-  EXPECT_EQ(code_of(store->get_in_order("k", 0, std::as_writable_bytes(std::span(out)), arrived, {})), EBADMSG);
+  EXPECT_EQ(code_of(store->get_in_order("k", 0, std::as_writable_bytes(std::span(out)), arrived, {})),
+            EBADMSG);
   EXPECT_EQ(told, 0u);
   EXPECT_TRUE(get(*open(server, "?disable-checksum=true"), 5));
 }

@@ -202,7 +202,7 @@ class Etcd(Server):
 
 
 class Tikv(Server):
-    """TiKV and its placement driver in one process, built by `scripts/test.sh servers`; its locks are in memory."""
+    """TiKV and its placement driver in one process, built by `scripts/test.sh servers`."""
 
     def command(self):
         program = os.environ.get("CIDER_TIKV_SERVER") or pathlib.Path(__file__).parent.parent / "build/tools/bin/tikv-server"

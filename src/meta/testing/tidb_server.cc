@@ -10,7 +10,6 @@
 #include <stdexcept>
 #include <thread>
 
-#include "base/testing/source_dir.h"
 #include "meta/testing/redis_server.h"
 #include "meta/testing/shell.h"
 
@@ -18,8 +17,7 @@ namespace cider::meta::testing {
 namespace {
 
 std::string program() {
-  const char* named = std::getenv("CIDER_TIDB_SERVER");
-  return named ? named : cider::testing::source_dir() + std::string("/build/tools/bin/tidb-server");
+  return built_program("CIDER_TIDB_SERVER", "tidb-server");
 }
 
 }  // namespace

@@ -11,7 +11,6 @@
 #include <thread>
 
 #include "base/bytes.h"
-#include "base/testing/source_dir.h"
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/testing/redis_server.h"
 #include "meta/testing/shell.h"
@@ -20,8 +19,7 @@ namespace cider::meta::testing {
 namespace {
 
 std::string program() {
-  const char* named = std::getenv("CIDER_TIKV_SERVER");
-  return named ? named : cider::testing::source_dir() + std::string("/build/tools/bin/tikv-server");
+  return built_program("CIDER_TIKV_SERVER", "tikv-server");
 }
 
 }  // namespace

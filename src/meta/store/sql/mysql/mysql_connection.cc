@@ -23,7 +23,7 @@ using sql::server::kRunAgain;
 using sql::server::Outcome;
 
 // A value that does not fit is an error, never cut.
-const std::string kSettings =
+constexpr std::string_view kSettings =
     "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;"
     "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
     "SET SESSION innodb_lock_wait_timeout=20";
@@ -176,12 +176,12 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
 Status MysqlConnection::set_up(const std::stop_token& stop) {
   if (driver_.is_tidb()) return set_up_tidb(stop);
   name_ = TRY(random_name());
-  return script(kSettings + ";DO GET_LOCK('" + name_ + "',0)", stop);
+  return script(std::string(kSettings) + ";DO GET_LOCK('" + name_ + "',0)", stop);
 }
 
 // A cluster may have been told that transactions lock nothing before their commit.
 Status MysqlConnection::set_up_tidb(const std::stop_token& stop) {
-  TRY(script(kSettings + ";SET SESSION tidb_txn_mode='pessimistic'", stop));
+  TRY(script(std::string(kSettings) + ";SET SESSION tidb_txn_mode='pessimistic'", stop));
   const Statement question[] = {Statement("SELECT CONNECTION_ID()")};
   std::vector<Outcome> outcomes;
   TRY(flight(question, &outcomes, stop));

@@ -1,6 +1,6 @@
 // What the FUSE transport costs by itself: a file system in memory behind it, mounted in a temporary
 // directory.
-//   fuse_transport_bench [size in MiB, default 512] [threads in read() at most]
+//   fuse_transport_bench [size in MiB, default 512 [threads in read() at most [io_uring]]]
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/budget.h"
 #include "fuse/session.h"
 #include "fuse/testing/memory_fs.h"
 
@@ -130,10 +131,13 @@ int main(int argc, char** argv) {
   if (!mkdtemp(pattern)) return 1;
   std::string dir = pattern;
   {
+    MemoryBudget budget(300 << 20);
     fuse::testing::MemoryFs fs;
     fuse::SessionOptions options;
     options.mount = {.mountpoint = dir, .source = "CiderFS:bench", .flags = {}};
+    options.transport.budget = &budget;
     if (argc > 2) options.transport.max_receivers = static_cast<unsigned>(std::strtoul(argv[2], nullptr, 10));
+    options.fuse.io_uring = argc > 3 && std::string_view(argv[3]) == "io_uring";
     auto session = fuse::Session::start(fs, options);
     if (!session) {
       std::fprintf(stderr, "%s\n", session.error().to_string().c_str());

@@ -5,7 +5,7 @@ set -eu
 
 build=(cmake ninja-build g++ pkg-config python3 libspdlog-dev nlohmann-json3-dev libssl-dev libsqlite3-dev libpq-dev libmariadb-dev
   libhiredis-dev libcurl4-openssl-dev libpugixml-dev libssh-dev libisal-dev liblz4-dev libzstd-dev
-  librocksdb-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc fuse3)
+  liburing-dev librocksdb-dev libgrpc++-dev libprotobuf-dev protobuf-compiler-grpc fuse3)
 test=(libgtest-dev libcli11-dev sqlite3 redis-server postgresql mariadb-server-core mariadb-client-core etcd-server etcd-client openssh-server
   apache2-bin attr acl libacl1-dev procps fio openssl)
 # pjdfstest needs Rust 1.85; Debian's newer Rust has the suffix -web, after what it is packaged for.

@@ -1,13 +1,13 @@
 #!/bin/bash
 # Installs what is needed, builds everything and runs every test; the last line counts them.
 # usage: test.sh [STEP...]     steps: layers servers unit tsan smoke badinput cache gc fstab interop fsx posix crash redis
-#                                engines; default all of these
+#                                engines rings; default all of these
 #        test.sh tidb            builds TiDB, if need be, and runs the metadata tests over it: 20 minutes
 # With two cores, from a clean clone, it takes less than 45 minutes.
 set -u
 cd "$(dirname "$0")/.."
 
-STEPS=${*:-layers servers unit tsan smoke badinput cache gc fstab interop fsx posix crash redis engines}
+STEPS=${*:-layers servers unit tsan smoke badinput cache gc fstab interop fsx posix crash redis engines rings}
 OUT=build/test-logs
 # With ccache, clones in different places share what they compile.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
@@ -196,10 +196,30 @@ step_engines() {
   suite crash-rocksdb tests/crash/kill9.py build/release/ciderfs --engine rocksdb --rounds "$CRASH_ROUNDS"
 }
 
+# Requests over io_uring (the unit tests run over it, too), where the kernel offers it: root may allow it while the tests run.
+RING_SWITCH=/sys/module/fuse/parameters/enable_uring
+allow_rings() {
+  [ "$(id -u)" = 0 ] && [ "$(cat $RING_SWITCH 2>/dev/null)" = N ] || return
+  echo Y >$RING_SWITCH && trap 'echo N >$RING_SWITCH' EXIT
+}
+step_rings() {
+  release || return
+  if [ "$(cat $RING_SWITCH 2>/dev/null)" != Y ]; then
+    echo "rings: skipped, the kernel offers no FUSE over io_uring"
+    return
+  fi
+  local -x MOUNT_OPTS="-o io_uring"
+  suite smoke-rings tests/posix/smoke.sh
+  suite fsx-rings tests/posix/fsx.sh 2000
+  ENGINE=redis suite mounts-rings tests/posix/several_mounts.py --mounts 4 --steps 800 --seconds 2 build/release/ciderfs
+  suite crash-rings tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"
+}
+
 release() { [ -n "${release_built:-}" ] || { build release ciderfs benches && release_built=1; }; }
 
 say "packages"
 scripts/install-packages.sh build test || exit 1
+allow_rings
 for step in $STEPS; do
   say "$step (after $SECONDS s)"
   if declare -F "step_$step" >/dev/null; then "step_$step"; else echo "test.sh: there is no step \"$step\"" >&2; exit 2; fi

@@ -28,7 +28,8 @@ def rsa_key(path, secret=None):
 
 
 class Mount:
-    """One mount of a volume, on the folder `name` of its work folder, with a log of its own."""
+    """One mount of a volume, on the folder `name` of its work folder, with a log of its own. The environment's MOUNT_OPTS come
+    last among its options."""
 
     def __init__(self, volume, name="mnt"):
         self.volume = volume
@@ -39,7 +40,7 @@ class Mount:
     def start(self, *options):
         # What a cache keeps shall not depend on how full the machine's disk is.
         return self.volume.run("mount", "-d", "--log", self.log, "--no-syslog", "--cache-dir", self.volume.work / "cache",
-                               "--free-space-ratio", "0", *options, self.volume.url, self.point)
+                               "--free-space-ratio", "0", *options, *os.environ.get("MOUNT_OPTS", "").split(), self.volume.url, self.point)
 
     def pids(self):
         found = subprocess.run(["pgrep", "-f", f"^{self.volume.binary} mount .*{self.point}$"], capture_output=True, text=True)

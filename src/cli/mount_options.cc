@@ -48,7 +48,7 @@ constexpr Option kOptions[] = {
      .type = kText,
      .group = kFuse,
      .help = "mount(8) options, separated by commas: allow_other, suid, dev, ro, noatime, nonempty, "
-             "writeback_cache ..."},
+             "writeback_cache, io_uring ..."},
     {.name = "enable-xattr", .group = kFuse, .help = "extended attributes"},
     {.name = "enable-cap", .group = kFuse, .help = "the extended attribute security.capability"},
     {.name = "enable-selinux", .group = kFuse, .help = "the extended attribute security.selinux"},
@@ -395,6 +395,7 @@ Status plan_kernel_side(const Arguments& arguments, MountPlan* plan) {
   std::vector<std::string> words = {"nosuid", "nodev"};
   for (std::string& word : arguments.list("o")) words.push_back(std::move(word));
   if (std::erase(words, "writeback_cache") > 0) plan->fuse.writeback_cache = plan->vfs.writeback_cache = true;
+  plan->fuse.io_uring = std::erase(words, "io_uring") > 0;
   if (plan->meta.read_only) words.emplace_back("ro");
   plan->flags = TRY(fuse::parse_mount_words(words));
   if (std::find(words.begin(), words.end(), "ro") != words.end()) plan->meta.read_only = true;

@@ -62,6 +62,8 @@ TEST(MountOptions, WritebackCacheIsAMountWord) {
   MountPlan p = *plan({"-o", "writeback_cache,suid"});
   EXPECT_TRUE(p.fuse.writeback_cache);
   EXPECT_TRUE(p.vfs.writeback_cache);
+  EXPECT_FALSE(p.fuse.io_uring);
+  EXPECT_TRUE(plan({"-o", "io_uring"})->fuse.io_uring);
 }
 
 TEST(MountOptions, RefusesValuesOutOfRange) {

@@ -1,9 +1,6 @@
 #include "fuse/dev_transport.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +12,7 @@
 #include <system_error>
 
 #include "base/log.h"
+#include "fuse/receiver_thread.h"
 
 namespace cider::fuse {
 namespace {
@@ -60,19 +58,6 @@ ssize_t read_request(int device, char* message, size_t size) {
         return -1;
     }
   }
-}
-
-void prepare_thread() {
-  pthread_setname_np(pthread_self(), "fuse");
-  // The process's signals belong to its main thread.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-#ifdef PR_SET_IO_FLUSHER
-  // Memory reclaim must not wait for this thread, which may have to serve it. Needs CAP_SYS_RESOURCE;
-  // without, no matter.
-  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
-#endif
 }
 
 }  // namespace
@@ -192,7 +177,7 @@ Buffer DevTransport::new_buffer() {
 }
 
 void DevTransport::run(Threads::iterator self) {
-  prepare_thread();
+  prepare_receiver_thread("fuse");
   Buffer buffer;
   do {
     if (!receive(buffer)) break;

@@ -50,6 +50,7 @@ class DevTransport final : public Transport {
   bool answer(uint64_t unique, int error, std::span<const iovec> payload) noexcept override;
   Status notify(int code, std::span<const iovec> payload) override;
 
+  int device() const { return device_.get(); }  // as long as this
   bool closed() const { return closed_; }
   unsigned set_aside() const { return set_aside_count_; }
   unsigned thread_count() const;

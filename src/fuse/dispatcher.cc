@@ -169,7 +169,8 @@ void Dispatcher::init(Request& request, Reply reply) {
   in.major = args.get<uint32_t>();
   in.minor = args.get<uint32_t>();
   in.max_readahead = args.get<uint32_t>();
-  in.flags = args.get<uint32_t>();  // flags2 follows from 7.36 on; nothing of it is needed
+  in.flags = args.get<uint32_t>();
+  if (in.flags & FUSE_INIT_EXT) in.flags2 = args.get<uint32_t>();
   fuse_init_out out{};
   out.major = FUSE_KERNEL_VERSION;
   out.minor = kOurMinor;
@@ -186,6 +187,17 @@ void Dispatcher::init(Request& request, Reply reply) {
   }
   out.max_readahead = in.max_readahead;
   out.flags = in.flags & wanted_flags(options_);
+  if (options_.io_uring) {
+    if (!(in.flags2 & kInitOverIoUring)) {
+      reply.error(EPROTO);
+      on_init_(fail(ENOTSUP,
+                    "the kernel offers no requests over io_uring: it has to be Linux 6.14 or later, and "
+                    "/sys/module/fuse/parameters/enable_uring has to be Y"));
+      return;
+    }
+    out.flags |= FUSE_INIT_EXT;
+    out.flags2 = kInitOverIoUring;
+  }
   out.max_background = options_.max_background;
   out.congestion_threshold = options_.congestion_threshold;
   out.max_write = options_.max_write;

@@ -85,6 +85,31 @@ TEST_F(DispatcherTest, InitRefusesAnOldKernel) {
   EXPECT_EQ(ask(FUSE_INIT, 0, "short").error, EPROTO);
 }
 
+// 32 bits of flags2 follow from 7.36 on, and eleven unused words.
+std::string init_body(uint32_t flags2) {
+  fuse_init_in in{.major = 7, .minor = 42, .max_readahead = 131072, .flags = ~0U, .flags2 = flags2};
+  return raw(in);
+}
+
+TEST_F(DispatcherTest, InitTakesRingsWhereTheyAreWanted) {
+  EXPECT_FALSE(ask(FUSE_INIT, 0, init_body(kInitOverIoUring)).as<fuse_init_out>().flags & FUSE_INIT_EXT)
+      << "they were not";
+  options_.io_uring = true;
+  Status status;
+  Dispatcher dispatcher(fs_, options_, interrupts_, [&](const Status& s) { status = s; });
+  const auto ask_for = [&](uint32_t flags2) {
+    deliver(message(FUSE_INIT, unique_ += 2, 0, init_body(flags2)), nullptr, nullptr, kernel_, dispatcher);
+    return kernel_.answers(unique_).at(0);
+  };
+  auto out = ask_for(~0U).as<fuse_init_out>();
+  EXPECT_TRUE(status);
+  EXPECT_TRUE(out.flags & FUSE_INIT_EXT);
+  EXPECT_EQ(out.flags2, 0x200U);
+  EXPECT_EQ(ask_for(~kInitOverIoUring).error, EPROTO);
+  ASSERT_FALSE(status);
+  EXPECT_NE(status.error().message.find("enable_uring"), std::string::npos);
+}
+
 TEST_F(DispatcherTest, AbsentNamesAreCachedAsSuch) {
   auto out = ask(FUSE_LOOKUP, kRootIno, std::string("none\0", 5)).as<fuse_entry_out>();
   EXPECT_EQ(out.nodeid, 0U);

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/log.h"
 
@@ -46,9 +47,9 @@ constexpr uint64_t kHarmless = signal_bit(SIGCHLD) | signal_bit(SIGCONT) | signa
                                signal_bit(SIGWINCH) | signal_bit(SIGSTOP) | signal_bit(SIGTSTP) |
                                signal_bit(SIGTTIN) | signal_bit(SIGTTOU);
 
-// True if a signal is pending that will end the thread. Also true if that can't be seen: it is gone, or in a
+// Whether a signal is pending that will end the thread. Nothing if that can't be seen: it is gone, or in a
 // PID namespace that is not ours.
-bool is_being_killed(uint32_t pid) {
+std::optional<bool> has_fatal_signal(uint32_t pid) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   uint64_t pending = 0;
   uint64_t withheld = 0;  // blocked, ignored or handled
@@ -62,7 +63,12 @@ bool is_being_killed(uint32_t pid) {
     (is_pending ? pending : withheld) |= mask;
     seen = true;
   }
-  return !seen || pending & signal_bit(SIGKILL) || pending & ~withheld & ~kHarmless;
+  if (!seen) return std::nullopt;
+  return pending & signal_bit(SIGKILL) || pending & ~withheld & ~kHarmless;
+}
+
+bool is_being_killed(uint32_t pid) {
+  return has_fatal_signal(pid).value_or(true);
 }
 
 // The most frequent request that can be interrupted is not to cost an allocation: a READ that has ended
@@ -176,6 +182,19 @@ void InterruptTable::watch_loop(std::stop_token stop) {
     lock.lock();
     watched_.insert(watched_.end(), round.begin(), round.end());
     if (!watched_.empty()) watch_changed_.wait_for(lock, stop, kWatchPeriod, [] { return false; });
+  }
+}
+
+void InterruptTable::stop_killed() {
+  std::vector<std::pair<uint64_t, uint32_t>> old;  // unique, pid
+  for (Shard& shard : shards_) {
+    std::lock_guard lock(shard.mutex);
+    for (Entry* entry = shard.first; entry; entry = entry->next_) {
+      if (std::exchange(entry->looked_at_, true)) old.emplace_back(entry->unique_, entry->pid_);
+    }
+  }
+  for (const auto& [unique, pid] : old) {
+    if (has_fatal_signal(pid).value_or(false)) find(unique).request_stop();
   }
 }
 

@@ -46,7 +46,8 @@ class InterruptTable {
     const uint32_t opcode_;
     const uint32_t pid_;
     std::stop_source stop_;
-    bool shared_ = false;  // somebody else has had `stop_`, and may stop it at any time
+    bool looked_at_ = false;  // by stop_killed()
+    bool shared_ = false;     // somebody else has had `stop_`, and may stop it at any time
     Entry* previous_ = nullptr;
     Entry* next_ = nullptr;
   };
@@ -54,6 +55,9 @@ class InterruptTable {
   ~InterruptTable();
 
   void interrupt(uint64_t unique);
+  // Interrupts the requests that were here at the last call, too, and whose callers are being killed. For
+  // rings: the kernel sends no INTERRUPT for a signal that comes while a request is being handed over.
+  void stop_killed();
   // Interrupts all requests, those to come included: the connection has ended and nobody waits for answers.
   void close();
   // Waits until the table is empty. After close().

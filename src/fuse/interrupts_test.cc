@@ -1,7 +1,9 @@
-// Which request has a token of its own.
+// Which request has a token of its own, and which is stopped though nobody interrupts it.
 #include "fuse/interrupts.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace cider::fuse {
@@ -44,6 +46,33 @@ TEST(Interrupts, AReadThatWasInterruptedLeavesNothing) {
   }
   const InterruptTable::Entry read(table, request(FUSE_READ, 4));
   EXPECT_FALSE(read.token() == first);
+}
+
+// A caller whose signal came just before its request was handed over: no INTERRUPT tells of it.
+TEST(Interrupts, OfACallerThatIsBeingKilledARequestEndsTheSecondTimeItIsSeen) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::raise(SIGSTOP);
+    for (;;) ::pause();
+  }
+  ::waitpid(child, nullptr, WUNTRACED);
+  InterruptTable table;
+  fuse_in_header header = request(FUSE_FLUSH, 2);
+  header.pid = static_cast<uint32_t>(child);
+  const InterruptTable::Entry dying(table, header);
+  const InterruptTable::Entry living(table, request(FUSE_FLUSH, 4));
+  fuse_in_header foreign = request(FUSE_FLUSH, 6);
+  foreign.pid = 0;
+  const InterruptTable::Entry unseen(table, foreign);
+  ::kill(child, SIGTERM);  // stays pending while it is stopped
+  table.stop_killed();
+  EXPECT_FALSE(dying.token().stop_requested()) << "most end within a moment";
+  table.stop_killed();
+  EXPECT_TRUE(dying.token().stop_requested());
+  EXPECT_FALSE(living.token().stop_requested());
+  EXPECT_FALSE(unseen.token().stop_requested()) << "of another PID namespace";
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 }  // namespace

@@ -241,6 +241,13 @@ Result<MountEntry> find_mount(const std::string& mountinfo, const std::string& m
   return *found;
 }
 
+void abort_connection(const std::string& mountpoint) {
+  Result<MountEntry> there = find_mount(read_mountinfo(), mountpoint);
+  if (!there) return;
+  const std::string number = there->device.substr(there->device.find(':') + 1);
+  std::ofstream("/sys/fs/fuse/connections/" + number + "/abort") << "1";
+}
+
 Status set_read_ahead(const std::string& mountpoint, uint32_t kib) {
   std::string device = TRY(find_mount(read_mountinfo(), mountpoint)).device;
   std::string path = "/sys/class/bdi/" + device + "/read_ahead_kb";

@@ -39,6 +39,10 @@ bool is_dead_mount(const std::string& path);
 // EBUSY while it is in use, unless `lazy`: then it disappears at once and ends with the last close.
 Status unmount(const std::string& mountpoint, bool lazy);
 
+// Ends the connection of a FUSE mount, whatever waits for it; where the kernel's control file system is
+// there.
+void abort_connection(const std::string& mountpoint);
+
 // Sets the read-ahead of a mounted file system; root only. Asks nothing of the mount itself.
 Status set_read_ahead(const std::string& mountpoint, uint32_t kib);
 

@@ -9,6 +9,7 @@ struct FuseOptions {
   bool writeback_cache = false;  // the kernel collects writes; weaker close-to-open between clients
   bool explicit_inval = true;    // the kernel drops cached pages only when told, not whenever mtime moves
   bool xattr = true;             // false: the kernel is told that there are none, and stops asking
+  bool io_uring = false;         // requests come over io_uring: Linux 6.14, where the administrator allows it
   bool acl = false;              // POSIX ACLs, checked by the kernel; needs xattr
   uint16_t max_background = 64;  // asynchronous requests (read-ahead, writeback) at once
   uint16_t congestion_threshold = 48;

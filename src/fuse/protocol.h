@@ -18,6 +18,32 @@ inline constexpr uint32_t kOpCopyFileRange64 = 53;
 // 7.44: an empty notification that ages every cached dentry.
 inline constexpr int kNotifyIncEpoch = 8;
 
+// 7.42: requests over io_uring. A bit of flags2 at INIT; the rest is about URING_CMDs on /dev/fuse.
+inline constexpr uint32_t kInitOverIoUring = 1U << (41 - 32);
+inline constexpr uint32_t kRingRegister = 1;
+inline constexpr uint32_t kRingCommitAndFetch = 2;
+
+struct RingEntryInOut {
+  uint64_t flags;
+  uint64_t commit_id;
+  uint32_t payload_size;  // bytes in the payload buffer, of the request or the answer
+  uint32_t padding;
+  uint64_t reserved;
+};
+
+struct RingHeaders {
+  char in_out[128];  // fuse_in_header, then fuse_out_header
+  char op_in[128];   // the request's first argument
+  RingEntryInOut entry;
+};
+
+struct RingCommand {
+  uint64_t flags;
+  uint64_t commit_id;
+  uint16_t queue;
+  uint8_t padding[6];
+};
+
 struct StatxTime {
   int64_t sec;
   uint32_t nsec;
@@ -68,6 +94,7 @@ struct CopyFileRangeOut {
   uint64_t bytes_copied;
 };
 
+static_assert(sizeof(RingHeaders) == 288 && sizeof(RingCommand) == 24);
 static_assert(sizeof(StatxIn) == 24);
 static_assert(sizeof(StatxBody) == 256);
 static_assert(sizeof(StatxOut) == 288);

@@ -30,6 +30,7 @@ Session::Session(vfs::FileSystem& fs, const SessionOptions& options, UniqueFd de
 }
 
 Result<std::unique_ptr<Session>> Session::start(vfs::FileSystem& fs, const SessionOptions& options) {
+  if (options.fuse.io_uring) TRY(RingWorkers::probe(options.fuse.max_write));
   UniqueFd device = TRY(mount(options.mount));
   std::unique_ptr<Session> session(new Session(fs, options, std::move(device)));
   TRY(session->serve());
@@ -46,12 +47,25 @@ Status Session::serve() {
   if (init.wait_for(kInitTimeout) != std::future_status::ready)
     return fail(ETIMEDOUT, "the kernel did not begin the mount");
   TRY(init.get());
+  if (options_.fuse.io_uring) TRY(start_rings());
   // INIT can't raise it above 128 KiB; users that are not root have to live with that.
   if (options_.fuse.read_ahead_kb && ::geteuid() == 0) {
     Status set = set_read_ahead(options_.mount.mountpoint, options_.fuse.read_ahead_kb);
     if (!set) log::warning("fuse: can't raise the read-ahead: " + set.error().to_string());
   }
   return {};
+}
+
+Status Session::start_rings() {
+  const RingWorkerOptions worker{.device = transport_.device(),
+                                 .max_write = options_.fuse.max_write,
+                                 .budget = options_.transport.budget,
+                                 .notifications = &transport_};
+  rings_ = std::make_unique<RingWorkers>(options_.rings, worker, options_.mount.mountpoint, interrupts_);
+  Status started = rings_->start(dispatcher_);
+  // The kernel waits for them, and whoever uses the mount with it.
+  if (!started) abort_connection(options_.mount.mountpoint);
+  return started;
 }
 
 Session::~Session() {
@@ -66,6 +80,7 @@ void Session::wait() {
   interrupts_.close();  // nobody is left who waits for an answer
   interrupts_.drain();
   transport_.join();
+  if (rings_) rings_->join();
   interrupts_.drain();  // what the last receivers had just taken
   notifier_->stop();
   waited_ = true;

@@ -10,6 +10,7 @@
 #include "fuse/mount.h"
 #include "fuse/notifier.h"
 #include "fuse/options.h"
+#include "fuse/ring_workers.h"
 
 namespace cider::fuse {
 
@@ -17,6 +18,7 @@ struct SessionOptions {
   MountRequest mount;
   FuseOptions fuse;
   DevTransportOptions transport;  // max_write follows fuse.max_write
+  RingOptions rings;              // if fuse.io_uring
 };
 
 class Session {
@@ -38,11 +40,13 @@ class Session {
  private:
   Session(vfs::FileSystem& fs, const SessionOptions& options, UniqueFd device);
   Status serve();
+  Status start_rings();
 
   const SessionOptions options_;
   std::promise<Status> init_;
   InterruptTable interrupts_;
   DevTransport transport_;
+  std::unique_ptr<RingWorkers> rings_;  // null: all requests come through /dev/fuse
   std::shared_ptr<Notifier> notifier_;  // shared with the file system's callback, which may outlive us
   Dispatcher dispatcher_;
   bool waited_ = false;

@@ -24,82 +24,23 @@
 #include <sstream>
 #include <thread>
 
-#include "base/budget.h"
-#include "fuse/testing/memory_fs.h"
+#include "fuse/testing/mounted.h"
 
 namespace cider::fuse {
 namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
+using testing::eventually;
 using testing::MemoryFs;
+using testing::SessionTest;
+using testing::slurp;
+using testing::Way;
 
-bool eventually(const std::function<bool()>& condition, milliseconds limit = milliseconds(10'000)) {
-  auto end = std::chrono::steady_clock::now() + limit;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return true;
-}
+INSTANTIATE_TEST_SUITE_P(Ways, SessionTest, ::testing::Values(Way::device, Way::rings),
+                         ::testing::PrintToStringParamName());
 
-std::string slurp(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-class SessionTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (::access("/dev/fuse", R_OK | W_OK) != 0 || ::geteuid() != 0) {
-      GTEST_SKIP() << "needs root and a usable /dev/fuse: the real-mount tests were not run";
-    }
-    std::string pattern = fs::temp_directory_path() / "cider-fuse-XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
-  }
-
-  void TearDown() override {
-    session_.reset();
-    if (dir_.empty()) return;
-    EXPECT_EQ(::rmdir(dir_.c_str()), 0) << "still mounted?";
-  }
-
-  void start(const FuseOptions& options = {}, const std::vector<std::string>& words = {}) {
-    SessionOptions all;
-    all.mount = {.mountpoint = dir_, .source = "CiderFS:test", .flags = *parse_mount_words(words)};
-    all.fuse = options;
-    all.transport = transport_;
-    all.transport.budget = &budget_;
-    auto started = Session::start(memory_, all);
-    ASSERT_TRUE(started) << started.error().to_string();
-    session_ = std::move(*started);
-  }
-
-  // Runs `body` in a process of its own, so that it can be killed; it exits with 0 when `body` returns true.
-  // It must not keep /dev/fuse open, or the mount would outlive its server.
-  pid_t child(const std::function<bool()>& body) {
-    pid_t pid = ::fork();
-    if (pid == 0) {
-      ::close_range(3, ~0U, 0);
-      ::_exit(body() ? 0 : 1);
-    }
-    return pid;
-  }
-  static int wait_exit(pid_t pid) {
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    return status;
-  }
-
-  DevTransportOptions transport_;
-  MemoryBudget budget_{100 << 20};
-  MemoryFs memory_;
-  fs::path dir_;
-  std::unique_ptr<Session> session_;
-};
-
-TEST_F(SessionTest, MountsUnderItsNameAndUnmounts) {
+TEST_P(SessionTest, MountsUnderItsNameAndUnmounts) {
   start();
   std::string mounts = slurp("/proc/self/mounts");
   EXPECT_NE(mounts.find("CiderFS:test " + dir_.string() + " fuse.ciderfs rw"), std::string::npos) << mounts;
@@ -116,7 +57,7 @@ TEST_F(SessionTest, MountsUnderItsNameAndUnmounts) {
   EXPECT_EQ(slurp("/proc/self/mounts").find(dir_.string()), std::string::npos);
 }
 
-TEST_F(SessionTest, BusyUntilClosedOrLazy) {
+TEST_P(SessionTest, BusyUntilClosedOrLazy) {
   start();
   int fd = ::open((dir_ / "f").c_str(), O_CREAT | O_RDWR, 0644);
   ASSERT_GE(fd, 0);
@@ -127,7 +68,7 @@ TEST_F(SessionTest, BusyUntilClosedOrLazy) {
   session_->wait();
 }
 
-TEST_F(SessionTest, ReadsBackWhatWasWritten) {
+TEST_P(SessionTest, ReadsBackWhatWasWritten) {
   start();
   std::string data(5 << 20, '\0');
   for (size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(i * 7 + (i >> 12));
@@ -145,7 +86,7 @@ TEST_F(SessionTest, ReadsBackWhatWasWritten) {
   ::close(fd);
 }
 
-TEST_F(SessionTest, SmallWritesAtOddOffsets) {
+TEST_P(SessionTest, SmallWritesAtOddOffsets) {
   start();
   int fd = ::open((dir_ / "odd").c_str(), O_CREAT | O_RDWR, 0644);
   std::string model(300'000, '\0');
@@ -161,7 +102,7 @@ TEST_F(SessionTest, SmallWritesAtOddOffsets) {
   EXPECT_TRUE(slurp(dir_ / "odd") == model);
 }
 
-TEST_F(SessionTest, ListsTenThousandNames) {
+TEST_P(SessionTest, ListsTenThousandNames) {
   start();
   std::set<std::string> names;
   for (int i = 0; i < 10'000; ++i) {
@@ -189,7 +130,7 @@ TEST_F(SessionTest, ListsTenThousandNames) {
   EXPECT_EQ(plus, names);
 }
 
-TEST_F(SessionTest, NamesAndLinks) {
+TEST_P(SessionTest, NamesAndLinks) {
   start();
   fs::create_directory(dir_ / "d");
   std::ofstream(dir_ / "d/a") << "a";
@@ -221,7 +162,7 @@ TEST_F(SessionTest, NamesAndLinks) {
   ::close(fd);
 }
 
-TEST_F(SessionTest, AttributesAndTheUmask) {
+TEST_P(SessionTest, AttributesAndTheUmask) {
   start();
   mode_t old = ::umask(027);
   std::ofstream(dir_ / "f") << "x";
@@ -243,7 +184,7 @@ TEST_F(SessionTest, AttributesAndTheUmask) {
   EXPECT_EQ(fs::space(dir_).capacity, 1ULL << 40);
 }
 
-TEST_F(SessionTest, ExtendedAttributes) {
+TEST_P(SessionTest, ExtendedAttributes) {
   start();
   std::ofstream(dir_ / "f") << "x";
   std::string path = dir_ / "f";
@@ -265,14 +206,14 @@ TEST_F(SessionTest, ExtendedAttributes) {
   EXPECT_EQ(errno, ENODATA);
 }
 
-TEST_F(SessionTest, WithoutExtendedAttributes) {
+TEST_P(SessionTest, WithoutExtendedAttributes) {
   start({.xattr = false});
   std::ofstream(dir_ / "f") << "x";
   EXPECT_EQ(::setxattr((dir_ / "f").c_str(), "user.a", "x", 1, 0), -1);
   EXPECT_EQ(errno, EOPNOTSUPP);
 }
 
-TEST_F(SessionTest, RangesSeeksAndIoctl) {
+TEST_P(SessionTest, RangesSeeksAndIoctl) {
   start();
   std::ofstream(dir_ / "a") << "0123456789";
   int a = ::open((dir_ / "a").c_str(), O_RDWR);
@@ -294,7 +235,7 @@ TEST_F(SessionTest, RangesSeeksAndIoctl) {
   ::close(b);
 }
 
-TEST_F(SessionTest, ManyBlockedReadsStopNobodyElse) {
+TEST_P(SessionTest, ManyBlockedReadsStopNobodyElse) {
   start();
   std::ofstream(dir_ / "blocked") << "x";
   std::ofstream(dir_ / "free") << "y";
@@ -319,10 +260,10 @@ TEST_F(SessionTest, ManyBlockedReadsStopNobodyElse) {
 }
 
 // More waiting requests than threads: those beyond are set aside, INTERRUPTs get through, and all ends well.
-TEST_F(SessionTest, InterruptsAreServedThoughAllThreadsAreBlocked) {
+TEST_P(SessionTest, InterruptsAreServedThoughAllThreadsAreBlocked) {
   constexpr int kThreads = 6;
   constexpr int kReaders = 20;
-  transport_.max_threads = kThreads;
+  limit_threads(kThreads);
   start();
   std::ofstream(dir_ / "blocked") << "x";
   std::vector<int> files;  // opened before, as an open would be set aside, too
@@ -339,9 +280,12 @@ TEST_F(SessionTest, InterruptsAreServedThoughAllThreadsAreBlocked) {
     }
     readers.push_back(pid);
   }
-  ASSERT_TRUE(eventually([&] { return memory_.blocked_reads == kThreads - 1; })) << memory_.blocked_reads;
+  // One thread of the device sets requests aside; rings have queues, which may not all be full.
+  const int most = rings() ? kThreads : kThreads - 1;
+  ASSERT_TRUE(eventually([&] { return memory_.blocked_reads >= (rings() ? 2 : most); }))
+      << memory_.blocked_reads;
   std::this_thread::sleep_for(milliseconds(200));  // nothing more happens
-  EXPECT_EQ(memory_.blocked_reads, kThreads - 1);
+  EXPECT_LE(memory_.blocked_reads, most);
   for (pid_t pid : readers) ::kill(pid, SIGKILL);
   for (pid_t pid : readers) EXPECT_TRUE(WIFSIGNALED(wait_exit(pid)));
   for (int fd : files) ::close(fd);
@@ -351,9 +295,9 @@ TEST_F(SessionTest, InterruptsAreServedThoughAllThreadsAreBlocked) {
 }
 
 // Threads that wait for a lock are not the mount's threads.
-TEST_F(SessionTest, HundredsWaitForLocksAndGetThemAll) {
+TEST_P(SessionTest, HundredsWaitForLocksAndGetThemAll) {
   constexpr int kWaiters = 320;
-  transport_.max_threads = 20;
+  limit_threads(20);
   start();
   int holder = ::open((dir_ / "l").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0644);
   struct flock range{.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 10, .l_pid = 0};
@@ -387,7 +331,7 @@ TEST_F(SessionTest, HundredsWaitForLocksAndGetThemAll) {
   ::close(holder);
 }
 
-TEST_F(SessionTest, InterruptEndsABlockedRead) {
+TEST_P(SessionTest, InterruptEndsABlockedRead) {
   start();
   std::ofstream(dir_ / "blocked") << "x";
   pid_t pid = child([&] {
@@ -404,7 +348,7 @@ TEST_F(SessionTest, InterruptEndsABlockedRead) {
   EXPECT_EQ(memory_.interrupted, 1);
 }
 
-TEST_F(SessionTest, FlushEndsOnlyWhenTheCallerIsKilled) {
+TEST_P(SessionTest, FlushEndsOnlyWhenTheCallerIsKilled) {
   start();
   pid_t pid = child([&] {
     struct sigaction action{};
@@ -422,7 +366,7 @@ TEST_F(SessionTest, FlushEndsOnlyWhenTheCallerIsKilled) {
   EXPECT_EQ(memory_.interrupted, 1);
 }
 
-TEST_F(SessionTest, LocksWaitAndAreInterrupted) {
+TEST_P(SessionTest, LocksWaitAndAreInterrupted) {
   start();
   int mine = ::open((dir_ / "l").c_str(), O_CREAT | O_RDWR, 0644);
   struct flock lock{.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 10, .l_len = 10};
@@ -467,7 +411,7 @@ TEST_F(SessionTest, LocksWaitAndAreInterrupted) {
   ::close(other);
 }
 
-TEST_F(SessionTest, ChangesOfOthersReachTheKernelsCache) {
+TEST_P(SessionTest, ChangesOfOthersReachTheKernelsCache) {
   MemoryFs long_lived(std::chrono::hours(1));
   SessionOptions options;
   options.mount = {.mountpoint = dir_, .source = "CiderFS:test", .flags = {}};
@@ -486,7 +430,7 @@ TEST_F(SessionTest, ChangesOfOthersReachTheKernelsCache) {
   (*session)->wait();
 }
 
-TEST_F(SessionTest, EndsCleanlyUnderLoad) {
+TEST_P(SessionTest, EndsCleanlyUnderLoad) {
   for (int round = 0; round < 10; ++round) {
     start();
     std::atomic<bool> stop{false};
@@ -519,7 +463,7 @@ TEST_F(SessionTest, EndsCleanlyUnderLoad) {
   }
 }
 
-TEST_F(SessionTest, AnAbortFreesWaitersAndEndsTheSession) {
+TEST_P(SessionTest, AnAbortFreesWaitersAndEndsTheSession) {
   start();
   std::ofstream(dir_ / "blocked") << "x";
   pid_t pid = child([&] {
@@ -534,7 +478,7 @@ TEST_F(SessionTest, AnAbortFreesWaitersAndEndsTheSession) {
   EXPECT_EQ(memory_.interrupted, 1);
 }
 
-TEST_F(SessionTest, WritebackCacheKeepsTheData) {
+TEST_P(SessionTest, WritebackCacheKeepsTheData) {
   start({.writeback_cache = true});
   int fd = ::open((dir_ / "wb").c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
   std::string model;

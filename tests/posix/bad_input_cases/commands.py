@@ -107,6 +107,7 @@ def options():
         for words, says in ((["--no-such-option"], "no-such-option"), (["--buffer-size", "much"], "buffer-size"),
                             (["--buffer-size", "1"], "buffer-size"), (["--attr-cache", "-1"], "attr-cache"),
                             (["--umask", "99"], "umask"), (["-o", "no_such_word"], "no_such_word"),
+                            (["-o", "io_uring", "--max-fuse-io", "64K"], "max-fuse-io"),
                             (["--cache-eviction", "fifo"], "cache-eviction"), (["--heartbeat", "0"], "heartbeat"),
                             (["--subdir", "../.."], "subdir")):
             refused(volume, "mount", "-d", "--log", volume.log, *words, volume.url, volume.point, says=[says])

@@ -1,6 +1,5 @@
 """What the cases of several_mounts.py share: a volume mounted several times, expectations, what must hold at the end."""
 import contextlib
-import os
 import pathlib
 import sys
 import time
@@ -36,13 +35,12 @@ def wait_for(condition, text, limit=60):
 
 @contextlib.contextmanager
 def mounted(settings, *options, count=None):
-    """A volume of small blocks, mounted as often as the settings say; the environment's MOUNT_OPTS come last."""
+    """A volume of small blocks, mounted as often as the settings say."""
     volume = Volume(settings.binary, "ciderfs-mounts.", settings.engine)
     good = False
     try:
         volume.format("--block-size", f"{BLOCK >> 10}K")
-        yield volume, volume.mount_times(count or settings.mounts, "--enable-xattr", *options,
-                                         *os.environ.get("MOUNT_OPTS", "").split())
+        yield volume, volume.mount_times(count or settings.mounts, "--enable-xattr", *options)
         for mount in volume.mounts:
             mount.unmount()
         good = True

@@ -114,7 +114,8 @@ def answer(files, call):
     try:
         return getattr(files, name)(*arguments)
     except OSError as error:
-        if error.errno in (errno.ENOTCONN, errno.ECONNABORTED):
+        # The last is what a request says that the kernel was just handing over through a ring.
+        if error.errno in (errno.ENOTCONN, errno.ECONNABORTED, errno.ECANCELED):
             raise
         return f"{os.strerror(error.errno)} ({error.errno})"
 

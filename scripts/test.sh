@@ -160,6 +160,7 @@ step_crash() {
   suite crash tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS"
   suite crash-writeback tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback
   suite crash-encrypted tests/crash/kill9.py build/release/ciderfs --rounds "$CRASH_ROUNDS" --writeback --encrypt-cache
+  suite crash-power tests/crash/power_loss.py build/release/ciderfs
   suite crash-packs tests/crash/pack_commit.py build/release/ciderfs
 }
 # The black-box tests once more, on Redis.

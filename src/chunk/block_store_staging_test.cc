@@ -27,6 +27,7 @@ struct Staged {
     StagingOptions options;
     options.accept = accept;
     options.spill = spill;
+    options.journal.segments = 0;
     options.delay = std::chrono::hours(1);
     StagingTarget target;
     target.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token stop) {

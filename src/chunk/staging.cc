@@ -1,11 +1,10 @@
 #include "chunk/staging.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/log.h"
 
@@ -27,18 +26,12 @@ struct Staging::Item {
   size_t place = 0;
   uint64_t number = 0;
   std::atomic<BlockForm> form{BlockForm::plain};
+  std::atomic<bool> journaled{false};  // its journal knows of it
   Time added;
   bool uploading = false;  // or uploaded
   bool removed = false;    // its slice is gone
   Millis pause{0};
   Monotonic::time_point not_before{};
-};
-
-// What an earlier run has left.
-struct Staging::Left {
-  Time modified;
-  BlockName block;
-  BlockForm form;
 };
 
 Staging::Staging(std::shared_ptr<CacheDirs> dirs, DiskCache* cache, StagingTarget target,
@@ -53,8 +46,18 @@ Staging::Staging(std::shared_ptr<CacheDirs> dirs, DiskCache* cache, StagingTarge
       bytes_metric_(metrics.counter("staging_block_bytes")),
       delay_metric_(metrics.counter("staging_block_delay_seconds")),
       errors_metric_(metrics.counter("staging_block_errors")),
+      journaled_metric_(metrics.counter("staging_block_journaled")),
       locks_(dirs_->size()),
-      uploads_("staging-upload", options.uploads) {}
+      uploads_("staging-upload", options.uploads) {
+  for (size_t place = 0; place < dirs_->size(); place++) journals_.push_back(make_journal(place));
+}
+
+std::unique_ptr<StagingJournal> Staging::make_journal(size_t place) {
+  auto written = [this, place](const BlockName& block) {
+    if (cache_) cache_->staged(block, place, (*dirs_)[place].staging(block).c_str());
+  };
+  return std::make_unique<StagingJournal>((*dirs_)[place], folders_, budget_, options_.journal, written);
+}
 
 Staging::~Staging() {
   stop();
@@ -77,6 +80,7 @@ void Staging::stop() {
   }
   if (dispatcher_.joinable()) dispatcher_.join();
   uploads_.stop();
+  for (const auto& journal : journals_) journal->stop();
 }
 
 // ---- Staging
@@ -98,7 +102,8 @@ bool Staging::add(const BlockName& block, const BufferChain& data, bool refused)
   if (place == dirs_->size() || total_size(data) != block.bytes || !accepts(block, refused)) return false;
   if ((*dirs_)[place].is_full_for_staging()) return false;
   writing_++;
-  Status written = write(place, block, data);
+  bool journaled = false;
+  Status written = write(place, block, data, &journaled);
   writing_--;
   const BlockPath path = (*dirs_)[place].staging(block);
   if (!written) {
@@ -111,21 +116,27 @@ bool Staging::add(const BlockName& block, const BufferChain& data, bool refused)
     return false;
   }
   open_.drop(block);
-  insert(block, place, (*dirs_)[place].form(), clock_.now());
-  if (cache_) cache_->staged(block, place, path.c_str());
+  insert(block, place, (*dirs_)[place].form(), clock_.now(), journaled);
+  if (journaled) {
+    journaled_metric_.add();
+  } else if (cache_) {
+    cache_->staged(block, place, path.c_str());
+  }
   return true;
 }
 
-Status Staging::write(size_t place, const BlockName& block, const BufferChain& data) {
+Status Staging::write(size_t place, const BlockName& block, const BufferChain& data, bool* journaled) {
   CacheDir& dir = (*dirs_)[place];
   DiskHealth::Request request = dir.health().begin();
   if (!request) return fail(EIO, "the disk is not usable");
   const auto work = [&]() -> Status {
     const BlockPath path = dir.staging(block);
-    // One journal commit does for the data and its name, if the name comes first: a name whose data a loss of
-    // power has taken is found out by the checksums, and nothing was said of it. A copy that is there stays
-    // until the new one is safe.
-    const bool replaces = ::access(path.c_str(), F_OK) == 0;
+    const bool replaces = ::access(path.c_str(), F_OK) == 0 || holds(block);
+    *journaled = !replaces && journals_[place]->append(block, data);
+    if (*journaled) return {};
+    // One commit of the file system does for the data and its name, if the name comes first: a name whose
+    // data a loss of power has taken is found out by the checksums, and nothing was said of it. A copy that
+    // is there stays until the new one is safe.
     const UniqueFd file = TRY(dir.store(path.c_str(), block, data, {.durable = replaces}));
     if (!replaces && ::fdatasync(file.get()) != 0) return fail_errno("fdatasync");
     const std::string_view folder = path;
@@ -140,10 +151,12 @@ BlockPath Staging::path_of(const Item& item) const {
   return (*dirs_)[item.place].staging(item.block, item.form);
 }
 
-Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, BlockForm form, Time added) {
+Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, BlockForm form, Time added,
+                                 bool journaled) {
   std::lock_guard lock(mutex_);
   auto [at, fresh] = items_.try_emplace(block);
   if (!fresh) {  // staged again, with the same bytes
+    if (journaled) at->second->journaled = true;
     if (at->second->place == place) switch_form(*at->second, form);
     return at->second;
   }
@@ -152,6 +165,7 @@ Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, BlockForm
   item->place = place;
   item->form = form;
   item->added = added;
+  item->journaled = journaled;
   item->number = next_number_++;
   at->second = item;
   queue_.emplace(item->number, item);
@@ -218,12 +232,30 @@ Result<OpenFiles::Lease> Staging::open(const Item& item) {
 Result<bool> Staging::read(const BlockName& block, uint32_t off, std::span<std::byte> out) {
   const ItemPtr item = find(block);
   if (!item) return false;
+  if (const Buffer data = unwritten(*item); !data.empty()) {
+    if (uint64_t{off} + out.size() > data.size()) return fail(EINVAL, "beyond the block");
+    std::memcpy(out.data(), data.data() + off, out.size());
+    return true;
+  }
   Result<OpenFiles::Lease> lease = open(*item);
   // Uploaded and removed, by us since we asked or by another process.
   if (!lease && lease.error().code == ENOENT) return false;
   Status status = lease ? lease->file().read(off, out, Verify::extend) : Status(fail(lease.error()));
   if (!status) return fail(EIO, "staged block " + text(block) + ": " + status.error().to_string());
   return true;
+}
+
+// What was staged a moment ago has no file yet.
+Buffer Staging::unwritten(const Item& item) const {
+  return item.journaled ? journals_[item.place]->unwritten(item.block) : Buffer();
+}
+
+// Its file goes, if it has one already; the bytes if not.
+Buffer Staging::remove_file(const Item& item) {
+  const Buffer data = item.journaled ? journals_[item.place]->forget(item.block) : Buffer();
+  ::unlink(path_of(item).c_str());
+  open_.drop(item.block);
+  return data;
 }
 
 bool Staging::remove(const BlockName& block) {
@@ -235,8 +267,7 @@ bool Staging::remove(const BlockName& block) {
     uploading = item->uploading;
     item->removed = true;
   }
-  ::unlink(path_of(*item).c_str());
-  open_.drop(block);
+  remove_file(*item);
   if (cache_) cache_->remove(block);
   if (uploading) return false;  // upload() removes the object
   erase(item);
@@ -334,6 +365,7 @@ Status Staging::try_upload(const ItemPtr& item) {
 }
 
 Result<BufferChain> Staging::load(const Item& item) {
+  if (Buffer data = unwritten(item); !data.empty()) return BufferChain{data};
   BlockFile file = TRY(open_file(item));
   TRY(budget_.wait_for_room(item.block.bytes, 1.0, stopping_.get_token()));
   Buffer data = Buffer::allocate(item.block.bytes, &budget_);
@@ -362,9 +394,13 @@ void Staging::finish(const ItemPtr& item) {
   delay_metric_.add(static_cast<double>(to_nanos(clock_.now()) - to_nanos(item->added)) / 1e9);
   // Whoever finds it staged until now reads the file, and from now on the object.
   erase(item);
-  ::unlink(path_of(*item).c_str());
-  open_.drop(item->block);
-  if (cache_) cache_->uploaded(item->block, item->place);
+  const Buffer data = remove_file(*item);
+  if (!cache_) return;
+  if (data.empty()) {
+    cache_->uploaded(item->block, item->place);
+  } else {
+    cache_->offer(item->block, {data}, BlockCache::Origin::written);
+  }
 }
 
 void Staging::try_later(const ItemPtr& item, const Error& error) {
@@ -396,49 +432,6 @@ Status Staging::drain(std::stop_token stop, const Progress& progress) {
   draining_--;
   if (done()) return {};
   return fail(EINTR, std::to_string(items_.size()) + " staged blocks are not uploaded");
-}
-
-// ---- Recovery
-
-// Among our own processes one looks after what is left in a directory. JuiceFS knows no such lock.
-bool Staging::lock_dir(size_t place) {
-  const std::string path = (*dirs_)[place].path() + ".staging.lock";
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!file || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return false;
-  locks_[place] = std::move(file);
-  return true;
-}
-
-// What mounts of the other kind have staged is taken over, too.
-void Staging::recover(size_t place) {
-  CacheDir& dir = (*dirs_)[place];
-  std::vector<Left> found;
-  for (const BlockForm form : {BlockForm::plain, BlockForm::sealed}) {
-    if (dir.can_read(form)) find_left(dir, form, &found);
-  }
-  std::sort(found.begin(), found.end(), [](const Left& a, const Left& b) {
-    return std::pair(to_nanos(a.modified), a.block) < std::pair(to_nanos(b.modified), b.block);
-  });
-  uint64_t bytes = 0;
-  for (const Left& left : found) {
-    bytes += left.block.bytes;
-    insert(left.block, place, left.form, left.modified);
-    if (cache_ && left.form == dir.form()) cache_->staged(left.block, place, dir.staging(left.block).c_str());
-  }
-  if (!found.empty())
-    log::info(std::to_string(found.size()) + " staged blocks (" + std::to_string(bytes) +
-              " bytes) found in " + dir.path());
-}
-
-void Staging::find_left(CacheDir& dir, BlockForm form, std::vector<Left>* found) {
-  Status scanned = dir.scan(dir.staging_folder(form), [&](const BlockName& block, std::string_view path) {
-    struct stat about{};
-    if (::stat(std::string(path).c_str(), &about) != 0) return true;
-    const Time modified = from_nanos(about.st_mtim.tv_sec * 1'000'000'000 + about.st_mtim.tv_nsec);
-    found->push_back({modified, block, form});
-    return true;
-  });
-  if (!scanned) log::warning("looking for staged blocks: " + scanned.error().to_string());
 }
 
 }  // namespace cider::chunk

@@ -5,7 +5,8 @@
 // mount writes itself, it uploads both, if it has the key.
 //
 // Promises:
-// - add() returns when file and name survive a power loss; the slice is committed after that;
+// - add() returns when the block survives a power loss, in a file with its name or, first, in a journal
+//   (staging_journal.h); the slice is committed after that;
 // - a block stays until it is durable in the store. It is uploaded the oldest first, again and again;
 // - a damaged or half-written file of an earlier run is moved to `damaged/`, named in the log, and not tried
 //   again; one that somebody else has uploaded and removed is done.
@@ -33,6 +34,7 @@
 #include "base/worker_pool.h"
 #include "chunk/cache/disk_cache.h"
 #include "chunk/folder_sync.h"
+#include "chunk/staging_journal.h"
 #include "chunk/upload_window.h"
 
 namespace cider::chunk {
@@ -47,6 +49,7 @@ struct StagingOptions {
   std::chrono::seconds delay{0};
   UploadHours hours;
   int uploads = 20;  // at once
+  JournalOptions journal;
 };
 
 // The store's side.
@@ -97,8 +100,8 @@ class Staging {
   using ItemPtr = std::shared_ptr<Item>;
 
   bool accepts(const BlockName& block, bool refused) const;
-  Status write(size_t place, const BlockName& block, const BufferChain& data);
-  ItemPtr insert(const BlockName& block, size_t place, BlockForm form, Time added);
+  Status write(size_t place, const BlockName& block, const BufferChain& data, bool* journaled);
+  ItemPtr insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled = false);
   void switch_form(Item& item, BlockForm form);
   BlockPath path_of(const Item& item) const;
   Result<BlockFile> open_file(const Item& item) const;
@@ -117,6 +120,9 @@ class Staging {
   void finish(const ItemPtr& item);
   void try_later(const ItemPtr& item, const Error& error);
   void erase(const ItemPtr& item);
+  Buffer unwritten(const Item& item) const;
+  Buffer remove_file(const Item& item);
+  std::unique_ptr<StagingJournal> make_journal(size_t place);
   bool may_upload_now(const Item& item) const;
 
   const std::shared_ptr<CacheDirs> dirs_;
@@ -129,8 +135,10 @@ class Staging {
   Counter& bytes_metric_;
   Counter& delay_metric_;
   Counter& errors_metric_;
+  Counter& journaled_metric_;
 
   FolderSync folders_;
+  std::vector<std::unique_ptr<StagingJournal>> journals_;  // by place
   OpenFiles open_;
   std::atomic<int> writing_{0};
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 
 #include "chunk/staging.h"
 #include "chunk/testing/forms.h"
+#include "chunk/testing/harness.h"
 #include "chunk/testing/temp_dir.h"
 
 namespace {
@@ -24,7 +26,8 @@ struct Calls {
   std::mutex mutex;
   std::string folder;  // only what lies in it is noted
   std::vector<std::string> log;
-  std::string fail;  // the call that fails with EIO
+  std::string fail;     // the call that fails with EIO
+  std::string fail_at;  // only of this file, if not empty
 
   std::string below(const std::string& path) {
     if (folder.empty() || !path.starts_with(folder)) return {};
@@ -35,7 +38,7 @@ struct Calls {
     std::string name = below(path);
     if (name.empty()) return true;
     log.push_back(std::string(call) + " " + name);
-    if (fail != call) return true;
+    if (fail != call || (!fail_at.empty() && name != fail_at)) return true;
     errno = EIO;
     return false;
   }
@@ -66,6 +69,12 @@ int fsync(int fd) {
   static const auto next = real<int (*)(int)>("fsync");
   return calls.note("fsync", path_of(fd)) ? next(fd) : -1;
 }
+// Where they write is noted, too.
+ssize_t pwritev64(int fd, const iovec* vector, int count, off_t off) {
+  static const auto next = real<ssize_t (*)(int, const iovec*, int, off_t)>("pwritev64");
+  calls.note(("pwritev " + std::to_string(off)).c_str(), path_of(fd));
+  return next(fd, vector, count, off);
+}
 int rename(const char* from, const char* to) noexcept {
   static const auto next = real<int (*)(const char*, const char*)>("rename");
   return calls.note("rename", to) ? next(from, to) : -1;
@@ -76,17 +85,19 @@ namespace cider::chunk {
 namespace {
 
 struct Recorded {
-  explicit Recorded(BlockForm form) {
+  explicit Recorded(BlockForm form, const JournalOptions& journal = {.segments = 0}) {
     dirs = std::make_shared<CacheDirs>(
         std::vector<std::string>{dir.path()}, "uuid",
         CacheDir::Options{"", 0600, 0, false, testing::test_key(), form == BlockForm::sealed});
     StagingOptions options;
     options.delay = std::chrono::hours(1);
+    options.journal = journal;
     StagingTarget target;
     target.upload = [](const BlockName&, const BufferChain&, std::stop_token) -> Status { return {}; };
     target.exists = [](const BlockName&) -> Result<bool> { return false; };
     staging.emplace(dirs, nullptr, target, options, budget, metrics);
     staging->start();
+    if (journal.segments > 0) wait_for_journal();
     std::lock_guard lock(calls.mutex);
     calls.folder = dir.path() / "uuid";
     calls.log.clear();
@@ -95,6 +106,16 @@ struct Recorded {
     std::lock_guard lock(calls.mutex);
     calls.folder.clear();
     calls.fail.clear();
+    calls.fail_at.clear();
+  }
+  double journaled() { return metrics.counter("staging_block_journaled").value(); }
+  void wait_for_journal() {
+    uint64_t id = 1'000'000;
+    EXPECT_TRUE(testing::eventually([&] { return add({id++, 0, 100}) && journaled() > 0; }));
+  }
+  std::vector<std::string> log() {
+    std::lock_guard lock(calls.mutex);
+    return calls.log;
   }
   bool add(const BlockName& block) {
     Buffer data = Buffer::allocate(block.bytes, nullptr);
@@ -186,6 +207,100 @@ TEST_P(StagingSync, FoldersAreSyncedTogether) {
   EXPECT_LT(r.count("fsync " + staging_ + "/chunks/0/0"), 160u);
   std::lock_guard lock(calls.mutex);
   EXPECT_TRUE(calls.log.back().starts_with("fsync"));
+}
+
+// ---- With a journal
+
+constexpr JournalOptions kJournal{256 << 10, 2, 100'000};
+const std::string kJournalFile = "/.staging.journal";
+
+std::vector<std::string> of_journal(const std::vector<std::string>& log) {
+  std::vector<std::string> out;
+  for (const std::string& line : log) {
+    if (line.ends_with(kJournalFile)) out.push_back(line.substr(0, line.find(' ')));
+  }
+  return out;
+}
+
+TEST(StagingJournalSync, OneFlushDoes) {
+  Recorded r(BlockForm::plain, kJournal);
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  EXPECT_EQ(of_journal(r.log()), (std::vector<std::string>{"pwritev", "fdatasync"}));
+  EXPECT_EQ(r.count("fsync"), 0u);
+  EXPECT_EQ(r.count("fdatasync"), 1u);
+  const std::string file = "rename /rawstaging/chunks/0/0/1_0_1000";
+  EXPECT_TRUE(testing::eventually([&] { return r.count(file) == 1; }));
+  EXPECT_EQ(r.count("fdatasync"), 1u);
+}
+
+TEST(StagingJournalSync, AFlushIsShared) {
+  Recorded r(BlockForm::plain, {1 << 20, 4, 100'000});
+  std::vector<std::jthread> threads;
+  for (uint64_t t = 0; t < 8; t++) {
+    threads.emplace_back([&r, t] {
+      for (uint64_t i = 1; i <= 20; i++) EXPECT_TRUE(r.add({i * 8 + t, 0, 500}));
+    });
+  }
+  threads.clear();
+  EXPECT_LT(r.count("fdatasync " + kJournalFile), 160u);
+  EXPECT_EQ(of_journal(r.log()).back(), "fdatasync");
+}
+
+// The first segment is written again: before that the files of all blocks in it were synced, and their
+// folder.
+TEST(StagingJournalSync, ASegmentIsUsedAgainWhenItsBlocksAreSafe) {
+  Recorded r(BlockForm::plain, kJournal);
+  std::vector<uint64_t> first;  // in the first segment, after the blocks that were added to wait for it
+  const double before = r.journaled();
+  for (uint64_t id = 1; r.count("pwritev 0 ") == 0 && id < 1000; id++) {
+    const double already = r.journaled();
+    ASSERT_TRUE(r.add({id, 0, 50'000}));
+    if (r.journaled() > already && r.journaled() - before <= 3) first.push_back(id);
+  }
+  const std::vector<std::string> log = r.log();
+  const auto again = std::ranges::find_if(log, [](auto& line) { return line.starts_with("pwritev 0 "); });
+  ASSERT_NE(again, log.end());
+  ASSERT_EQ(first.size(), 3u);
+  for (uint64_t id : first) {
+    const std::string name = "/rawstaging/chunks/0/0/" + std::to_string(id) + "_0_50000";
+    const auto named = std::find(log.begin(), again, "rename " + name);
+    const auto synced = std::find(named, again, "fdatasync " + name);
+    EXPECT_NE(std::find(synced, again, "fsync /rawstaging/chunks/0/0"), again) << id;
+  }
+}
+
+// The block is made safe as ever, and the journal is given up; its blocks are safe before it is removed.
+TEST(StagingJournalSync, AJournalThatFailsIsGivenUp) {
+  Recorded r(BlockForm::plain, kJournal);
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  const double before = r.journaled();
+  {
+    std::lock_guard lock(calls.mutex);
+    calls.fail = "fdatasync";
+    calls.fail_at = kJournalFile;
+    calls.log.clear();
+  }
+  for (uint64_t id = 2; id <= 4; id++) {
+    const std::string name = "/rawstaging/chunks/0/0/" + std::to_string(id) + "_0_1000";
+    ASSERT_TRUE(r.add({id, 0, 1000}));
+    EXPECT_GE(r.count("fdatasync " + name), 1u);
+  }
+  EXPECT_EQ(r.count("fdatasync " + kJournalFile), 1u);
+  EXPECT_EQ(r.journaled(), before);
+  EXPECT_EQ(r.metrics.counter("staging_block_errors").value(), 0);
+  EXPECT_TRUE(
+      testing::eventually([&] { return !std::filesystem::exists(r.dir.path() / "uuid/.staging.journal"); }));
+  EXPECT_GE(r.count("fdatasync /rawstaging/chunks/0/0/1_0_1000"), 1u);
+}
+
+// Somebody has removed the folder: what is written to the journal is nowhere.
+TEST(StagingJournalSync, AJournalThatWasRemovedIsGivenUp) {
+  Recorded r(BlockForm::plain, kJournal);
+  std::filesystem::remove(r.dir.path() / "uuid/.staging.journal");
+  const double before = r.journaled();
+  ASSERT_TRUE(r.add({1, 0, 1000}));
+  EXPECT_EQ(r.journaled(), before);
+  EXPECT_GE(r.count("fdatasync /rawstaging/chunks/0/0/1_0_1000"), 1u);
 }
 
 }  // namespace

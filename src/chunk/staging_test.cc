@@ -9,119 +9,25 @@
 #include <optional>
 
 #include "base/testing/fixtures.h"
-#include "chunk/testing/forms.h"
-#include "chunk/testing/harness.h"
+#include "chunk/testing/staging.h"
 #include "chunk/testing/temp_dir.h"
 
 namespace cider::chunk {
 namespace {
 
 using cider::testing::read_file;
-using testing::eventually;
-using testing::pattern;
-using testing::TempDir;
+using namespace testing;
 namespace fs = std::filesystem;
-
-const std::string kUuid = "e2150272-98fa-4947-966d-8a72ef8b41ee";
-
-BufferChain chain_of(std::string_view text) {
-  Buffer buffer = Buffer::allocate(text.size(), nullptr);
-  std::memcpy(buffer.mutable_data(), text.data(), text.size());
-  return {buffer.slice(0, text.size() / 2), buffer.slice(text.size() / 2, text.size() - text.size() / 2)};
-}
-
-struct FakeClock : Clock {
-  Time now() const override { return from_nanos(nanos); }
-  Monotonic::time_point monotonic() const override { return Monotonic::now(); }
-  std::atomic<int64_t> nanos{to_nanos(Clock::system().now())};
-};
-
-// Where blocks are uploaded to. Closed, it fails every request.
-struct FakeStore {
-  StagingTarget target() {
-    StagingTarget t;
-    t.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token) -> Status {
-      std::unique_lock lock(mutex);
-      tries++;
-      changed.notify_all();
-      changed.wait(lock, [&] { return !held; });
-      if (!open) return fail(EIO, "closed");
-      std::string bytes;
-      for (const Buffer& piece : data) bytes += piece.text();
-      objects[block] = bytes;
-      order.push_back(block);
-      return {};
-    };
-    t.exists = [this](const BlockName& block) -> Result<bool> {
-      std::lock_guard lock(mutex);
-      return objects.contains(block);
-    };
-    t.remove = [this](const BlockName& block) {
-      std::lock_guard lock(mutex);
-      objects.erase(block);
-    };
-    return t;
-  }
-  void set_open(bool value) {
-    std::lock_guard lock(mutex);
-    open = value;
-  }
-  void hold(bool value) {
-    std::lock_guard lock(mutex);
-    held = value;
-    changed.notify_all();
-  }
-  size_t size() {
-    std::lock_guard lock(mutex);
-    return objects.size();
-  }
-
-  std::mutex mutex;
-  std::condition_variable changed;
-  bool open = true;
-  bool held = false;
-  int tries = 0;
-  std::map<BlockName, std::string> objects;
-  std::vector<BlockName> order;
-};
-
-struct Stage {
-  explicit Stage(const fs::path& folder, FakeStore& s, StagingOptions options = {}, bool start = true,
-                 const std::string& uuid = kUuid, BlockForm form = BlockForm::plain)
-      : dirs(std::make_shared<CacheDirs>(
-            std::vector<std::string>{folder}, uuid,
-            CacheDir::Options{"", 0600, 0, false, testing::test_key(), form == BlockForm::sealed})),
-        cache(dirs, {}, metrics),
-        staging(dirs, &cache, s.target(), options, budget, metrics, clock) {
-    if (start) staging.start();
-  }
-  bool add(const BlockName& block) { return staging.add(block, chain_of(pattern(block.bytes, block.slice))); }
-  fs::path file(const BlockName& block) { return std::string((*dirs)[0].staging(block)); }
-  double value(const char* name) { return metrics.counter(name).value(); }
-
-  FakeClock clock;
-  MetricSet metrics;
-  MemoryBudget budget{64 << 20};
-  std::shared_ptr<CacheDirs> dirs;
-  DiskCache cache;
-  Staging staging;
-};
 
 // What holds for plain and for encrypted files.
 class StagingTest : public ::testing::TestWithParam<BlockForm> {
  protected:
-  static Stage open(const fs::path& folder, FakeStore& store, StagingOptions options = {}) {
-    return Stage(folder, store, options, true, kUuid, GetParam());
+  static Stage open(const fs::path& folder, FakeStore& store, StagingOptions options = at_once()) {
+    return Stage(folder, store, options, true, kStagedUuid, GetParam());
   }
 };
 
 INSTANTIATE_TEST_SUITE_P(Forms, StagingTest, testing::kForms, testing::form_name);
-
-StagingOptions later() {
-  StagingOptions options;
-  options.delay = std::chrono::hours(1);
-  return options;
-}
 
 TEST_P(StagingTest, BlocksAreReadUntilTheyAreUploadedInOrder) {
   TempDir dir;
@@ -232,7 +138,7 @@ TEST_P(StagingTest, TwoProcessesOnOneDirectory) {
   TempDir dir;
   FakeStore store;
   FakeStore other_store;
-  auto first = std::make_unique<Stage>(dir.path(), store, later(), true, kUuid, GetParam());
+  auto first = std::make_unique<Stage>(dir.path(), store, later(), true, kStagedUuid, GetParam());
   ASSERT_TRUE(first->add({1, 0, 1000}));
   Stage second = open(dir.path(), other_store);
   EXPECT_FALSE(second.staging.holds({1, 0, 1000}));
@@ -267,7 +173,7 @@ TEST_P(StagingTest, FilesThatAreGoneOrDamaged) {
   EXPECT_EQ((store.objects[{2, 0, 100'000}]), "theirs");
   const std::string ending = GetParam() == BlockForm::sealed ? "_0_100000.sealed" : "_0_100000";
   for (uint64_t id : {3, 4}) {
-    EXPECT_TRUE(fs::exists(dir.path() / kUuid / "damaged" / (std::to_string(id) + ending))) << id;
+    EXPECT_TRUE(fs::exists(dir.path() / kStagedUuid / "damaged" / (std::to_string(id) + ending))) << id;
     EXPECT_FALSE(fs::exists(second.file({id, 0, 100'000}))) << id;
   }
   EXPECT_EQ(second.value("staging_block_errors"), 2);
@@ -321,7 +227,7 @@ TEST(Staging, BlocksThatJuiceFSHasStaged) {
     }
     ASSERT_GE(expected.size(), 4u);
     FakeStore store;
-    Stage s(dir.path(), store, {}, true, uuid);
+    Stage s(dir.path(), store, at_once(), true, uuid);
     EXPECT_TRUE(s.staging.drain({}));
     EXPECT_EQ(store.objects, expected);
     EXPECT_EQ(s.value("staging_block_errors"), 0);
@@ -334,7 +240,7 @@ TEST(Staging, FilesAreThoseOfJuiceFS) {
   TempDir dir;
   FakeStore store;
   Stage s(dir.path(), store, later());
-  const fs::path theirs = fixture / "cache-dir" / kUuid / "rawstaging/chunks/0/0";
+  const fs::path theirs = fixture / "cache-dir" / kStagedUuid / "rawstaging/chunks/0/0";
   for (const auto& entry : fs::directory_iterator(theirs)) {
     const auto block = parse_block_name(entry.path().filename().string());
     ASSERT_TRUE(block);
@@ -432,7 +338,7 @@ TEST_P(StagingTest, BlocksOfTheOtherFormAreReadAndUploaded) {
   TempDir dir;
   FakeStore store;
   {
-    Stage first(dir.path(), store, later(), true, kUuid, other);
+    Stage first(dir.path(), store, later(), true, kStagedUuid, other);
     for (uint64_t id = 1; id <= 3; id++) ASSERT_TRUE(first.add({id, 0, 100'000}));
   }
   Stage second = open(dir.path(), store, later());
@@ -446,7 +352,7 @@ TEST_P(StagingTest, BlocksOfTheOtherFormAreReadAndUploaded) {
   ASSERT_TRUE(second.staging.drain({}));
   EXPECT_EQ(store.size(), 2u);
   EXPECT_EQ((store.objects[{1, 0, 100'000}]), pattern(100'000, 1));
-  Stage third(dir.path(), store, later(), true, kUuid, other);
+  Stage third(dir.path(), store, later(), true, kStagedUuid, other);
   EXPECT_EQ(third.staging.usage().blocks, 0u);
 }
 
@@ -458,7 +364,7 @@ TEST_P(StagingTest, OfBothFormsTheNewerCounts) {
     TempDir dir;
     FakeStore store;
     std::optional<Stage> first;
-    first.emplace(dir.path(), store, later(), true, kUuid, other);
+    first.emplace(dir.path(), store, later(), true, kStagedUuid, other);
     ASSERT_TRUE(first->add(block));
     const fs::path older = first->file(block);
     first.reset();
@@ -473,7 +379,7 @@ TEST_P(StagingTest, OfBothFormsTheNewerCounts) {
       if (restart) fs::rename(dir.path() / "away", older);
       EXPECT_EQ(fs::exists(older), restart);
     }
-    Stage third(dir.path(), store, later(), true, kUuid, other);
+    Stage third(dir.path(), store, later(), true, kStagedUuid, other);
     EXPECT_FALSE(fs::exists(older));
     EXPECT_EQ(third.staging.usage().blocks, 1u);
     ASSERT_TRUE(third.staging.drain({}));

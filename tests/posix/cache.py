@@ -131,7 +131,7 @@ def staged_blocks(volume):
     volume.mount("--writeback", "--upload-delay", "1h")
     contents = fill(volume)
     expect(not objects(volume), "something was uploaded")
-    expect(len(in_cache(volume, "rawstaging")) == 7, f"{in_cache(volume, 'rawstaging')}")
+    wait_for(lambda: len(in_cache(volume, "rawstaging")) == 7, "all blocks are staged")
     same(volume, contents)
     (volume.point / "f1").unlink()  # and it is gone from rawstaging
     del contents["f1"]
@@ -218,7 +218,8 @@ def encrypted_blocks(volume):
     contents["plain"] = TEXT * 20_000
     write(volume.point / "plain", contents["plain"])
     expect(not objects(volume), "something was uploaded")
-    expect(len(in_cache(volume, "rawstaging")) == 1 and shows_text(volume), "the new file is not plain")
+    wait_for(lambda: len(in_cache(volume, "rawstaging")) == 1, "the new file is staged")
+    expect(shows_text(volume), "the new file is not plain")
     volume.kill()
 
     volume.mount("--encrypt-cache")

@@ -128,12 +128,23 @@ Result<BlockFile> CacheDir::open_file(const char* path, const BlockName& block, 
 Result<UniqueFd> CacheDir::store(const char* path, const BlockName& block, const BufferChain& data,
                                  BlockWrite how) {
   how.mode = options_.mode;
+  return place(path, [&](const char* temporary) { return write(temporary, block, data, how); });
+}
+
+Result<UniqueFd> CacheDir::store_file(const char* path, const Buffer& bytes, BlockWrite how) {
+  how.mode = options_.mode;
+  how.trailer = false;
+  return place(path, [&](const char* temporary) { return write_block_file(temporary, {bytes}, how); });
+}
+
+Result<UniqueFd> CacheDir::place(const char* path,
+                                 FunctionRef<Result<UniqueFd>(const char* temporary)> write) {
   const std::string temporary =
       std::string(path) + "." + std::to_string(::getpid()) + "." + std::to_string(temporary_++) + ".tmp";
   // JuiceFS removes empty folders, and temporary files that look forgotten.
   constexpr int kTries = 3;
   for (int i = 0;; i++) {
-    Result<UniqueFd> file = write(temporary.c_str(), block, data, how);
+    Result<UniqueFd> file = write(temporary.c_str());
     if (file && ::rename(temporary.c_str(), path) == 0) return file;
     const Error error = file ? Error{errno, "rename: " + std::string(std::strerror(errno))} : file.error();
     ::unlink(temporary.c_str());

@@ -13,6 +13,7 @@
 
 #include "base/aead.h"
 #include "base/buffer.h"
+#include "base/function_ref.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "chunk/block_cache.h"
@@ -68,6 +69,8 @@ class CacheDir {
   // Writes a block's file, in form(), under a temporary name and renames it to `path`; makes folders that are
   // missing. The mode is that of the directory's options. Answers the open file.
   Result<UniqueFd> store(const char* path, const BlockName& block, const BufferChain& data, BlockWrite how);
+  // Likewise a file of just these bytes.
+  Result<UniqueFd> store_file(const char* path, const Buffer& bytes, BlockWrite how);
   // Errors as of BlockFile::open().
   Result<BlockFile> open_file(const char* path, const BlockName& block, BlockForm form) const;
   // A second name in `raw/`, in place of another file there.
@@ -103,6 +106,7 @@ class CacheDir {
   };
   const Folders& folders(BlockForm form) const { return folders_[static_cast<size_t>(form)]; }
   BlockPath key_of(const BlockName& block) const { return {"", block, options_.hash_prefix}; }
+  Result<UniqueFd> place(const char* path, FunctionRef<Result<UniqueFd>(const char* temporary)> write);
   Result<UniqueFd> write(const char* path, const BlockName& block, const BufferChain& data,
                          const BlockWrite& how) const;
   Status make_folders();

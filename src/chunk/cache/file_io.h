@@ -15,5 +15,7 @@ namespace cider::chunk {
 Status pread_all(int fd, std::span<std::byte> out, uint64_t off);
 // As preadv(2). What `vector` says is used up.
 Status preadv_all(int fd, std::span<iovec> vector, uint64_t off);
+// As pwritev(2), of any number of pieces. What `vector` says is used up.
+Status pwritev_all(int fd, std::span<iovec> vector, uint64_t off);
 
 }  // namespace cider::chunk

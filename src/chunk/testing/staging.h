@@ -1,0 +1,119 @@
+// Staging over doubles of the store and the clock. For tests.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "chunk/staging.h"
+#include "chunk/testing/forms.h"
+#include "chunk/testing/harness.h"
+
+namespace cider::chunk::testing {
+
+inline const std::string kStagedUuid = "e2150272-98fa-4947-966d-8a72ef8b41ee";
+
+inline BufferChain chain_of(std::string_view text) {
+  Buffer buffer = Buffer::allocate(text.size(), nullptr);
+  std::memcpy(buffer.mutable_data(), text.data(), text.size());
+  return {buffer.slice(0, text.size() / 2), buffer.slice(text.size() / 2, text.size() - text.size() / 2)};
+}
+
+struct FakeClock : Clock {
+  Time now() const override { return from_nanos(nanos); }
+  Monotonic::time_point monotonic() const override { return Monotonic::now(); }
+  std::atomic<int64_t> nanos{to_nanos(Clock::system().now())};
+};
+
+// Where blocks are uploaded to. Closed, it fails every request.
+struct FakeStore {
+  StagingTarget target() {
+    StagingTarget t;
+    t.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token) -> Status {
+      std::unique_lock lock(mutex);
+      tries++;
+      changed.notify_all();
+      changed.wait(lock, [&] { return !held; });
+      if (!open) return fail(EIO, "closed");
+      std::string bytes;
+      for (const Buffer& piece : data) bytes += piece.text();
+      objects[block] = bytes;
+      order.push_back(block);
+      return {};
+    };
+    t.exists = [this](const BlockName& block) -> Result<bool> {
+      std::lock_guard lock(mutex);
+      return objects.contains(block);
+    };
+    t.remove = [this](const BlockName& block) {
+      std::lock_guard lock(mutex);
+      objects.erase(block);
+    };
+    return t;
+  }
+  void set_open(bool value) {
+    std::lock_guard lock(mutex);
+    open = value;
+  }
+  void hold(bool value) {
+    std::lock_guard lock(mutex);
+    held = value;
+    changed.notify_all();
+  }
+  size_t size() {
+    std::lock_guard lock(mutex);
+    return objects.size();
+  }
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool open = true;
+  bool held = false;
+  int tries = 0;
+  std::map<BlockName, std::string> objects;
+  std::vector<BlockName> order;
+};
+
+struct Stage {
+  explicit Stage(const std::filesystem::path& folder, FakeStore& s, StagingOptions options, bool start = true,
+                 const std::string& uuid = kStagedUuid, BlockForm form = BlockForm::plain)
+      : dirs(std::make_shared<CacheDirs>(
+            std::vector<std::string>{folder}, uuid,
+            CacheDir::Options{"", 0600, 0, false, test_key(), form == BlockForm::sealed})),
+        cache(dirs, {}, metrics),
+        staging(dirs, &cache, s.target(), options, budget, metrics, clock) {
+    if (start) staging.start();
+  }
+  bool add(const BlockName& block) { return staging.add(block, chain_of(pattern(block.bytes, block.slice))); }
+  std::filesystem::path file(const BlockName& block) { return std::string((*dirs)[0].staging(block)); }
+  double value(const char* name) { return metrics.counter(name).value(); }
+
+  FakeClock clock;
+  MetricSet metrics;
+  MemoryBudget budget{64 << 20};
+  std::shared_ptr<CacheDirs> dirs;
+  DiskCache cache;
+  Staging staging;
+};
+
+// Without a journal.
+inline StagingOptions at_once() {
+  StagingOptions options;
+  options.journal.segments = 0;
+  return options;
+}
+
+// Blocks stay staged until somebody asks for them.
+inline StagingOptions later() {
+  StagingOptions options = at_once();
+  options.delay = std::chrono::hours(1);
+  return options;
+}
+
+}  // namespace cider::chunk::testing

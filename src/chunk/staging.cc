@@ -174,7 +174,11 @@ Staging::ItemPtr Staging::insert(const BlockName& block, size_t place, BlockForm
   bytes_ += block.bytes;
   blocks_metric_.add();
   bytes_metric_.add(block.bytes);
-  changed_.notify_all();
+  const auto now = Monotonic::now();
+  if (now - last_staged_ >= options_.pause) crowd_since_ = now;
+  last_staged_ = now;
+  // Behind others it is looked at when one of them has ended.
+  if (queue_.size() == 1) wake();
   return item;
 }
 
@@ -296,12 +300,26 @@ Staging::ItemPtr Staging::next_due() {
   return nullptr;
 }
 
+// With mutex_ held: something may be due.
+void Staging::wake() {
+  look_ = true;
+  changed_.notify_all();
+}
+
+int Staging::uploads_now() const {
+  const auto now = Monotonic::now();
+  const bool crowd = now - last_staged_ < options_.pause && now - crowd_since_ < options_.patience;
+  return crowd && draining_ == 0 ? std::max(1, options_.uploads / 10) : options_.uploads;
+}
+
 void Staging::dispatch(const std::stop_token& stop) {
   constexpr Millis kLook{500};
+  constexpr Millis kGrow{5};  // while uploads wait for a thread
   auto retry_lock = Monotonic::now() + kRetryLock;
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
-    ItemPtr item = uploading_ < options_.uploads ? next_due() : nullptr;
+    const int most = uploads_now();
+    ItemPtr item = uploading_ < most ? next_due() : nullptr;
     if (item) {
       queue_.erase({item->number, item});
       item->uploading = true;
@@ -312,8 +330,10 @@ void Staging::dispatch(const std::stop_token& stop) {
     if (items_.empty()) {
       changed_.wait_for(lock, stop, kRetryLock, [&] { return !items_.empty(); });
     } else {
-      changed_.wait_for(lock, stop, kLook, [&] { return false; });
+      const Millis while_crowded = most < options_.uploads ? options_.pause : kLook;
+      changed_.wait_for(lock, stop, uploads_.poke() ? kGrow : while_crowded, [&] { return look_; });
     }
+    look_ = false;
     if (Monotonic::now() < retry_lock) continue;
     lock.unlock();
     for (size_t place = 0; place < dirs_->size(); place++) {
@@ -331,7 +351,7 @@ void Staging::upload(const ItemPtr& item) {
     std::lock_guard lock(mutex_);
     uploading_--;
     removed = item->removed;
-    changed_.notify_all();
+    wake();
   }
   if (removed) {
     if (target_.remove) target_.remove(item->block);
@@ -418,7 +438,7 @@ Status Staging::drain(std::stop_token stop, const Progress& progress) {
   std::unique_lock lock(mutex_);
   const uint64_t until = next_number_;
   draining_++;
-  changed_.notify_all();
+  wake();
   const auto done = [&] { return numbers_.empty() || *numbers_.begin() >= until; };
   while (!done() && !stop.stop_requested() && !stopping_.stop_requested()) {
     const Usage left{items_.size(), bytes_};

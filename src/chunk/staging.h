@@ -49,6 +49,10 @@ struct StagingOptions {
   std::chrono::seconds delay{0};
   UploadHours hours;
   int uploads = 20;  // at once
+  // While blocks are staged one after the other, with no such pause between them, a tenth of the uploads run:
+  // whoever writes comes first. Not for longer than this, though.
+  std::chrono::milliseconds pause{50};
+  std::chrono::milliseconds patience{5000};
   JournalOptions journal;
 };
 
@@ -111,6 +115,8 @@ class Staging {
   void find_left(CacheDir& dir, BlockForm form, std::vector<Left>* found);
   bool lock_dir(size_t place);
 
+  void wake();
+  int uploads_now() const;
   void dispatch(const std::stop_token& stop);
   ItemPtr next_due();
   void upload(const ItemPtr& item);
@@ -153,7 +159,10 @@ class Staging {
   uint64_t bytes_ = 0;
   int uploading_ = 0;
   int draining_ = 0;
-  std::vector<UniqueFd> locks_;  // of directories, by place
+  Monotonic::time_point last_staged_{};
+  Monotonic::time_point crowd_since_{};  // the first of those that were staged without a pause
+  bool look_ = false;                    // for the dispatcher: something may be due
+  std::vector<UniqueFd> locks_;          // of directories, by place
 
   std::stop_source stopping_;
   WorkerPool uploads_;

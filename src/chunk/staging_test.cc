@@ -82,6 +82,55 @@ TEST_P(StagingTest, DelayAndHoursHoldUploadsBack) {
     EXPECT_FALSE(parse_upload_hours(bad)) << bad;
 }
 
+// The next upload begins when one has ended, not when somebody looks at the clock.
+TEST_P(StagingTest, UploadsFollowOneAnother) {
+  TempDir dir;
+  FakeStore store;
+  StagingOptions options = at_once();
+  options.uploads = 1;
+  Stage s = open(dir.path(), store, options);
+  for (uint64_t id = 1; id <= 100; id++) ASSERT_TRUE(s.add({id, 0, 1000}));
+  EXPECT_TRUE(eventually([&] { return store.size() == 100; }));
+}
+
+TEST_P(StagingTest, WhoeverWritesComesFirst) {
+  TempDir dir;
+  FakeStore store;
+  store.hold(true);
+  StagingOptions options = at_once();
+  options.pause = options.patience = std::chrono::hours(1);
+  Stage s = open(dir.path(), store, options);
+  const auto tries = [&] {
+    std::lock_guard lock(store.mutex);
+    return store.tries;
+  };
+  for (uint64_t id = 1; id <= 15; id++) ASSERT_TRUE(s.add({id, 0, 1000}));
+  EXPECT_TRUE(eventually([&] { return tries() == 2; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(tries(), 2) << "a tenth of 20";
+  std::jthread drains([&] { EXPECT_TRUE(s.staging.drain({})); });
+  EXPECT_TRUE(eventually([&] { return tries() == 15; }));
+  store.hold(false);
+}
+
+TEST_P(StagingTest, UploadsRunWhenNobodyWritesOrHasForLong) {
+  for (const bool for_long : {false, true}) {
+    TempDir dir;
+    FakeStore store;
+    store.hold(true);
+    StagingOptions options = at_once();
+    options.pause = std::chrono::milliseconds(for_long ? 3'600'000 : 1);
+    options.patience = std::chrono::milliseconds(for_long ? 1 : 3'600'000);
+    Stage s = open(dir.path(), store, options);
+    for (uint64_t id = 1; id <= 15; id++) ASSERT_TRUE(s.add({id, 0, 1000}));
+    EXPECT_TRUE(eventually([&] {
+      std::lock_guard lock(store.mutex);
+      return store.tries == 15;
+    })) << for_long;
+    store.hold(false);
+  }
+}
+
 TEST_P(StagingTest, AnOutageIsWaitedFor) {
   TempDir dir;
   FakeStore store;

@@ -20,6 +20,7 @@ namespace {
 
 // Memory: the cache with indexes and filters, and the tables that are written to.
 constexpr size_t kBlockCache = 32 << 20;
+constexpr int kCacheShardBits = 2;  // as many as RocksDB makes by itself would be too small for large blocks
 constexpr size_t kWriteBuffer = 16 << 20;
 constexpr int kWriteBuffers = 3;
 constexpr size_t kLogSize = 64 << 20;
@@ -53,8 +54,12 @@ Status status_of(const rocksdb::Status& status, const std::string& path) {
 
 rocksdb::Options tuned() {
   rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(kBlockCache);
+  table.block_cache = rocksdb::NewLRUCache(kBlockCache, kCacheShardBits);
   table.cache_index_and_filter_blocks = true;
+  // In pieces of a few KiB: a whole filter of a large table is read and checked in half a millisecond, each
+  // time where it does not stay in the cache.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;

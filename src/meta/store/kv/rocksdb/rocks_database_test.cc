@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "meta/store/engines.h"
@@ -128,6 +129,54 @@ TEST_F(RocksDatabase, what_was_answered_survives_a_kill) {
   end(child);
   auto store = open();
   for (Ino ino = 2; ino < 200; ++ino) EXPECT_TRUE(ask(*store, AttrRead{ino, field::all, {}}).value) << ino;
+}
+
+// What this process has read from files, from the page cache or not.
+uint64_t bytes_read() {
+  std::ifstream io("/proc/self/io");
+  std::string name;
+  uint64_t bytes = 0;
+  io >> name >> bytes;
+  return bytes;
+}
+
+// The filter of a table is larger than what one part of a cache may hold.
+TEST_F(RocksDatabase, lookups_in_large_tables_read_little) {
+  constexpr int kRounds = 5;
+  constexpr int kKeys = 130'000;
+  const auto key = [](int i) {
+    std::string digits = std::to_string(i);
+    return "k" + std::string(8 - digits.size(), '0') + digits;
+  };
+  for (int round = 0; round < kRounds; ++round) {  // each leaves a table, and four of them become one
+    auto database = open_rocksdb(path_, {.create = true});
+    ASSERT_TRUE(database);
+    testing::Pairs pairs;
+    for (int i = 0; i < kKeys; ++i) pairs[key(i * kRounds + round)] = "v";
+    testing::put_pairs(**database, pairs);
+  }
+  auto database = open_rocksdb(path_, {});
+  ASSERT_TRUE(database);
+  const auto tables = [&] {
+    int count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      count += entry.path().extension() == ".sst";
+    return count;
+  };
+  for (int i = 0; i < 2000 && tables() > 2; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  ASSERT_LE(tables(), 2);
+  const auto look_up = [&](int i) {
+    const std::vector<std::string> keys = {key(i * 1009 % (kRounds * kKeys)), "absent" + std::to_string(i)};
+    auto view = (*database)->view({});
+    auto values = (*view)->get(keys);
+    ASSERT_TRUE(values);
+    EXPECT_TRUE((*values)[0]);
+    EXPECT_FALSE((*values)[1]);
+  };
+  for (int i = 0; i < 1000; ++i) look_up(i);
+  const uint64_t before = bytes_read();
+  for (int i = 1000; i < 1200; ++i) look_up(i);
+  EXPECT_LT((bytes_read() - before) / 200, 64U << 10) << "of each";
 }
 
 TEST_F(RocksDatabase, paths_are_checked) {

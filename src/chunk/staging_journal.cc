@@ -61,7 +61,8 @@ void StagingJournal::run(const std::stop_token& stop, bool accept) {
     status = make(stop);
     if (status) {
       serve(stop);
-      status = remove(file_.blocks());
+      // What a failed sync has left of a file may look whole until it is read from the disk.
+      status = keep_ ? Status(fail(EIO, "it is left for the next mount")) : remove(file_.blocks());
     }
   }
   if (!status && status.error().code != EINTR)
@@ -113,6 +114,7 @@ void StagingJournal::clean() {
     };
     if (Status done = work(); !done) {
       log::warning("staged blocks in " + dir_.path() + ": " + done.error().to_string());
+      keep_ = true;
       Lock lock(mutex_);
       usable_ = false;
       return;

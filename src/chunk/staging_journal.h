@@ -94,7 +94,8 @@ class StagingJournal {
   const JournalOptions& options_;
   const Written written_;
   const std::string path_;
-  bool keep_ = false;            // the journal of an earlier run: not all could be restored
+  bool keep_ =
+      false;  // the journal at the end: not all could be restored, or synced. Of the thread that runs
   std::vector<BlockName> left_;  // restored, or in files
 
   mutable std::mutex mutex_;  // guards all below but file_

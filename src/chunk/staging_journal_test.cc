@@ -297,6 +297,24 @@ TEST(StagingReplay, TheNextRunGoesOn) {
   EXPECT_FALSE(next.append(5));
 }
 
+// An engine that lost its last commits may give a slice's number out again.
+TEST(StagingReplay, AWholeFileOfOtherBytesIsNewer) {
+  Crashed c({1, 2});
+  const std::string newer = pattern(kBytes, 99) + checksum_trailer(chain_of(pattern(kBytes, 99)));
+  std::ofstream(c.file(1), std::ios::binary) << newer;
+  EXPECT_EQ(c.replay(), (std::vector<uint64_t>{1, 2}));
+  EXPECT_EQ(read_file(c.file(1)), newer);
+}
+
+TEST(StagingReplay, OneThatCannotBeRestoredHindersNoOther) {
+  Crashed c({1, 2, 3});
+  for (uint64_t id : {1, 2, 3}) fs::remove(c.file(id));
+  fs::create_directories(c.file(2) / "in the way");
+  EXPECT_EQ(c.replay(), std::vector<uint64_t>{0}) << "an error, so that the journal stays";
+  EXPECT_EQ(read_file(c.file(1)), content_of(1));
+  EXPECT_EQ(read_file(c.file(3)), content_of(3));
+}
+
 // What cannot be restored now stays in the journal.
 TEST(StagingReplay, WithoutSpaceForTheFilesTheJournalStays) {
   Crashed c({1, 2});

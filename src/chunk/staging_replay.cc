@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "chunk/cache/block_file.h"
 #include "chunk/cache/file_io.h"
 #include "chunk/journal_format.h"
 #include "chunk/staged_files.h"
@@ -28,11 +29,23 @@ Result<Buffer> read_piece(int fd, uint64_t offset, size_t length) {
   return piece;
 }
 
+// A segment; pages that can't be read are zeros, and end what is found in it.
+Result<Buffer> read_segment(int fd, uint64_t at, uint64_t segment) {
+  Result<Buffer> whole = read_piece(fd, at, segment);
+  if (whole) return whole;
+  log::error("journal of staged blocks: " + whole.error().to_string() + "; reading what can be read of it");
+  Buffer pages = Buffer::allocate(segment, nullptr);
+  std::memset(pages.mutable_data(), 0, segment);
+  for (uint64_t off = 0; off < segment; off += kJournalPage)
+    (void)pread_all(fd, {pages.mutable_data() + off, kJournalPage}, at + off);
+  return pages;
+}
+
 // Where the blocks are that are not done. A later record is of the same bytes.
 Result<Places> find_blocks(int fd, uint64_t size, uint64_t segment) {
   std::vector<std::pair<uint64_t, JournalSegment>> segments;  // with their offsets
   for (uint64_t at = 0; at + segment <= size; at += segment) {
-    const Buffer bytes = TRY(read_piece(fd, at, segment));
+    const Buffer bytes = TRY(read_segment(fd, at, segment));
     segments.emplace_back(at, parse_journal_segment(bytes.bytes()));
   }
   std::ranges::sort(segments, {}, [](const auto& one) { return one.second.generation; });
@@ -49,13 +62,22 @@ Result<Places> find_blocks(int fd, uint64_t size, uint64_t segment) {
   return found;
 }
 
-bool is_whole(const char* path, const Buffer& content) {
-  const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-  struct stat about{};
-  if (!fd || ::fstat(fd.get(), &about) != 0 || static_cast<uint64_t>(about.st_size) != content.size())
-    return false;
-  const Result<Buffer> there = read_piece(fd.get(), 0, content.size());
-  return there && std::memcmp(there->data(), content.data(), content.size()) == 0;
+// As the disk has it: of pages that could not be written a page cache may still say what they should be. A
+// whole file of other bytes is newer, of a number that an engine without its last commits gave out again.
+bool is_whole(const char* path, const BlockName& block, const Buffer& content) {
+  {
+    const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
+    if (!fd || ::fdatasync(fd.get()) != 0) return false;
+    (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+  }
+  Result<BlockFile> file = BlockFile::open(path, block.bytes);
+  if (!file || !file->has_checksums()) return false;
+  const Buffer there = Buffer::allocate(block.bytes, nullptr);
+  const std::span<std::byte> bytes{const_cast<std::byte*>(there.data()), there.size()};
+  if (!file->read(0, bytes, Verify::full)) return false;
+  if (std::memcmp(there.data(), content.data(), block.bytes) != 0)
+    log::warning("staged block " + std::string(path) + " differs from the journal's and is left as it is");
+  return true;
 }
 
 }  // namespace
@@ -69,17 +91,24 @@ Result<std::vector<BlockName>> replay_journal(CacheDir& dir, FolderSync& folders
   const Places places = TRY(find_blocks(fd.get(), static_cast<uint64_t>(about.st_size), segment));
   std::vector<BlockName> blocks;
   std::vector<BlockName> restored;
-  for (const auto& [block, place] : places) {
+  Status first_error;
+  const auto restore = [&](const BlockName& block, const Place& place) -> Status {
     const Buffer content = TRY(read_piece(fd.get(), place.offset, place.length));
     const BlockPath file = dir.staging(block, BlockForm::plain);
-    blocks.push_back(block);
-    if (is_whole(file.c_str(), content)) continue;
+    if (is_whole(file.c_str(), block, content)) return {};
     TRY(dir.store_file(file.c_str(), content, {}));
     restored.push_back(block);
+    return {};
+  };
+  for (const auto& [block, place] : places) {
+    blocks.push_back(block);
+    Status done = restore(block, place);
+    if (!done && first_error) first_error = done;  // the others are restored all the same
   }
   TRY(sync_staged(dir, folders, restored));
   if (!restored.empty())
     log::info(std::to_string(restored.size()) + " staged blocks restored from the journal in " + dir.path());
+  if (!first_error) return fail(first_error.error());
   return blocks;
 }
 

@@ -293,6 +293,28 @@ TEST(StagingJournalSync, AJournalThatFailsIsGivenUp) {
   EXPECT_GE(r.count("fdatasync /rawstaging/chunks/0/0/1_0_1000"), 1u);
 }
 
+// A second sync would say that all is well, as the error has been told.
+TEST(StagingJournalSync, AJournalStaysWhereABlocksFileCouldNotBeSynced) {
+  Recorded r(BlockForm::plain, kJournal);
+  {
+    std::lock_guard lock(calls.mutex);
+    calls.fail = "fdatasync";
+    calls.fail_at = "/rawstaging/chunks/0/0/1_0_50000";
+  }
+  for (uint64_t id = 1; id <= 12 && r.count("fdatasync " + calls.fail_at) == 0; id++) {
+    ASSERT_TRUE(r.add({id, 0, 50'000}));
+    (void)testing::eventually([&] { return r.count("fdatasync " + calls.fail_at) > 0; },
+                              std::chrono::milliseconds(200));
+  }
+  ASSERT_GT(r.count("fdatasync " + calls.fail_at), 0u);
+  {
+    std::lock_guard lock(calls.mutex);
+    calls.fail.clear();
+  }
+  r.staging->stop();
+  EXPECT_TRUE(std::filesystem::exists(r.dir.path() / "uuid/.staging.journal"));
+}
+
 // Somebody has removed the folder: what is written to the journal is nowhere.
 TEST(StagingJournalSync, AJournalThatWasRemovedIsGivenUp) {
   Recorded r(BlockForm::plain, kJournal);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -41,6 +42,9 @@ void RingNudge::send(unsigned processor) {
     (void)::statx(AT_FDCWD, mountpoint_.c_str(), AT_STATX_FORCE_SYNC | AT_NO_AUTOMOUNT, STATX_MODE, &ignored);
     std::lock_guard lock(mutex_);
     callers_.erase(self);
+  } else if (!told_.exchange(true)) {
+    log::warning("fuse: may not run on processor " + std::to_string(processor) +
+                 "; requests from there may wait for one another");
   }
   under_way_.fetch_sub(1);
 }

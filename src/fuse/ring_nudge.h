@@ -32,6 +32,7 @@ class RingNudge {
 
   const std::string mountpoint_;
   std::atomic<unsigned> under_way_{0};
+  std::atomic<bool> told_{false};  // that a processor is not ours
   std::mutex mutex_;
   std::set<uint32_t> callers_;  // thread ids
   std::vector<std::jthread> threads_;

@@ -16,7 +16,7 @@ namespace {
 
 // A request may carry as much but for WRITEs: an extended attribute and its name.
 constexpr size_t kMinPayload = 128 << 10;
-constexpr auto kLookForKilled = std::chrono::seconds(1);
+constexpr auto kLook = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -25,15 +25,26 @@ class RingWorkers::Crew final : public RingCrew {
   Crew(RingWorkers& all, unsigned its_processor) : processor(its_processor), all_(all) {}
 
   void begin() override {
+    all_.busy_.fetch_add(1);
     if (idle_.fetch_sub(1) == 1) all_.add(*this);
   }
-  void wait() override { all_.waiting_.fetch_add(1); }
+  void wait() override {
+    all_.waiting_.fetch_add(1);
+    help_if_short();
+  }
   void go_on() override { all_.waiting_.fetch_sub(1); }
-  void end() override { idle_.fetch_add(1); }
+  void end() override {
+    idle_.fetch_add(1);
+    all_.busy_.fetch_sub(1);
+  }
+  // Where one more was refused, or could not start.
+  void help_if_short() {
+    if (idle_ <= 0) all_.add(*this);
+  }
   bool is_own(const fuse_in_header& header) override { return all_.nudge_.is(header); }
   bool may_keep_memory() override {
     unsigned now = all_.keeping_memory_.load();
-    while (now < all_.options_.keep_memory) {
+    while (now < all_.keep_memory_) {
       if (all_.keeping_memory_.compare_exchange_weak(now, now + 1)) return true;
     }
     return false;
@@ -63,6 +74,9 @@ Status RingWorkers::probe(size_t max_write) {
 RingWorkers::RingWorkers(const RingOptions& options, const RingWorkerOptions& worker,
                          const std::string& mountpoint, InterruptTable& interrupts)
     : options_(options), worker_options_(worker), interrupts_(interrupts), nudge_(mountpoint) {
+  // What is kept counts in the budget, of which it is to be a small part.
+  if (worker.budget)
+    keep_memory_ = std::min<size_t>(keep_memory_, worker.budget->limit() / 16 / worker.max_write);
   (void)::sched_getaffinity(0, sizeof worker_options_.allowed, &worker_options_.allowed);
   const long processors = ::sysconf(_SC_NPROCESSORS_CONF);
   for (long i = 0; i < processors; ++i) {
@@ -78,7 +92,7 @@ Status RingWorkers::start(RequestHandler& handler) {
   std::unique_lock lock(mutex_);
   for (size_t i = 0; i < first; ++i) TRY(start_thread(*crews_[i % crews_.size()], /*joins_late=*/false));
   changed_.wait(lock, [&] { return opened_ >= first || !failed_; });
-  watcher_ = std::jthread([this](const std::stop_token& stop) { look_for_killed(stop); });
+  watcher_ = std::jthread([this](const std::stop_token& stop) { look_after_all(stop); });
   return failed_;
 }
 
@@ -99,7 +113,7 @@ Status RingWorkers::start_thread(Crew& crew, bool joins_late) {
 
 void RingWorkers::add(Crew& crew) {
   std::lock_guard lock(mutex_);
-  if (running_ - std::min(running_, waiting_.load()) >= options_.max_workers) return;
+  if (ending_ || busy_ >= waiting_ + options_.max_busy) return;
   if (Status started = start_thread(crew, /*joins_late=*/true); !started)
     log::warning("fuse: " + started.error().to_string());
 }
@@ -124,15 +138,17 @@ void RingWorkers::leave(Crew& crew, const Status& end) {
   std::lock_guard lock(mutex_);
   crew.leaves();
   --running_;
+  if (end) ending_ = true;
   if (!end && failed_) failed_ = end;
   changed_.notify_all();
 }
 
-void RingWorkers::look_for_killed(const std::stop_token& stop) {
+void RingWorkers::look_after_all(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, stop, kLookForKilled, [] { return false; }) && !stop.stop_requested()) {
+  while (!changed_.wait_for(lock, stop, kLook, [] { return false; }) && !stop.stop_requested()) {
     lock.unlock();
     interrupts_.stop_killed();
+    for (auto& crew : crews_) crew->help_if_short();
     lock.lock();
   }
 }

@@ -27,10 +27,10 @@
 namespace cider::fuse {
 
 struct RingOptions {
-  // Of all processors; those that wait for an answer don't count. Each processor has one at least.
-  unsigned max_workers = 512;
+  // Requests that are worked on at once, on all processors, before no more workers start; those that only
+  // wait for an answer don't count.
+  unsigned max_busy = 512;
   unsigned first_workers = 2;  // of a processor
-  unsigned keep_memory = 16;   // workers that keep the memory of a large request
 };
 
 class RingWorkers {
@@ -58,13 +58,15 @@ class RingWorkers {
   Status start_thread(Crew& crew, bool joins_late);
   void run(Crew& crew, bool joins_late);
   void leave(Crew& crew, const Status& end);
-  void look_for_killed(const std::stop_token& stop);
+  void look_after_all(const std::stop_token& stop);
 
   const RingOptions options_;
   RingWorkerOptions worker_options_;
   InterruptTable& interrupts_;
   RequestHandler* handler_ = nullptr;
   RingNudge nudge_;
+  size_t keep_memory_ = 16;                  // workers that may keep the memory of a large request
+  std::atomic<unsigned> busy_{0};            // workers with a request
   std::atomic<unsigned> waiting_{0};         // workers whose requests are answered later
   std::atomic<unsigned> keeping_memory_{0};  // workers
 
@@ -73,6 +75,7 @@ class RingWorkers {
   std::vector<std::unique_ptr<Crew>> crews_;
   std::list<std::thread> threads_;
   unsigned running_ = 0;
+  bool ending_ = false;
   unsigned opened_ = 0;  // workers that have offered their ring
   Status failed_;        // the first error
   std::jthread watcher_;

@@ -70,7 +70,7 @@ class SessionTest : public ::testing::TestWithParam<Way> {
   // Of those that handlers may block.
   void limit_threads(unsigned limit) {
     transport_.max_threads = limit;
-    rings_.max_workers = limit;
+    rings_.max_busy = limit;
   }
 
   void start(const FuseOptions& options = {}, const std::vector<std::string>& words = {}) {

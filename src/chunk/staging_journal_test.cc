@@ -177,8 +177,9 @@ TEST(StagingJournal, ManyThreadsShareIt) {
         const BlockName block{100 + i * 8 + t, 0, 3000};
         if (!j.journal->append(block, chain_of(pattern(block.bytes, block.slice)))) continue;
         safe++;
-        if (const Buffer data = j.journal->unwritten(block); !data.empty())
+        if (const Buffer data = j.journal->unwritten(block); !data.empty()) {
           EXPECT_EQ(data.text(), pattern(block.bytes, block.slice));
+        }
         if (i % 3 == 0) j.journal->forget(block);
       }
     });

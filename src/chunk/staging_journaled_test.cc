@@ -1,7 +1,5 @@
 // Staging with a journal. What holds with and without one is in staging_test.cc.
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <fstream>
 
@@ -140,30 +138,13 @@ TEST(StagingJournaled, KillAtAnyMoment) {
   for (int round = 0; round < 10; round++) {
     TempDir dir;
     FakeStore store;
-    int pipe[2];
-    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Stage s(dir.path(), store, journaled_later());
-      for (uint64_t id = add_until_journaled(s, 1'000'000); id > 0;) {
-        for (id = 1;; id++) {
-          if (s.add({id, 0, 50'000})) (void)!::write(pipe[1], &id, sizeof id);
-        }
-      }
-    }
-    ::close(pipe[1]);
-    uint64_t acknowledged = 0;
-    uint64_t id;
-    while (acknowledged < static_cast<uint64_t>(1 + 3 * round) &&
-           ::read(pipe[0], &id, sizeof id) == sizeof id)
-      acknowledged = id;
-    ::kill(child, SIGKILL);
-    while (::read(pipe[0], &id, sizeof id) == sizeof id) acknowledged = id;
-    ::close(pipe[0]);
-    ::waitpid(child, nullptr, 0);
+    const uint64_t acknowledged = staged_until_killed(
+        1 + 3 * static_cast<uint64_t>(round), [&] { return Stage(dir.path(), store, journaled_later()); },
+        [](Stage& s) { add_until_journaled(s, 1'000'000); });
     Stage next(dir.path(), store, journaled(std::chrono::seconds(0)));
     ASSERT_TRUE(next.staging.drain({}));
-    for (id = 1; id <= acknowledged; id++) EXPECT_EQ((store.objects[{id, 0, 50'000}]), pattern(50'000, id));
+    for (uint64_t id = 1; id <= acknowledged; id++)
+      EXPECT_EQ((store.objects[{id, 0, 50'000}]), pattern(50'000, id));
     EXPECT_EQ(next.value("staging_block_errors"), 0);
   }
 }
@@ -175,29 +156,7 @@ TEST(StagingJournaled, ManyWritersReadersAndRemovers) {
   options.journal.segment = 128 << 10;
   Stage s(dir.path(), store, options);
   add_until_journaled(s, 1'000'000);
-  std::vector<std::jthread> threads;
-  for (uint64_t t = 0; t < 4; t++) {
-    threads.emplace_back([&, t] {
-      for (uint64_t i = 1; i <= 80; i++) {
-        const BlockName block{i * 4 + t, 0, 3000};
-        ASSERT_TRUE(s.add(block));
-        std::string out(100, '\0');
-        auto read = s.staging.read(block, 7, std::as_writable_bytes(std::span(out)));
-        ASSERT_TRUE(read);
-        if (*read) {
-          EXPECT_EQ(out, pattern(3000, block.slice).substr(7, 100));
-        }
-        if (i % 3 == 0 && !s.staging.remove(block)) store.target().remove(block);
-      }
-    });
-  }
-  threads.clear();
-  EXPECT_TRUE(s.staging.drain({}));
-  EXPECT_TRUE(eventually([&] { return s.staging.usage().blocks == 0; }));
-  for (uint64_t t = 0; t < 4; t++) {
-    for (uint64_t i = 1; i <= 80; i++)
-      EXPECT_EQ((store.objects.contains({i * 4 + t, 0, 3000})), i % 3 != 0) << i << " " << t;
-  }
+  write_read_and_remove_many(s, store, 80);
 }
 
 }  // namespace

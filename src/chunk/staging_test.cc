@@ -1,8 +1,6 @@
 #include "chunk/staging.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstring>
 #include <fstream>
@@ -304,27 +302,12 @@ TEST_P(StagingTest, KillAtAnyMoment) {
   for (int round = 0; round < 20; round++) {
     TempDir dir;
     FakeStore store;
-    int pipe[2];
-    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Stage s = open(dir.path(), store, later());
-      for (uint64_t id = 1;; id++) {
-        if (s.add({id, 0, 50'000})) (void)!::write(pipe[1], &id, sizeof id);
-      }
-    }
-    ::close(pipe[1]);
-    uint64_t acknowledged = 0;
-    uint64_t id;
-    while (acknowledged < static_cast<uint64_t>(round) && ::read(pipe[0], &id, sizeof id) == sizeof id)
-      acknowledged = id;
-    ::kill(child, SIGKILL);
-    while (::read(pipe[0], &id, sizeof id) == sizeof id) acknowledged = id;
-    ::close(pipe[0]);
-    ::waitpid(child, nullptr, 0);
+    const uint64_t acknowledged = staged_until_killed(
+        static_cast<uint64_t>(round), [&] { return open(dir.path(), store, later()); }, [](Stage&) {});
     Stage next = open(dir.path(), store);
     ASSERT_TRUE(next.staging.drain({}));
-    for (id = 1; id <= acknowledged; id++) EXPECT_EQ((store.objects[{id, 0, 50'000}]), pattern(50'000, id));
+    for (uint64_t id = 1; id <= acknowledged; id++)
+      EXPECT_EQ((store.objects[{id, 0, 50'000}]), pattern(50'000, id));
     EXPECT_LE(store.size(), acknowledged + 1);
     EXPECT_EQ(next.value("staging_block_errors"), 0);
   }
@@ -334,34 +317,7 @@ TEST_P(StagingTest, ManyWritersReadersAndRemovers) {
   TempDir dir;
   FakeStore store;
   Stage s = open(dir.path(), store);
-  std::vector<std::jthread> threads;
-  for (uint64_t t = 0; t < 4; t++) {
-    threads.emplace_back([&, t] {
-      for (uint64_t i = 1; i <= 50; i++) {
-        const BlockName block{i * 4 + t, 0, 3000};
-        ASSERT_TRUE(s.add(block));
-        std::string out(100, '\0');
-        auto read = s.staging.read(block, 7, std::as_writable_bytes(std::span(out)));
-        ASSERT_TRUE(read);
-        if (*read) {
-          EXPECT_EQ(out, pattern(3000, block.slice).substr(7, 100));
-        }
-        if (i % 3 == 0 && !s.staging.remove(block)) {
-          // On its way, or in the store: whoever removes the slice removes the object.
-          store.target().remove(block);
-        }
-      }
-    });
-  }
-  threads.clear();
-  EXPECT_TRUE(s.staging.drain({}));
-  EXPECT_TRUE(eventually([&] { return s.staging.usage().blocks == 0; }));
-  for (uint64_t t = 0; t < 4; t++) {
-    for (uint64_t i = 1; i <= 50; i++) {
-      const bool there = store.objects.contains({i * 4 + t, 0, 3000});
-      EXPECT_EQ(there, i % 3 != 0) << i << " " << t;
-    }
-  }
+  write_read_and_remove_many(s, store, 50);
 }
 
 bool on_disk(const fs::path& folder, std::string_view text) {

@@ -163,9 +163,4 @@ void RingWorkers::join() {
   nudge_.join();
 }
 
-unsigned RingWorkers::thread_count() const {
-  std::lock_guard lock(mutex_);
-  return running_;
-}
-
 }  // namespace cider::fuse

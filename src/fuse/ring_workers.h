@@ -16,7 +16,7 @@
 #include <list>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -50,8 +50,6 @@ class RingWorkers {
   // Waits until no worker is left. After the connection has ended.
   void join();
 
-  unsigned thread_count() const;
-
  private:
   class Crew;
   void add(Crew& crew);
@@ -65,14 +63,14 @@ class RingWorkers {
   InterruptTable& interrupts_;
   RequestHandler* handler_ = nullptr;
   RingNudge nudge_;
-  size_t keep_memory_ = 16;                  // workers that may keep the memory of a large request
-  std::atomic<unsigned> busy_{0};            // workers with a request
-  std::atomic<unsigned> waiting_{0};         // workers whose requests are answered later
-  std::atomic<unsigned> keeping_memory_{0};  // workers
+  std::vector<std::unique_ptr<Crew>> crews_;  // by processor
+  size_t keep_memory_ = 16;                   // workers that may keep the memory of a large request
+  std::atomic<unsigned> busy_{0};             // workers with a request
+  std::atomic<unsigned> waiting_{0};          // workers whose requests are answered later
+  std::atomic<unsigned> keeping_memory_{0};   // workers
 
-  mutable std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards what follows
   std::condition_variable_any changed_;
-  std::vector<std::unique_ptr<Crew>> crews_;
   std::list<std::thread> threads_;
   unsigned running_ = 0;
   bool ending_ = false;

@@ -1,5 +1,5 @@
 // The seam between the kernel and the dispatcher: how requests come in and answers go out. /dev/fuse with
-// reader threads is the first back end (dev_transport.h); io_uring rings or passthrough are others.
+// reader threads is one back end (dev_transport.h), io_uring rings another (ring_workers.h).
 //
 // A request is handed to RequestHandler::handle() on some thread of the transport. Its Reply may be answered
 // there or kept and answered later from any thread, exactly once.

@@ -1,6 +1,12 @@
 // Staging over doubles of the store and the clock. For tests.
 #pragma once
 
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
@@ -8,7 +14,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "chunk/staging.h"
@@ -114,6 +122,64 @@ inline StagingOptions later() {
   StagingOptions options = at_once();
   options.delay = std::chrono::hours(1);
   return options;
+}
+
+// Stages blocks of 50 000 bytes, numbered from 1, in a process that is killed once it has said of `enough`
+// that they are staged. Answers the last of which it said so. `open` makes the child's Stage, `prepare` is
+// called with it.
+template <class Open, class Prepare>
+uint64_t staged_until_killed(uint64_t enough, Open open, Prepare prepare) {
+  int pipe[2];
+  if (::pipe2(pipe, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Stage s = open();
+    prepare(s);
+    for (uint64_t id = 1;; id++) {
+      if (s.add({id, 0, 50'000})) (void)!::write(pipe[1], &id, sizeof id);
+    }
+  }
+  ::close(pipe[1]);
+  uint64_t acknowledged = 0;
+  uint64_t id;
+  while (acknowledged < enough && ::read(pipe[0], &id, sizeof id) == sizeof id) acknowledged = id;
+  ::kill(child, SIGKILL);
+  while (::read(pipe[0], &id, sizeof id) == sizeof id) acknowledged = id;
+  ::close(pipe[0]);
+  ::waitpid(child, nullptr, 0);
+  return acknowledged;
+}
+
+// Four threads stage `rounds` blocks each, read them, and remove every third; the others get to the store.
+inline void write_read_and_remove_many(Stage& s, FakeStore& store, uint64_t rounds) {
+  std::vector<std::jthread> threads;
+  for (uint64_t t = 0; t < 4; t++) {
+    threads.emplace_back([&, t] {
+      for (uint64_t i = 1; i <= rounds; i++) {
+        const BlockName block{i * 4 + t, 0, 3000};
+        ASSERT_TRUE(s.add(block));
+        std::string out(100, '\0');
+        auto read = s.staging.read(block, 7, std::as_writable_bytes(std::span(out)));
+        ASSERT_TRUE(read);
+        if (*read) {
+          EXPECT_EQ(out, pattern(3000, block.slice).substr(7, 100));
+        }
+        if (i % 3 == 0 && !s.staging.remove(block)) {
+          // On its way, or in the store: whoever removes the slice removes the object.
+          store.target().remove(block);
+        }
+      }
+    });
+  }
+  threads.clear();
+  EXPECT_TRUE(s.staging.drain({}));
+  EXPECT_TRUE(eventually([&] { return s.staging.usage().blocks == 0; }));
+  for (uint64_t t = 0; t < 4; t++) {
+    for (uint64_t i = 1; i <= rounds; i++) {
+      const bool there = store.objects.contains({i * 4 + t, 0, 3000});
+      EXPECT_EQ(there, i % 3 != 0) << i << " " << t;
+    }
+  }
 }
 
 }  // namespace cider::chunk::testing

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Runs clients with JuiceFS's command line through the same creates, renames and unlinks in one directory, with 1 and 16 threads,
-in turn (A B A B ...), over the metadata engines named, and prints medians and how the last client compares with the first.
+"""Runs clients with JuiceFS's command line through the same creates, renames and unlinks, with 1 and 16 threads in one directory
+and with 4 in directories of their own, in turn (A B A B ...), over the metadata engines named, and prints medians and how the last
+client compares with the first.
 
     bench/compare_engines.py --client juicefs=/usr/local/bin/juicefs --client ciderfs=build/release/ciderfs postgres mysql etcd
 
@@ -38,7 +39,7 @@ def turn(arguments, name, program, engine):
     with tempfile.TemporaryDirectory(prefix="ciderfs-compare-", dir=arguments.work) as folder:
         server = engines.start(engine, folder, durable=not arguments.no_flush)
         try:
-            client = Client(name, program, [], pathlib.Path(folder) / "client")
+            client = Client(name, program, arguments.mount_options.get(name, []), pathlib.Path(folder) / "client")
             volume = Volume(server.url())
             client.format(volume)
             if arguments.mdtest:
@@ -54,11 +55,12 @@ def turn(arguments, name, program, engine):
 
 def measure(arguments, client):
     rates = {}
-    for threads in (1, 16):
-        printed = run(arguments.names_bench, client.mount_point / f"d{threads}", threads, arguments.files).stdout
+    for threads, own in ((1, []), (16, []), (4, ["own"])):
+        folder = client.mount_point / f"d{threads}"
+        printed = run(arguments.names_bench, folder, threads, arguments.files, *own).stdout
         for line in printed.splitlines():
             phase, rate = line.split()
-            rates[f"{phase}, {threads}"] = float(rate)
+            rates[", ".join([phase, str(threads), *own])] = float(rate)
     return rates
 
 
@@ -73,6 +75,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engines", nargs="+")
     parser.add_argument("--client", action="append", required=True, help="NAME=PROGRAM")
+    parser.add_argument("--options", action="append", default=[], help="NAME=mount options of that client")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--files", type=int, default=4000)
     parser.add_argument("--no-flush", action="store_true", help="servers that leave what they commit to the page cache")
@@ -81,6 +84,7 @@ def main():
     parser.add_argument("--work", default=None, help="where volumes and mount points go")
     parser.add_argument("--results", help="a file of JSON lines to add each turn to")
     arguments = parser.parse_args()
+    arguments.mount_options = {name: given.split() for name, given in (o.split("=", 1) for o in arguments.options)}
     clients = [c.split("=", 1) for c in arguments.client]
     for given in arguments.engines:
         own = given.split(":") if ":" in given else [given] * len(clients)

@@ -1,5 +1,5 @@
-// Writes or reads many small files in one directory with a number of threads, as programs do: open, one write or
-// read, close. Works on any mounted file system. Prints files a second.
+// Writes or reads many small files in one directory with a number of threads, as programs do: open, one write
+// or read, close. Works on any mounted file system. Prints files a second.
 //
 // usage: small_files_bench DIR write|read THREADS FILES BYTES [in-order|random]
 #include <fcntl.h>
@@ -29,20 +29,28 @@ struct Plan {
   bool random = false;
 };
 
-// Content that tells which file it is of, and does not compress to nothing.
-void fill(std::vector<char>& content, int file) {
-  std::minstd_rand random(static_cast<unsigned>(file) + 1);
-  for (size_t i = 0; i + 4 <= content.size(); i += 4) {
+// Noise, which does not compress to nothing. Made once, so that the time is the file system's.
+std::vector<char> noise(size_t bytes) {
+  std::vector<char> content(bytes);
+  std::minstd_rand random;
+  for (size_t i = 0; i + 4 <= bytes; i += 4) {
     const auto word = static_cast<uint32_t>(random());
     std::memcpy(content.data() + i, &word, 4);
   }
+  return content;
+}
+
+// Each page tells which file it is of.
+void stamp(std::vector<char>& content, int file) {
+  constexpr size_t kPage = 4096;
+  for (size_t at = 0; at + sizeof file <= content.size(); at += kPage)
+    std::memcpy(content.data() + at, &file, sizeof file);
 }
 
 bool write_file(const std::string& path, const std::vector<char>& content) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
   if (fd < 0) return false;
-  const bool written =
-      ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size());
+  const bool written = ::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size());
   return ::close(fd) == 0 && written;
 }
 
@@ -59,13 +67,13 @@ bool read_file(const std::string& path, const std::vector<char>& expected, std::
   return got == expected.size() && content == expected;
 }
 
-void work(const Plan& plan, const std::vector<int>& order, std::atomic<size_t>& next, std::atomic<int>& bad) {
-  std::vector<char> content(plan.bytes);
+void work(const Plan& plan, std::vector<char> content, const std::vector<int>& order,
+          std::atomic<size_t>& next, std::atomic<int>& bad) {
   std::vector<char> seen(plan.bytes);
   for (size_t i; (i = next.fetch_add(1)) < order.size();) {
     const int file = order[i];
     const std::string path = plan.dir + "/f" + std::to_string(file);
-    fill(content, file);
+    stamp(content, file);
     const bool done = plan.write ? write_file(path, content) : read_file(path, content, seen);
     if (!done && bad.fetch_add(1) == 0) std::fprintf(stderr, "%s: %s\n", path.c_str(), std::strerror(errno));
   }
@@ -78,19 +86,25 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s DIR write|read THREADS FILES BYTES [in-order|random]\n", argv[0]);
     return 2;
   }
-  Plan plan{argv[1], std::strcmp(argv[2], "write") == 0, std::atoi(argv[3]), std::atoi(argv[4]),
-            std::strtoull(argv[5], nullptr, 10), argc > 6 && std::strcmp(argv[6], "random") == 0};
+  Plan plan{argv[1],
+            std::strcmp(argv[2], "write") == 0,
+            std::atoi(argv[3]),
+            std::atoi(argv[4]),
+            std::strtoull(argv[5], nullptr, 10),
+            argc > 6 && std::strcmp(argv[6], "random") == 0};
   ::mkdir(plan.dir.c_str(), 0755);
   std::vector<int> order(static_cast<size_t>(plan.files));
   std::iota(order.begin(), order.end(), 0);
   if (plan.random) std::shuffle(order.begin(), order.end(), std::mt19937(7));
 
+  const std::vector<char> content = noise(plan.bytes);
   std::atomic<size_t> next{0};
   std::atomic<int> bad{0};
   const auto began = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> threads;
-    for (int i = 0; i < plan.threads; i++) threads.emplace_back([&] { work(plan, order, next, bad); });
+    for (int i = 0; i < plan.threads; i++)
+      threads.emplace_back([&] { work(plan, content, order, next, bad); });
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   std::printf("%.1f\n", plan.files / seconds);

@@ -3,7 +3,10 @@
 // answered, then hands over to the next in the queue.
 #pragma once
 
+#include <sched.h>
+
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -31,8 +34,10 @@ class Waiter {
     state_ = next;
     wake_.notify_one();
   }
-  // Until it leads or is done, or (if `interruptible`) `stop` is requested.
-  State wait(bool interruptible) {
+  // Until it leads or is done, or (if `interruptible`) `stop` is requested. Gives the processor to others so
+  // many times before it sleeps.
+  State wait(bool interruptible, int yields = 0) {
+    for (; yields > 0 && state_ == State::waiting; --yields) ::sched_yield();
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [&] { return state_ != State::waiting || (interruptible && stop.stop_requested()); });
     return state_;
@@ -58,7 +63,7 @@ class Waiter {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  State state_ = State::waiting;
+  std::atomic<State> state_ = State::waiting;
   std::stop_callback<Wake> on_stop_;  // last: it uses the others
 };
 
@@ -66,8 +71,8 @@ class Waiter {
 // queue. `withdraw` takes it out and says whether it was there; called under the queue's lock, under which
 // turns are given, too.
 template <class Withdraw>
-bool wait_for_turn(Waiter& waiter, std::mutex& queue_mutex, const Withdraw& withdraw) {
-  Waiter::State state = waiter.wait(true);
+bool wait_for_turn(Waiter& waiter, std::mutex& queue_mutex, const Withdraw& withdraw, int yields = 0) {
+  Waiter::State state = waiter.wait(true, yields);
   if (state == Waiter::State::waiting) {  // interrupted
     std::lock_guard lock(queue_mutex);
     state = waiter.present();
@@ -84,12 +89,15 @@ bool wait_for_turn(Waiter& waiter, std::mutex& queue_mutex, const Withdraw& with
 template <class Request>
 class TurnQueue {
  public:
+  // `brief`: turns are over before somebody has gone to sleep and been woken, so callers rather look again.
+  explicit TurnQueue(bool brief = false) : yields_(brief ? kYields : 0) {}
+
   // Returns when the request is answered. `serve` is called by whoever leads: it takes some, the first among
   // them, and sets them to done.
   template <class Serve>
   void run(Request* request, const Serve& serve) {
     const auto withdraw = [&] { return std::erase(queue_, request) == 1; };
-    if (!enqueue(request) && !wait_for_turn(*request, mutex_, withdraw)) return;
+    if (!enqueue(request) && !wait_for_turn(*request, mutex_, withdraw, yields_)) return;
     while (!request->is_done()) serve();
     std::lock_guard lock(mutex_);
     led_ = !queue_.empty();
@@ -128,6 +136,9 @@ class TurnQueue {
     return !std::exchange(led_, true);
   }
 
+  static constexpr int kYields = 40;  // some 20 us, if nobody else has anything to do
+
+  const int yields_;
   std::mutex mutex_;
   std::deque<Request*> queue_;
   bool led_ = false;

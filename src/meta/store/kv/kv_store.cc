@@ -64,7 +64,7 @@ bool makes_holes(const std::vector<WriteItem>& writes) {
 
 KvStore::KvStore(std::shared_ptr<Database> database)
     : database_(std::move(database)),
-      usage_waits_(database_->exclusive() == nullptr && !database_->read_only()),
+      usage_waits_(!database_->read_only()),
       tally_([this](const UsageRead& counted) { pending_.counted(counted); }),
       runner_(*database_,
               [this](const Changes& changes) {

@@ -25,6 +25,7 @@ Runner::Runner(Database& database, Made made)
     : database_(database),
       limits_(database.limits()),
       made_(std::move(made)),
+      queue_(database.exclusive() != nullptr),
       random_(std::random_device{}()) {}
 
 void Runner::Fate::decide(bool made) {

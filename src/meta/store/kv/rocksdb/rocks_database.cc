@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <map>
 
+#include "meta/store/kv/rocksdb/insert_places.h"
 #include "meta/store/kv/rocksdb/shared_sync.h"
 
 namespace cider::meta::kv {
@@ -71,6 +72,8 @@ rocksdb::Options tuned() {
   options.max_open_files = kOpenFiles;
   options.memtable_prefix_bloom_size_ratio = 0.05;  // most keys that are asked for before a create are new
   options.memtable_whole_key_filtering = true;
+  options.memtable_insert_with_hint_prefix_extractor = std::make_shared<InsertPlaces>();
+  options.allow_concurrent_memtable_write = false;  // commits come one after the other, and hints need it
   options.level_compaction_dynamic_level_bytes = true;
   options.max_background_jobs = 2;
   options.keep_log_file_num = 4;

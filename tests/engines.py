@@ -148,9 +148,18 @@ class Postgres(Server):
         return self.run(self.programs / "psql", "-q", where, "-c", statement, check=check)
 
 
-class MariaDB(Server):
+class Mysql(Server):
+    """MariaDB, or the MySQL that CIDER_MYSQL_SERVER names (`scripts/test.sh mysql` fetches it), its first data beside it."""
+
     def prepare(self):
         self.user = None if os.getuid() != 0 else "root"
+        named = os.environ.get("CIDER_MYSQL_SERVER")
+        if named:
+            folder = pathlib.Path(named).parent
+            shutil.copytree(folder / "data/mysql", self.home / "data")
+            self.program = [named, "--no-defaults", f"--basedir={folder}", f"--lc-messages-dir={folder}/share"]
+            return
+        self.program = [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults"]
         # A server that starts removes temporary tables that it finds, also those of another.
         self.run("env", f"TMPDIR={self.home}", "mariadb-install-db", "--no-defaults", f"--datadir={self.home}/data",
                  "--auth-root-authentication-method=normal", "--skip-test-db", *self.as_root())
@@ -159,14 +168,13 @@ class MariaDB(Server):
         return ["--user=root"] if os.getuid() == 0 else []
 
     def command(self):
-        return [shutil.which("mariadbd") or "/usr/sbin/mariadbd", "--no-defaults", f"--datadir={self.home}/data",
+        return [*self.program, f"--datadir={self.home}/data",
                 f"--tmpdir={self.home}", f"--socket={self.home}/sock", f"--port={self.port}", "--bind-address=127.0.0.1",
                 f"--pid-file={self.home}/pid", f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}", *self.as_root()]
 
     def ready(self):
         statements = [f"CREATE DATABASE IF NOT EXISTS meta{n};" for n in range(VOLUMES)]
-        statements += [f"CREATE USER IF NOT EXISTS '{NAME}'@'127.0.0.1' IDENTIFIED BY '{NAME}';",
-                       f"GRANT ALL ON *.* TO '{NAME}'@'127.0.0.1';"]
+        statements += [f"GRANT ALL ON *.* TO '{NAME}'@'127.0.0.1' IDENTIFIED BY '{NAME}';"]
         return self.run("mariadb", "--no-defaults", f"--socket={self.home}/sock", "-u", "root", "-e", " ".join(statements), check=False)
 
 
@@ -217,7 +225,7 @@ ENGINES = {
     "sqlite": (Engine, "sqlite3://{folder}/{name}.db"),
     "redis": (Redis, "unix://{home}/redis.sock?db={n}"),
     "postgres": (Postgres, f"postgres://{NAME}:{NAME}@127.0.0.1:{{port}}/meta{{n}}?sslmode=disable"),
-    "mysql": (MariaDB, f"mysql://{NAME}:{NAME}@(127.0.0.1:{{port}})/meta{{n}}"),
+    "mysql": (Mysql, f"mysql://{NAME}:{NAME}@(127.0.0.1:{{port}})/meta{{n}}"),
     "tidb": (Tidb, "mysql://root@(127.0.0.1:{port})/meta{n}"),
     "rocksdb": (Engine, "rocksdb://{folder}/{name}.rocks"),
     "tikv": (Tikv, "tikv://127.0.0.1:{port}/meta{n}"),

@@ -13,7 +13,7 @@
 #include "meta/store/engines.h"
 #include "meta/testing/certificates.h"
 #include "meta/testing/etcd_server.h"
-#include "meta/testing/mariadb_server.h"
+#include "meta/testing/mysql_server.h"
 #include "meta/testing/postgres_server.h"
 #include "meta/testing/redis_server.h"
 #include "meta/testing/tikv_server.h"
@@ -121,7 +121,7 @@ class MysqlTls : public ::testing::Test {
   static void SetUpTestSuite() {
     const Certificates& made = certificates();
     port_ = testing::free_port();
-    server_ = std::make_unique<testing::MariadbServer>(std::vector<std::string>{
+    server_ = std::make_unique<testing::MysqlServer>(std::vector<std::string>{
         "--skip-networking=0", "--bind-address=127.0.0.1", "--port=" + port_, "--ssl-cert=" + made.server(),
         "--ssl-key=" + made.server_key(), "--ssl-ca=" + made.ca()});
     server_->sql(
@@ -136,7 +136,7 @@ class MysqlTls : public ::testing::Test {
     return "mysql://" + user + ":secret@(" + host + ":" + port_ + ")/cider?tls=" + tls;
   }
   static inline std::string port_;
-  static inline std::unique_ptr<testing::MariadbServer> server_;
+  static inline std::unique_ptr<testing::MysqlServer> server_;
 };
 
 TEST_F(MysqlTls, TrueAsksForACertificateOfTheSystemSAuthorities) {
@@ -153,9 +153,9 @@ TEST_F(MysqlTls, OtherValuesTakeAnyCertificate) {
 }
 
 TEST_F(MysqlTls, OnlyPreferredDoesWithoutIt) {
-  EXPECT_EQ(told(testing::MariadbServer::shared().url("tls=preferred")), "");
+  EXPECT_EQ(told(testing::MysqlServer::shared().url("tls=preferred")), "");
   for (const char* value : {"true", "skip-verify"})
-    EXPECT_TOLD(testing::MariadbServer::shared().url(std::string("tls=") + value), "server");
+    EXPECT_TOLD(testing::MysqlServer::shared().url(std::string("tls=") + value), "server");
 }
 
 TEST_F(MysqlTls, WithoutWhatAUserNeedsItIsRefused) {

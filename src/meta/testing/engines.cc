@@ -10,7 +10,7 @@
 #include "meta/store/kv/tikv/tikv_database.h"
 #include "meta/store/redis/client.h"
 #include "meta/testing/etcd_server.h"
-#include "meta/testing/mariadb_server.h"
+#include "meta/testing/mysql_server.h"
 #include "meta/testing/postgres_server.h"
 #include "meta/testing/redis_cluster.h"
 #include "meta/testing/redis_server.h"
@@ -113,7 +113,7 @@ constexpr EngineTraits kEngines[] = {
     {Engine::etcd, "etcd", make_etcd, dump_etcd},
     {Engine::tikv, "tikv", make_tikv, dump_tikv},
     {Engine::postgres, "postgres", make_sql<PostgresServer>, dump_postgres},
-    {Engine::mysql, "mysql", make_sql<MariadbServer>, dump_mysql},
+    {Engine::mysql, "mysql", make_sql<MysqlServer>, dump_mysql},
     {Engine::tidb, "tidb", make_sql<TidbServer>, dump_mysql},
 };
 

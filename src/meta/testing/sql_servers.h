@@ -8,8 +8,8 @@
 #include "meta/store/engines.h"
 #include "meta/store/sql/server/server_store.h"
 #include "meta/testing/engines.h"
-#include "meta/testing/mariadb_server.h"
 #include "meta/testing/mysql_proxy.h"
+#include "meta/testing/mysql_server.h"
 #include "meta/testing/postgres_proxy.h"
 #include "meta/testing/postgres_server.h"
 #include "meta/testing/store_calls.h"
@@ -62,7 +62,7 @@ struct Postgres {
 };
 
 struct Mysql {
-  using Server = MariadbServer;
+  using Server = MysqlServer;
   using Proxy = MysqlProxy;
   static constexpr Engine kEngine = Engine::mysql;
   static constexpr const char* kFixture = "main-mysql";

@@ -30,6 +30,9 @@ class Dialect {
   // Of the kind mysql, with what TiDB lacks: shared locks, for which it takes exclusive ones, and
   // transactions that say they only read. To be called before anything is rendered.
   void speak_tidb() { tidb_ = true; }
+  // Of the kind mysql, with keys of 767 bytes at most, as before MySQL 5.7: too few for 255 characters of
+  // utf8mb4.
+  void have_short_keys() { short_keys_ = true; }
 
   Kind kind() const { return kind_; }
   const std::string& prefix() const { return prefix_; }
@@ -39,6 +42,7 @@ class Dialect {
 
   // Whether a statement's text is parsed each time, so that one for many rows is worth while.
   bool parses_every_time() const { return kind_ == Kind::mysql; }
+  bool has_short_keys() const { return short_keys_; }
   bool can_return() const { return kind_ != Kind::mysql; }
   // Whether the assignments of an UPDATE see those on their left.
   bool assigns_in_sequence() const { return kind_ == Kind::mysql; }
@@ -49,6 +53,7 @@ class Dialect {
 
   const Kind kind_;
   bool tidb_ = false;
+  bool short_keys_ = false;
   const std::string prefix_;
   const std::string own_prefix_;
 };

@@ -26,7 +26,7 @@ enum class Type {
   text,
 };
 
-const char* spelling(Type type, Dialect::Kind kind) {
+const char* spelling(Type type, const Dialect& dialect) {
   struct Spelling {
     const char* sqlite;
     const char* postgres;
@@ -51,8 +51,12 @@ const char* spelling(Type type, Dialect::Kind kind) {
       {"BLOB NULL", "BYTEA NULL", "BLOB NULL"},
       {"TEXT NOT NULL", "TEXT NOT NULL", "TEXT NOT NULL"},
   };
+  if (dialect.has_short_keys()) {
+    if (type == Type::name_key) return "VARCHAR(255) CHARACTER SET utf8 PRIMARY KEY NOT NULL";
+    if (type == Type::name) return "VARCHAR(255) CHARACTER SET utf8 NOT NULL";
+  }
   const Spelling& spelling = kSpellings[static_cast<size_t>(type)];
-  switch (kind) {
+  switch (dialect.kind()) {
     case Dialect::Kind::postgres:
       return spelling.postgres;
     case Dialect::Kind::mysql:
@@ -199,7 +203,7 @@ class Schema {
     return out;
   }
   std::string definition(const Column& column) const {
-    return dialect_.quoted(column.name) + " " + spelling(column.type, dialect_.kind());
+    return dialect_.quoted(column.name) + " " + spelling(column.type, dialect_);
   }
   std::string create(const Table& table) const {
     std::string sql = "CREATE TABLE " + dialect_.quoted(table_name(table.name)) + " (";
@@ -314,7 +318,7 @@ Status drop_schema(Session& db) {
 namespace {
 
 std::string typed(const Dialect& dialect, const char* column, Type type) {
-  return dialect.quoted(column) + " " + spelling(type, dialect.kind());
+  return dialect.quoted(column) + " " + spelling(type, dialect);
 }
 
 }  // namespace

@@ -28,6 +28,9 @@ constexpr std::string_view kSettings =
     "SET SESSION sql_mode='STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';"
     "SET SESSION innodb_lock_wait_timeout=20";
 
+// What MySQL 8 says to a connection that it ends for having been idle; the library does not name it.
+constexpr unsigned kIdleTooLong = 4031;
+
 // A wait is looked at so often, for whether its caller still wants the answer.
 constexpr int kLookMillis = 50;
 
@@ -74,6 +77,10 @@ Error error_of(MYSQL* handle) {
     case ER_RECORD_FILE_FULL:
     case ER_DISK_FULL:
       return {ENOSPC, message};
+    case ER_INVALID_CHARACTER_STRING:
+    case ER_TRUNCATED_WRONG_VALUE_FOR_FIELD:  // characters that the column's set has not, stored
+    case ER_CANT_AGGREGATE_2COLLATIONS:       // or compared with it
+      return {EILSEQ, message};
     case ER_OPTION_PREVENTS_STATEMENT:
       return {EROFS, message};
     case ER_BAD_DB_ERROR:
@@ -91,6 +98,7 @@ Error error_of(MYSQL* handle) {
     case ER_NORMAL_SHUTDOWN:
     case ER_CON_COUNT_ERROR:
     case ER_CONNECTION_KILLED:
+    case kIdleTooLong:
       return {kLost, message};
     default:
       return {number >= CR_MIN_ERROR && number <= CR_MAX_ERROR ? kLost : EIO, message};
@@ -169,7 +177,7 @@ Result<std::unique_ptr<MysqlConnection>> MysqlConnection::open(MysqlDriver& driv
   }
   if (url.tls == Tls::unverified && mysql_get_ssl_cipher(handle.get()) == nullptr)
     return fail(EACCES, "MySQL: the server has no TLS, which the option tls asks for");
-  driver.learn_version(mysql_get_server_info(handle.get()));
+  driver.learn_version(mysql_get_server_info(handle.get()), mysql_get_server_version(handle.get()));
   return std::unique_ptr<MysqlConnection>(new MysqlConnection(driver, std::move(handle)));
 }
 

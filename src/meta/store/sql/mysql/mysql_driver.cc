@@ -9,10 +9,11 @@ namespace cider::meta::mysql {
 MysqlDriver::MysqlDriver(MysqlUrl url)
     : url_(std::move(url)), dialect_(sql::Dialect::Kind::mysql, url_.table_prefix) {}
 
-void MysqlDriver::learn_version(std::string_view version) {
+void MysqlDriver::learn_version(std::string_view version, unsigned long number) {
   std::call_once(learned_, [&] {
-    tidb_ = version.find("TiDB") != std::string_view::npos;
+    tidb_ = version.contains("TiDB");
     if (tidb_) dialect_.speak_tidb();
+    if (number < (version.contains("MariaDB") ? 100202UL : 50707UL)) dialect_.have_short_keys();
   });
 }
 

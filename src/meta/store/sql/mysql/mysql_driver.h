@@ -29,8 +29,8 @@ class MysqlDriver final : public sql::server::Driver {
   // The statement in MySQL's language, with `?` for values.
   const std::string& text_of(const sql::Statement& statement);
   void count_round_trip() { ++round_trips_; }
-  // What the server says it is; before the first statement.
-  void learn_version(std::string_view version);
+  // What the server says it is, and as a number (50624: 5.6.24); before the first statement.
+  void learn_version(std::string_view version, unsigned long number);
   bool is_tidb() const { return tidb_; }
 
  private:

@@ -12,7 +12,7 @@ namespace cider::meta::mysql {
 namespace {
 
 using testing::ask;
-using testing::MariadbServer;
+using testing::MysqlServer;
 using testing::write;
 
 std::string tidb_url() {
@@ -20,7 +20,7 @@ std::string tidb_url() {
 }
 
 TEST(MysqlStore, RefusalsAreToldWithoutThePassword) {
-  const std::string at = "@unix(" + MariadbServer::shared().socket() + ")";
+  const std::string at = "@unix(" + MysqlServer::shared().socket() + ")";
   EXPECT_EQ(code_of(open_store("mysql://cider:secret" + at + "/nowhere", false, false)), ENOENT);
   const std::string wrong[] = {"mysql://cider:secret2" + at + "/cider",
                                "mysql://nobody:secret" + at + "/cider"};
@@ -34,14 +34,33 @@ TEST(MysqlStore, RefusalsAreToldWithoutThePassword) {
   ASSERT_FALSE(away);
   EXPECT_EQ(away.error().code, ECONNREFUSED);
   EXPECT_EQ(away.error().message.find("secret"), std::string::npos) << away.error().message;
-  auto store = open_store(MariadbServer::shared().url(), false, false);
+  auto store = open_store(MysqlServer::shared().url(), false, false);
   ASSERT_TRUE(store);
   EXPECT_EQ((*store)->describe().find("secret"), std::string::npos);
 }
 
+TEST(MysqlStore, WhatTheServerSaysIsTold) {
+  MysqlDriver driver(parse_mysql_url(MysqlServer::shared().url()).value());
+  const auto told = [&](const std::string& statement) {
+    return code_of(driver.connect({}).value()->script(statement, {}));
+  };
+  const auto number = [](int n) { return "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO=" + std::to_string(n); };
+  EXPECT_EQ(told(number(4031)), sql::server::kLost) << "MySQL 8 has ended an idle connection";
+  EXPECT_EQ(told(number(1205)), sql::server::kRunAgain);
+  EXPECT_EQ(told(number(1290)), EROFS);
+  EXPECT_EQ(told(number(1030)), EIO);
+  EXPECT_EQ(told("CREATE TEMPORARY TABLE narrow (name VARCHAR(9) CHARACTER SET latin1);"
+                 "SELECT 1 FROM narrow WHERE name=_utf8mb4 x'f09f9880'"),
+            EILSEQ);
+  EXPECT_EQ(told("CREATE TEMPORARY TABLE narrow (name VARCHAR(9) CHARACTER SET latin1);"
+                 "INSERT INTO narrow VALUES (_utf8mb4 x'f09f9880')"),
+            EILSEQ);
+  EXPECT_EQ(told("DO _utf8mb4 x'ff'"), EILSEQ);
+}
+
 // Whoever has lost a connection does not wait for what it holds.
 TEST(MysqlStore, AnotherConnectionsTransactionCanBeEnded) {
-  for (const auto& url : {MariadbServer::shared().url(), tidb_url()}) {
+  for (const auto& url : {MysqlServer::shared().url(), tidb_url()}) {
     if (url.empty()) continue;
     MysqlDriver driver(parse_mysql_url(url).value());
     const auto lost = driver.connect({}).value();

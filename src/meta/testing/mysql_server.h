@@ -1,5 +1,5 @@
-// A MariaDB server of the test's own: on a unix socket in a temporary folder, ended with the object. For
-// tests only.
+// A MySQL server of the test's own, MariaDB if the environment's CIDER_MYSQL_SERVER does not name another
+// (scripts/test.sh mysql): on a unix socket in a temporary folder, ended with the object. For tests only.
 #pragma once
 
 #include <sys/types.h>
@@ -9,12 +9,12 @@
 
 namespace cider::meta::testing {
 
-class MariadbServer {
+class MysqlServer {
  public:
-  // `options` are added to the command line. Throws where there is no MariaDB or it does not start.
-  explicit MariadbServer(std::vector<std::string> options = {});
-  ~MariadbServer();
-  MariadbServer(const MariadbServer&) = delete;
+  // `options` are added to the command line. Throws where there is no server or it does not start.
+  explicit MysqlServer(std::vector<std::string> options = {});
+  ~MysqlServer();
+  MysqlServer(const MysqlServer&) = delete;
 
   std::string url(const std::string& options = {}) const { return url_at(dir_, options); }
   // Of a socket in another folder: a proxy's.
@@ -33,10 +33,10 @@ class MariadbServer {
   std::string sql_file(const std::string& path) const;
 
   // One server for all tests of the process.
-  static MariadbServer& shared();
+  static MysqlServer& shared();
 
  private:
-  std::string client(const std::string& arguments) const;
+  std::string client() const;
 
   const std::vector<std::string> options_;
   std::string dir_;

@@ -47,6 +47,7 @@ TEST_P(VolumeTest, InodesAreALimit) {
 TEST_P(VolumeTest, StatisticsFollowEveryChange) {
   make();
   Ino one = mkdir("one"), two = mkdir("two");
+  EXPECT_EQ(volume_->dump().dir_stats.at(kRootIno), (DirStat{0, 8192, 2}));
   Ino file = mkfile("f", one);
   write(file, 0, 10 * kUnit, 1);
   ASSERT_TRUE(a().link(Caller{}, file, two, "g"));

@@ -181,6 +181,8 @@ class Store {
   // Moves the expiry of a live session; ENOENT when it was cleaned up.
   virtual Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop = {}) = 0;
   virtual Result<std::vector<SessionRecord>> list_sessions() = 0;
+  // No other client can be there now: the database serves one at a time.
+  virtual bool is_alone() const { return false; }
   virtual Result<std::vector<Ino>> sustained_inodes(uint64_t sid) = 0;
   virtual Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) = 0;
   // Adds to the counters of usage what clients that are gone have committed and not counted: those that had a

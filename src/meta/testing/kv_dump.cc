@@ -2,6 +2,7 @@
 #include "base/bytes.h"
 #include "meta/store/kv/keys.h"
 #include "meta/store/kv/records.h"
+#include "meta/store/kv/usage_tally.h"
 #include "meta/testing/volume_dump.h"
 
 namespace cider::meta::testing {
@@ -47,6 +48,18 @@ Status take_session_part(const kv::Pair& pair, VolumeDump* out) {
   return {};
 }
 
+// What clients have not counted yet is used, too.
+Status take_tally(const kv::Pair& pair, VolumeDump* out) {
+  const auto key = kv::parse_tally_key(pair.key);
+  if (!key) return {};
+  const UsageRead usage =
+      key->is_total ? TRY(kv::decode_total(pair.value)) : TRY(kv::decode_counted(pair.value)).usage;
+  const int sign = key->is_total ? 1 : -1;
+  out->used_space += sign * usage.space;
+  out->used_inodes += sign * usage.inodes;
+  return {};
+}
+
 Status take(const kv::Pair& pair, VolumeDump* out) {
   switch (pair.key[0]) {
     case 'A':
@@ -54,9 +67,11 @@ Status take(const kv::Pair& pair, VolumeDump* out) {
     case 'S':
       return take_session_part(pair, out);
     case 'C':
-      if (pair.key == "CusedSpace") out->used_space = TRY(kv::decode_counter(pair.value));
-      if (pair.key == "CtotalInodes") out->used_inodes = TRY(kv::decode_counter(pair.value));
+      if (pair.key == "CusedSpace") out->used_space += TRY(kv::decode_counter(pair.value));
+      if (pair.key == "CtotalInodes") out->used_inodes += TRY(kv::decode_counter(pair.value));
       return {};
+    case 'T':
+      return take_tally(pair, out);
     case 'K':
       if (auto slice = kv::parse_slice_ref_key(pair.key))
         out->refs[{slice->id, slice->size}] = TRY(kv::decode_counter(pair.value)) + 1;

@@ -112,6 +112,8 @@ class Database {
   // Of an embedded database: who holds it, has taken a working view and commits on it, finds no conflict and
   // needs no checks. Null: there are other clients.
   virtual std::mutex* exclusive() { return nullptr; }
+  // No other client has it open.
+  virtual bool is_alone() const { return false; }
 };
 
 }  // namespace cider::meta::kv

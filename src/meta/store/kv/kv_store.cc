@@ -145,19 +145,19 @@ void KvStore::take_off(const std::vector<WriteItem>& written) {
   }
 }
 
-namespace {
-
-bool is_usage(const WriteItem& item) {
-  return std::holds_alternative<AddUsage>(item) || std::holds_alternative<AddDirStat>(item);
+// Statistics of directories would be lost with the client; an embedded engine writes them at once.
+bool KvStore::waits(const WriteItem& item) const {
+  if (std::holds_alternative<AddUsage>(item)) return true;
+  return database_->exclusive() == nullptr && std::holds_alternative<AddDirStat>(item);
 }
-
-}  // namespace
 
 Status KvStore::run(Operation operation, std::stop_token stop) {
   const auto writes = std::make_shared<std::vector<WriteItem>>();
   // In the order of the commits: what is counted in a directory comes after the directory.
   const auto count = [this, writes](bool) {
-    for (const WriteItem& item : *writes) pending_.add(item);
+    for (const WriteItem& item : *writes) {
+      if (waits(item) || std::holds_alternative<DeleteDirStat>(item)) pending_.add(item);
+    }
   };
   return runner_.run(
       [&](Workspace& work) -> Status {
@@ -167,7 +167,8 @@ Status KvStore::run(Operation operation, std::stop_token stop) {
         if (!usage_waits_) return apply_all(transaction.writes(), work);
         *writes = transaction.writes();
         std::vector<WriteItem> now;
-        std::ranges::remove_copy_if(*writes, std::back_inserter(now), is_usage);
+        std::ranges::remove_copy_if(*writes, std::back_inserter(now),
+                                    [this](const WriteItem& item) { return waits(item); });
         TRY(load_for(now, work));
         TRY(apply_all(now, work));
         TRY(tally_.add(*writes, work));

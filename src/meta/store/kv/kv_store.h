@@ -46,6 +46,7 @@ class KvStore final : public Store {
   Status put_session(const SessionRecord& session, std::stop_token stop = {}) override;
   Status refresh_session(uint64_t sid, int64_t expire, std::stop_token stop = {}) override;
   Result<std::vector<SessionRecord>> list_sessions() override;
+  bool is_alone() const override { return database_->is_alone(); }
   Result<std::vector<Ino>> sustained_inodes(uint64_t sid) override;
   Result<std::vector<RecordLockOwner>> session_locks(uint64_t sid) override;
   Status count_left_usage(int64_t now) override;
@@ -69,6 +70,7 @@ class KvStore final : public Store {
   template <class T>
   Result<T> change(FunctionRef<Result<T>(Workspace&)> work, std::stop_token stop = {});
   Status leave(const std::stop_token& stop);
+  bool waits(const WriteItem& item) const;  // to be summed up
   void take_off(const std::vector<WriteItem>& written);
   Status write_usage(const UsageSums& sums, const std::stop_token& stop);
 

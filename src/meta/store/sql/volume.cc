@@ -51,6 +51,8 @@ Status create_volume(Session& db, std::string_view setting, const Attr& root,
   if (trash) TRY(insert_node(db, kTrashIno, *trash));
   TRY(db.execute("INSERT INTO jfs_setting (name,value) VALUES ('format',?)", Text{setting}));
   TRY(insert_node(db, kRootIno, root));
+  TRY(db.execute("INSERT INTO jfs_dir_stats (inode,data_length,used_space,used_inodes) VALUES (?,0,0,0)",
+                 kRootIno));
   const std::pair<Counter, int64_t> counters[] = {
       {Counter::next_inode, 2}, {Counter::next_chunk, 1},   {Counter::next_session, 0},
       {Counter::used_space, 0}, {Counter::total_inodes, 0}, {Counter::next_cleanup_slices, 0},

@@ -186,6 +186,7 @@ class RocksDatabase final : public Database {
   }
   bool read_only() const override { return read_only_; }
   std::mutex* exclusive() override { return &shared_->exclusive; }
+  bool is_alone() const override { return !read_only_ && shared_.use_count() == 1; }
 
  private:
   const std::shared_ptr<Shared> shared_;

@@ -85,8 +85,8 @@ TYPED_TEST(ServerStore, NumbersBeyondTheColumnsAreKept) {
   attr.atime = {-1, 999'999'999};
   attr.mtime = {253'402'300'800, 1};
   const Ino ino = 1'000'000;
-  ASSERT_TRUE(
-      write(*store, InsertNode{ino, attr}, InsertEntry{kRootIno, "x", {ino, attr.type}}, AddUsage{4096, 1}));
+  ASSERT_TRUE(write(*store, InsertNode{ino, attr}, InsertEntry{kRootIno, "x", {ino, attr.type}},
+                    AddUsage{4096, 1}, AddDirStat{kRootIno, {0, 4096, 1}}));
   EXPECT_EQ(ask(*store, AttrRead{ino}).value, attr);
   attr.uid = 0xFFFFFFFF;
   PatchNode patch{ino, field::all, attr};

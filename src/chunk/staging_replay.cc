@@ -41,7 +41,7 @@ Result<Buffer> read_segment(int fd, uint64_t at, uint64_t segment) {
   return pages;
 }
 
-// Where the blocks are that are not done. A later record is of the same bytes.
+// Where the blocks are that are not done. Of one name the latest record counts.
 Result<Places> find_blocks(int fd, uint64_t size, uint64_t segment) {
   std::vector<std::pair<uint64_t, JournalSegment>> segments;  // with their offsets
   for (uint64_t at = 0; at + segment <= size; at += segment) {
@@ -63,7 +63,8 @@ Result<Places> find_blocks(int fd, uint64_t size, uint64_t segment) {
 }
 
 // As the disk has it: of pages that could not be written a page cache may still say what they should be. A
-// whole file of other bytes is newer, of a number that an engine without its last commits gave out again.
+// whole file of other bytes is newer, of a number that an engine without its last commits gave out again: a
+// block goes to the journal only where no file has its name.
 bool is_whole(const char* path, const BlockName& block, const Buffer& content) {
   {
     const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));

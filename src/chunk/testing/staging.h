@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -46,8 +47,11 @@ struct FakeStore {
     t.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token) -> Status {
       std::unique_lock lock(mutex);
       tries++;
+      EXPECT_TRUE(running.insert(block).second) << "two uploads of one name at once";
       changed.notify_all();
-      changed.wait(lock, [&] { return !held; });
+      changed.wait(lock, [&] { return !held || passes > 0; });
+      if (held) passes--;
+      running.erase(block);
       if (!open) return fail(EIO, "closed");
       std::string bytes;
       for (const Buffer& piece : data) bytes += piece.text();
@@ -74,6 +78,21 @@ struct FakeStore {
     held = value;
     changed.notify_all();
   }
+  // Of uploads that are held.
+  void let_one_pass() {
+    std::lock_guard lock(mutex);
+    passes++;
+    changed.notify_all();
+  }
+  // So many uploads have begun.
+  bool wait_for_tries(int n) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return tries >= n; });
+  }
+  std::string object(const BlockName& block) {
+    std::lock_guard lock(mutex);
+    return objects.contains(block) ? objects[block] : "";
+  }
   size_t size() {
     std::lock_guard lock(mutex);
     return objects.size();
@@ -83,7 +102,9 @@ struct FakeStore {
   std::condition_variable changed;
   bool open = true;
   bool held = false;
+  int passes = 0;
   int tries = 0;
+  std::set<BlockName> running;
   std::map<BlockName, std::string> objects;
   std::vector<BlockName> order;
 };

@@ -74,7 +74,10 @@ class StagingAgain : public ::testing::TestWithParam<Way> {
       fs::copy(entry, copy.path() / kStagedUuid / name, fs::copy_options::recursive);
     }
     FakeStore other;
-    other.objects = store_.objects;
+    {
+      std::lock_guard lock(store_.mutex);
+      other.objects = store_.objects;
+    }
     Stage next(copy.path(), other, options(true), true, kStagedUuid, GetParam().form);
     EXPECT_TRUE(next.staging.drain({}));
     EXPECT_TRUE(eventually([&] { return next.staging.usage().blocks == 0; }));

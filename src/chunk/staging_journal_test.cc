@@ -337,6 +337,22 @@ TEST(StagingReplay, AWholeFileOfOtherBytesIsNewer) {
   EXPECT_EQ(read_file(c.file(1)), newer);
 }
 
+// Its removal was not on the disk yet.
+TEST(StagingReplay, AFileOfWhatTheJournalHadEarlierIsOlder) {
+  TempDir dir;
+  Journal j(dir.path());
+  ASSERT_TRUE(j.append_when_ready(1));
+  j.journal->forget({1, 0, kBytes});
+  const BufferChain newer = chain_of(pattern(kBytes, 99));
+  ASSERT_TRUE(j.journal->append({1, 0, kBytes}, newer));
+  ASSERT_TRUE(eventually([&] { return j.journal->unwritten({1, 0, kBytes}).empty(); }));
+  std::ofstream(j.file(1), std::ios::binary) << content_of(1);
+  CacheDir there({dir.path().string() + "/"});
+  FolderSync folders;
+  ASSERT_TRUE(replay_journal(there, folders, path_of(dir.path()), kSmall.segment));
+  EXPECT_EQ(read_file(j.file(1)), pattern(kBytes, 99) + checksum_trailer(newer));
+}
+
 TEST(StagingReplay, OneThatCannotBeRestoredHindersNoOther) {
   Crashed c({1, 2, 3});
   for (uint64_t id : {1, 2, 3}) fs::remove(c.file(id));

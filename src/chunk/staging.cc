@@ -134,10 +134,14 @@ Status Staging::replace(CacheDir& dir, const BlockName& block, const BufferChain
 
 // No journal brings an earlier block back then, also after this one is uploaded and its file removed.
 Status Staging::sync_name(CacheDir& dir, const BlockPath& path, const BlockName& block) {
-  const std::string_view folder = path;
-  TRY(folders_.sync(std::string(folder.substr(0, folder.rfind('/') + 1)), dir.path()));
+  TRY(sync_folder(dir, path));
   for (const auto& journal : journals_) TRY(journal->supersede(block));
   return {};
+}
+
+Status Staging::sync_folder(const CacheDir& dir, const BlockPath& path) {
+  const std::string_view file = path;
+  return folders_.sync(std::string(file.substr(0, file.rfind('/') + 1)), dir.path());
 }
 
 BlockPath Staging::path_of(const Item& item) const {
@@ -261,20 +265,24 @@ bool Staging::remove(const BlockName& block) {
   return true;
 }
 
-void Staging::supersede(const BlockName& block) {
+Status Staging::supersede(const BlockName& block, std::stop_token stop) {
   {
+    const auto check = [&](const Status& done) {
+      if (!done) log::error("block " + text(block) + ": " + done.error().to_string());
+    };
     const Turn turn(*this, block);
     if (const ItemPtr item = find(block)) {
       erase(item);
       remove_file(*item);
+      // Or the file would be back after a power loss, and be taken for what the store lacks.
+      check(sync_folder((*dirs_)[item->place], path_of(*item)));
     }
-    for (const auto& journal : journals_) {
-      if (Status done = journal->supersede(block); !done)
-        log::error("block " + text(block) + ": " + done.error().to_string());
-    }
+    for (const auto& journal : journals_) check(journal->supersede(block));
   }
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !under_way_.contains(block) || stopping_.stop_requested(); });
+  const auto over = [&] { return !under_way_.contains(block) || stopping_.stop_requested(); };
+  if (changed_.wait(lock, stop, over)) return {};
+  return fail(EINTR);
 }
 
 }  // namespace cider::chunk

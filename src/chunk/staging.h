@@ -99,8 +99,8 @@ class Staging {
   // that runs has ended.
   bool remove(const BlockName& block);
   // The store is about to get a block of this name from somebody else: what is staged under it is given up,
-  // and will not reach the store any more, when this returns.
-  void supersede(const BlockName& block);
+  // and will not reach the store any more, when this returns. EINTR on `stop`.
+  Status supersede(const BlockName& block, std::stop_token stop = {});
 
   // Uploads all that is staged now, whatever delay and hours say, and waits for it. EINTR on `stop`.
   Status drain(std::stop_token stop, const Progress& progress = {});
@@ -117,6 +117,7 @@ class Staging {
                bool* journaled);
   Status replace(CacheDir& dir, const BlockName& block, const BufferChain& data, const Item* earlier);
   Status sync_name(CacheDir& dir, const BlockPath& path, const BlockName& block);
+  Status sync_folder(const CacheDir& dir, const BlockPath& path);
   void insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled = false);
   BlockPath path_of(const Item& item) const;
   Result<BlockFile> open_file(const Item& item) const;
@@ -132,6 +133,7 @@ class Staging {
   void dispatch(const std::stop_token& stop);
   ItemPtr next_due();
   void upload(const ItemPtr& item);
+  bool end_upload(const ItemPtr& item, const Status& uploaded);
   void settle(const ItemPtr& item, const Status& uploaded);
   bool is_current(const ItemPtr& item) const;
   Status try_upload(const ItemPtr& item);

@@ -30,7 +30,10 @@ struct Way {
 class StagingAgain : public ::testing::TestWithParam<Way> {
  protected:
   StagingAgain() { open(at_once()); }
-  ~StagingAgain() override { store_.hold(false); }
+  ~StagingAgain() override {
+    store_.hold(false);
+    store_.hold_removes(false);
+  }
 
   StagingOptions options(bool at_once) const {
     StagingOptions options;
@@ -188,6 +191,32 @@ TEST_P(StagingAgain, RemovedAndStagedWhileItIsUploaded) {
   expect_in_store(s, kNewer);
 }
 
+// Nobody waits for a store that takes long to remove.
+TEST_P(StagingAgain, StagedAndRemovedWhileTheOldersObjectIsRemoved) {
+  Stage& s = ready();
+  ASSERT_TRUE(add(s, kOlder));
+  ASSERT_TRUE(store_.wait_for_tries(1));
+  store_.hold_removes(true);
+  EXPECT_TRUE(s.staging.remove(kBlock));
+  store_.let_one_pass();
+  ASSERT_TRUE(store_.wait_for_removes(1));
+  std::atomic<bool> done{false};
+  std::jthread other([&] {
+    EXPECT_TRUE(add(s, pattern(kBytes, 3)));
+    EXPECT_TRUE(s.staging.remove(kBlock));
+    EXPECT_TRUE(add(s, kNewer));
+    done = true;
+  });
+  EXPECT_TRUE(eventually([&] { return done.load(); }));
+  store_.hold_removes(false);
+  other.join();
+  EXPECT_EQ(read(s), kNewer);
+  ASSERT_TRUE(store_.wait_for_tries(2));
+  EXPECT_EQ(store_.removes, 2) << "of the upload that was held";
+  EXPECT_EQ(store_.object(kBlock), "");
+  expect_in_store(s, kNewer);
+}
+
 TEST_P(StagingAgain, StagedAndRemovedWhileItIsUploaded) {
   Stage& s = ready();
   ASSERT_TRUE(add(s, kOlder));
@@ -266,7 +295,7 @@ TEST_P(StagingAgain, TheStoreGetsItFromSomebodyElse) {
   ASSERT_TRUE(store_.wait_for_tries(1));
   std::atomic<bool> given_up{false};
   std::jthread other([&] {
-    s.staging.supersede(kBlock);
+    EXPECT_TRUE(s.staging.supersede(kBlock));
     given_up = true;
   });
   ASSERT_TRUE(eventually([&] { return !s.staging.holds(kBlock); }));
@@ -279,6 +308,18 @@ TEST_P(StagingAgain, TheStoreGetsItFromSomebodyElse) {
   }
   expect_after_kill(kNewer);
   expect_in_store(s, kNewer);
+}
+
+TEST_P(StagingAgain, WhoeverWaitsForTheOldersUploadMayGiveUp) {
+  Stage& s = ready();
+  ASSERT_TRUE(add(s, kOlder));
+  ASSERT_TRUE(store_.wait_for_tries(1));
+  std::atomic<int> code{0};
+  std::jthread other([&](const std::stop_token& stop) { code = code_of(s.staging.supersede(kBlock, stop)); });
+  ASSERT_TRUE(eventually([&] { return !s.staging.holds(kBlock); }));
+  other.request_stop();
+  EXPECT_TRUE(eventually([&] { return code == EINTR; }));
+  store_.hold(false);
 }
 
 // Four threads stage one name again and again while it is uploaded and read.

@@ -435,6 +435,17 @@ TEST(StagingJournalSync, TheOldersFileIsWrittenWhileTheNameIsStagedAgain) {
   EXPECT_EQ(r.object, std::string(1000, 'b'));
 }
 
+TEST_P(StagingSync, WhatIsGivenUpDoesNotComeBack) {
+  Recorded r(GetParam());
+  ASSERT_TRUE(r.add(kAgain, 'a'));
+  {
+    std::lock_guard lock(calls.mutex);
+    calls.log.clear();
+  }
+  EXPECT_TRUE(r.staging->supersede(kAgain));
+  EXPECT_EQ(r.count("fsync " + staging_ + "/chunks/0/0"), 1u);
+}
+
 // Before the newer is acknowledged, nothing brings the older back.
 TEST(StagingJournalSync, WhatIsStagedAgainIsNotedInTheJournal) {
   Recorded r(BlockForm::plain, kJournal);

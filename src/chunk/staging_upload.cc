@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "chunk/staging_item.h"
@@ -82,17 +83,24 @@ void Staging::dispatch(const std::stop_token& stop) {
 
 void Staging::upload(const ItemPtr& item) {
   const Status status = try_upload(item);
+  // Not in the name's turn, as the store may take long: the next upload of the name waits, nobody else.
+  while (!end_upload(item, status)) {
+    if (target_.remove) target_.remove(item->block);
+  }
+}
+
+// False: its object is not wanted any more, and is to be removed first.
+bool Staging::end_upload(const ItemPtr& item, const Status& uploaded) {
   const Turn turn(*this, item->block);
-  bool unwanted;
   {
     std::lock_guard lock(mutex_);
-    unwanted = under_way_[item->block];
+    if (std::exchange(under_way_[item->block], false)) return false;
   }
-  if (unwanted && target_.remove) target_.remove(item->block);
-  if (is_current(item)) settle(item, status);
+  if (is_current(item)) settle(item, uploaded);
   std::lock_guard lock(mutex_);
   under_way_.erase(item->block);
   wake();
+  return true;
 }
 
 void Staging::settle(const ItemPtr& item, const Status& uploaded) {

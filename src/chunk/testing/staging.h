@@ -64,7 +64,10 @@ struct FakeStore {
       return objects.contains(block);
     };
     t.remove = [this](const BlockName& block) {
-      std::lock_guard lock(mutex);
+      std::unique_lock lock(mutex);
+      removes++;
+      changed.notify_all();
+      changed.wait(lock, [&] { return !removes_held; });
       objects.erase(block);
     };
     return t;
@@ -78,6 +81,11 @@ struct FakeStore {
     held = value;
     changed.notify_all();
   }
+  void hold_removes(bool value) {
+    std::lock_guard lock(mutex);
+    removes_held = value;
+    changed.notify_all();
+  }
   // Of uploads that are held.
   void let_one_pass() {
     std::lock_guard lock(mutex);
@@ -88,6 +96,10 @@ struct FakeStore {
   bool wait_for_tries(int n) {
     std::unique_lock lock(mutex);
     return changed.wait_for(lock, std::chrono::seconds(20), [&] { return tries >= n; });
+  }
+  bool wait_for_removes(int n) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return removes >= n; });
   }
   std::string object(const BlockName& block) {
     std::lock_guard lock(mutex);
@@ -104,6 +116,8 @@ struct FakeStore {
   bool held = false;
   int passes = 0;
   int tries = 0;
+  int removes = 0;
+  bool removes_held = false;
   std::set<BlockName> running;
   std::map<BlockName, std::string> objects;
   std::vector<BlockName> order;

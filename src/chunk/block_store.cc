@@ -140,6 +140,7 @@ Status BlockStore::write_block(uint64_t slice_id, uint32_t block_index, const Bu
 Status BlockStore::write_through(uint64_t slice_id, uint32_t block_index, const BufferChain& data,
                                  std::stop_token stop) {
   const BlockName block{slice_id, block_index, static_cast<uint32_t>(total_size(data))};
+  if (staging_) TRY(staging_->supersede(block, stop));
   TRY(put_block(block, data, std::move(stop)));
   if (cache_) cache_->offer(block, data, BlockCache::Origin::written);
   return {};

@@ -17,8 +17,8 @@ using testing::pattern;
 
 struct Staged {
   explicit Staged(bool accept = true, const std::string& uuid = "uuid",
-                  const std::filesystem::path& from = {}, uint32_t block_size = 64 << 10,
-                  bool spill = false) {
+                  const std::filesystem::path& from = {}, uint32_t block_size = 64 << 10, bool spill = false,
+                  bool journal = false) {
     if (!from.empty()) std::filesystem::copy(from, dir.path(), std::filesystem::copy_options::recursive);
     dirs = std::make_shared<CacheDirs>(std::vector<std::string>{dir.path()}, uuid,
                                        CacheDir::Options{"", 0600, 0, false});
@@ -27,7 +27,7 @@ struct Staged {
     StagingOptions options;
     options.accept = accept;
     options.spill = spill;
-    options.journal.segments = 0;
+    options.journal = {1 << 20, journal ? size_t{4} : 0, 100'000};
     options.delay = std::chrono::hours(1);
     StagingTarget target;
     target.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token stop) {
@@ -127,6 +127,34 @@ TEST(BlockStoreStaging, AnotherBlockOfTheSameName) {
     ASSERT_TRUE(s.write(7, 0, pattern(1000, 2)));
     EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000, 2)) << accept;
   }
+}
+
+// It has no file yet, and the cache has the earlier one.
+TEST(BlockStoreStaging, AnotherBlockOfTheSameNameInTheJournal) {
+  Staged s(true, "uuid", {}, 64 << 10, false, /*journal=*/true);
+  Counter& journaled = s.metrics.counter("staging_block_journaled");
+  ASSERT_TRUE(s.write(7, 0, pattern(1000, 1)));
+  ASSERT_TRUE(s.staging->drain({}));
+  s.cache->drain();
+  ASSERT_TRUE(s.cache->contains({7, 0, 1000}));
+  uint64_t id = 100;
+  ASSERT_TRUE(testing::eventually([&] { return s.write(id++, 0, pattern(100)) && journaled.value() > 0; }));
+  const double before = journaled.value();
+  ASSERT_TRUE(s.write(7, 0, pattern(1000, 2)));
+  EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000, 2));
+  EXPECT_EQ(journaled.value(), before + 1);
+}
+
+TEST(BlockStoreStaging, WhatIsStagedDoesNotComeAfterWhatIsWrittenThrough) {
+  Staged s;
+  ASSERT_TRUE(s.write(7, 0, pattern(1000, 1)));
+  Buffer newer = Buffer::allocate(1000, &s.budget);
+  std::memcpy(newer.mutable_data(), pattern(1000, 2).data(), 1000);
+  ASSERT_TRUE(s.blocks->write_through(7, 0, {newer}, {}));
+  EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000, 2));
+  ASSERT_TRUE(s.staging->drain({}));
+  s.cache->remove({7, 0, 1000});
+  EXPECT_EQ(*s.read(7, 1000, 0, 1000), pattern(1000, 2));
 }
 
 // A volume that JuiceFS left with all its data staged.

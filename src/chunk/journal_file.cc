@@ -60,7 +60,10 @@ Result<bool> JournalFile::add(JournalRecord& record, const BlockName* block) {
   record.seal(segment.generation);
   added_.push_back(piece_of(pages));
   end_ += pages.size();
-  if (block) segment.blocks.push_back(*block);
+  if (block) {
+    std::lock_guard lock(mutex_);
+    segment.blocks.push_back(*block);
+  }
   return true;
 }
 
@@ -122,15 +125,22 @@ std::optional<JournalFile::Full> JournalFile::take_full() {
 void JournalFile::give_back(const Full& full) {
   std::lock_guard lock(mutex_);
   segments_[full.segment].state = State::free;
-  segments_[full.segment].blocks.clear();
 }
 
 std::vector<BlockName> JournalFile::blocks() {
   std::lock_guard lock(mutex_);
   std::vector<BlockName> all;
-  for (const Segment& segment : segments_)
-    all.insert(all.end(), segment.blocks.begin(), segment.blocks.end());
+  for (const Segment& segment : segments_) {
+    if (segment.state != State::free) all.insert(all.end(), segment.blocks.begin(), segment.blocks.end());
+  }
   return all;
+}
+
+bool JournalFile::mentions(const BlockName& block) {
+  std::lock_guard lock(mutex_);
+  return std::ranges::any_of(segments_, [&](const Segment& segment) {
+    return std::ranges::find(segment.blocks, block) != segment.blocks.end();
+  });
 }
 
 }  // namespace cider::chunk

@@ -47,8 +47,11 @@ class JournalFile {
   std::optional<Full> take_full();
   void give_back(const Full& full);
   bool is_short_of_room();
-  // Those of all segments; while nobody writes.
+  // Those of all segments that are not given back; while nobody writes.
   std::vector<BlockName> blocks();
+  // Whether a record of the block may be in the file: segments that were given back are as they were until
+  // they are written again.
+  bool mentions(const BlockName& block);
 
  private:
   enum class State { free, current, full, taken };

@@ -8,6 +8,10 @@
 // - add() returns when the block survives a power loss, in a file with its name or, first, in a journal
 //   (staging_journal.h); the slice is committed after that;
 // - a block stays until it is durable in the store. It is uploaded the oldest first, again and again;
+// - a name may be staged again with other bytes, as a metadata engine that has lost its last commits gives
+//   numbers out again. The newest bytes that add() has acknowledged stay and are read, and reach the store
+//   last, whatever runs meanwhile or crashes: what changes the files of one name takes turns, uploads of one
+//   name follow one another, and the end of an upload removes only what it has uploaded;
 // - a damaged or half-written file of an earlier run is moved to `damaged/`, named in the log, and not tried
 //   again; one that somebody else has uploaded and removed is done.
 #pragma once
@@ -91,8 +95,12 @@ class Staging {
   // Reads from a staged block. False: it is not staged (any more), ask the store. An error: it is, and cannot
   // be read.
   Result<bool> read(const BlockName& block, uint32_t off, std::span<std::byte> out);
-  // The block's slice is gone: true if the store has no object of it either.
+  // The block's slice is gone: true if the store has no object of it either, or will have none once an upload
+  // that runs has ended.
   bool remove(const BlockName& block);
+  // The store is about to get a block of this name from somebody else: what is staged under it is given up,
+  // and will not reach the store any more, when this returns. EINTR on `stop`.
+  Status supersede(const BlockName& block, std::stop_token stop = {});
 
   // Uploads all that is staged now, whatever delay and hours say, and waits for it. EINTR on `stop`.
   Status drain(std::stop_token stop, const Progress& progress = {});
@@ -101,17 +109,22 @@ class Staging {
  private:
   struct Item;
   struct Left;
+  class Turn;
   using ItemPtr = std::shared_ptr<Item>;
 
   bool accepts(const BlockName& block, bool refused) const;
-  Status write(size_t place, const BlockName& block, const BufferChain& data, bool* journaled);
-  ItemPtr insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled = false);
-  void switch_form(Item& item, BlockForm form);
+  Status write(size_t place, const BlockName& block, const BufferChain& data, const Item* earlier,
+               bool* journaled);
+  Status replace(CacheDir& dir, const BlockName& block, const BufferChain& data, const Item* earlier);
+  Status sync_name(CacheDir& dir, const BlockPath& path, const BlockName& block);
+  Status sync_folder(const CacheDir& dir, const BlockPath& path);
+  void insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled = false);
   BlockPath path_of(const Item& item) const;
   Result<BlockFile> open_file(const Item& item) const;
   ItemPtr find(const BlockName& block) const;
   Result<OpenFiles::Lease> open(const Item& item);
   void recover(size_t place);
+  void take_over(size_t place, const Left& left);
   void find_left(CacheDir& dir, BlockForm form, std::vector<Left>* found);
   bool lock_dir(size_t place);
 
@@ -120,11 +133,16 @@ class Staging {
   void dispatch(const std::stop_token& stop);
   ItemPtr next_due();
   void upload(const ItemPtr& item);
+  bool end_upload(const ItemPtr& item, const Status& uploaded);
+  void settle(const ItemPtr& item, const Status& uploaded);
+  bool is_current(const ItemPtr& item) const;
   Status try_upload(const ItemPtr& item);
   Result<BufferChain> load(const Item& item);
   void set_aside(const Item& item, const Error& error);
   void finish(const ItemPtr& item);
   void try_later(const ItemPtr& item, const Error& error);
+  void put_in(ItemPtr item);
+  void take_out(const ItemPtr& item);
   void erase(const ItemPtr& item);
   Buffer unwritten(const Item& item) const;
   Buffer remove_file(const Item& item);
@@ -151,13 +169,15 @@ class Staging {
   OutageLog upload_outage_{"uploads of staged blocks"};
   mutable std::mutex mutex_;  // guards all below
   std::condition_variable_any changed_;
+  std::set<BlockName> turns_;  // names that somebody has a turn with
+  std::condition_variable turn_over_;
   std::map<BlockName, ItemPtr> items_;
+  std::map<BlockName, bool> under_way_;           // uploads; true: its object is not wanted any more
   std::set<std::pair<uint64_t, ItemPtr>> queue_;  // by number: the order of age
   std::set<uint64_t> numbers_;                    // of all items
   std::atomic<size_t> held_{0};                   // items_.size()
   uint64_t next_number_ = 0;
   uint64_t bytes_ = 0;
-  int uploading_ = 0;
   int draining_ = 0;
   Monotonic::time_point last_staged_{};
   Monotonic::time_point crowd_since_{};  // the first of those that were staged without a pause

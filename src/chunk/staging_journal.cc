@@ -35,6 +35,7 @@ void StagingJournal::replay() {
   Result<std::vector<BlockName>> left = replay_journal(dir_, folders_, path_, options_.segment);
   keep_ = !left;
   if (left) {
+    Lock lock(mutex_);
     left_ = std::move(*left);
   } else {
     log::error("journal of staged blocks " + path_ + ": " + left.error().to_string() +
@@ -44,6 +45,10 @@ void StagingJournal::replay() {
 
 void StagingJournal::start(bool accept) {
   if (keep_) return;
+  {
+    Lock lock(mutex_);
+    ended_ = false;
+  }
   const bool make_one = accept && options_.segments > 0 && dir_.form() == BlockForm::plain;
   thread_ = std::jthread([this, make_one](const std::stop_token& stop) { run(stop, make_one); });
 }
@@ -57,6 +62,11 @@ void StagingJournal::stop() {
 
 void StagingJournal::run(const std::stop_token& stop, bool accept) {
   Status status = remove(left_);
+  if (status) {
+    Lock lock(mutex_);
+    left_.clear();
+    changed_.notify_all();
+  }
   if (status && accept) {
     status = make(stop);
     if (status) {
@@ -67,6 +77,9 @@ void StagingJournal::run(const std::stop_token& stop, bool accept) {
   }
   if (!status && status.error().code != EINTR)
     log::warning("journal of staged blocks " + path_ + ": " + status.error().to_string());
+  Lock lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
 }
 
 Status StagingJournal::make(const std::stop_token& stop) {
@@ -99,7 +112,7 @@ void StagingJournal::serve(const std::stop_token& stop) {
 
 // Removes the journal, when all blocks are safe without it.
 Status StagingJournal::remove(std::span<const BlockName> blocks) {
-  for (const BlockName& block : blocks) TRY(write_file(block));
+  for (const BlockName& block : blocks) TRY(settle(block));
   TRY(sync_staged(dir_, folders_, blocks));
   ::unlink((path_ + ".tmp").c_str());
   if (::unlink(path_.c_str()) != 0) return errno == ENOENT ? Status{} : fail_errno("unlink");
@@ -109,7 +122,7 @@ Status StagingJournal::remove(std::span<const BlockName> blocks) {
 void StagingJournal::clean() {
   while (auto full = file_.take_full()) {
     const auto work = [&]() -> Status {
-      for (const BlockName& block : full->blocks) TRY(write_file(block));
+      for (const BlockName& block : full->blocks) TRY(settle(block));
       return sync_staged(dir_, folders_, full->blocks);
     };
     if (Status done = work(); !done) {
@@ -142,7 +155,7 @@ StagingJournal::Blocks::iterator StagingJournal::wait_for_block(const BlockName&
   return found;
 }
 
-Status StagingJournal::write_file(const BlockName& block) {
+Status StagingJournal::settle(const BlockName& block) {
   Lock lock(mutex_);
   const auto entry = wait_for_block(block, lock);
   if (entry == unwritten_.end()) return {};
@@ -183,6 +196,27 @@ Buffer StagingJournal::forget(const BlockName& block) {
   return data;
 }
 
+bool StagingJournal::may_mention(const BlockName& block) {
+  return std::ranges::find(left_, block) != left_.end() || file_.mentions(block);
+}
+
+Status StagingJournal::supersede(const BlockName& block) {
+  constexpr Millis kRoom{20};
+  if (block.bytes > options_.largest) return {};
+  Lock lock(mutex_);
+  for (;;) {
+    // While one is made, or given up, that takes care of it.
+    changed_.wait(lock, [&] { return usable_ || ended_ || !may_mention(block); });
+    if (!may_mention(block)) return {};
+    if (!usable_) break;
+    Waiting self{block, JournalRecord::of_done({&block, 1}, &budget_), /*holds_block=*/false};
+    if (join_group(self, lock)) return {};
+    changed_.wait_for(lock, kRoom, [&] { return !usable_; });
+  }
+  if (::access(path_.c_str(), F_OK) != 0) return {};
+  return fail(EIO, "the journal " + path_ + " still has an earlier block of this name");
+}
+
 // ---- Writing
 
 bool StagingJournal::append(const BlockName& block, const BufferChain& data) {
@@ -191,12 +225,12 @@ bool StagingJournal::append(const BlockName& block, const BufferChain& data) {
     if (!usable_ || block.bytes > options_.largest || unwritten_bytes_ >= kMostUnwritten) return false;
   }
   Waiting self{block, JournalRecord::of_block(block, data, checksum_trailer(data), &budget_)};
-  const bool safe = join_group(self);
-  if (safe) writers_.submit([this, block] { (void)write_file(block); });
+  const bool safe = place_block(self);
+  if (safe) writers_.submit([this, block] { (void)settle(block); });
   return safe;
 }
 
-bool StagingJournal::join_group(Waiting& self) {
+bool StagingJournal::place_block(Waiting& self) {
   Lock lock(mutex_);
   if (!usable_ || unwritten_.contains(self.block)) return false;
   // Before it is in the journal, so that whoever wants to use its segment again writes the file first.
@@ -204,6 +238,12 @@ bool StagingJournal::join_group(Waiting& self) {
   unwritten_[self.block].content = content;
   unwritten_bytes_ += content.size();
   done_.erase(self.block);  // staged once more
+  if (join_group(self, lock)) return true;
+  (void)take(wait_for_block(self.block, lock));
+  return false;
+}
+
+bool StagingJournal::join_group(Waiting& self, Lock& lock) {
   if (!next_) next_ = std::make_shared<Group>();
   const std::shared_ptr<Group> mine = next_;
   mine->waiting.push_back(&self);
@@ -213,9 +253,7 @@ bool StagingJournal::join_group(Waiting& self) {
     next_.reset();
     write(*mine, lock);
   }
-  if (mine->safe && self.placed) return true;
-  (void)take(wait_for_block(self.block, lock));
-  return false;
+  return mine->safe && self.placed;
 }
 
 void StagingJournal::write(Group& group, Lock& lock) {
@@ -250,7 +288,7 @@ Status StagingJournal::write_records(Group& group, std::span<const BlockName> do
   }
   bool any = false;
   for (Waiting* one : group.waiting) {
-    one->placed = TRY(file_.add(one->record, &one->block));
+    one->placed = TRY(file_.add(one->record, one->holds_block ? &one->block : nullptr));
     any |= one->placed;
   }
   return file_.flush(any);

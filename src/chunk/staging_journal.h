@@ -4,6 +4,9 @@
 // afterwards, without a sync, if the block is still there then. After a crash the files that are missing or
 // not whole are made from the journal (staging_replay.h).
 //
+// A name has one block at a time: who stages another under it calls settle() first and supersede() last.
+// Calls about one block are not made at the same time.
+//
 // Plain blocks only. Format: journal_format.h. A segment is used again when all blocks in it are uploaded,
 // removed, or in files that are on the disk, which is seen to in the background. While there is no room the
 // caller makes a file that is safe itself.
@@ -54,6 +57,11 @@ class StagingJournal {
   // A block that was appended is uploaded or removed: it need not be restored. It gets no file any more, and
   // if it has one the caller removes it. Answers unwritten().
   Buffer forget(const BlockName& block);
+  // A block that was appended has its file then; nobody writes that again.
+  Status settle(const BlockName& block);
+  // What is in the journal under this name is restored by nobody, whatever crashes: newer bytes are safe
+  // elsewhere. An error: it still is.
+  Status supersede(const BlockName& block);
 
  private:
   struct Unwritten {
@@ -63,6 +71,7 @@ class StagingJournal {
   struct Waiting {
     BlockName block;
     JournalRecord record;
+    bool holds_block = true;  // false: it says that the block is done
     bool placed = false;
   };
   struct Group {
@@ -79,11 +88,12 @@ class StagingJournal {
   Status remove(std::span<const BlockName> blocks);
   void clean();
   void write_done();
-  Status write_file(const BlockName& block);
   Blocks::iterator wait_for_block(const BlockName& block, Lock& lock);
   Buffer take(Blocks::iterator entry);
 
-  bool join_group(Waiting& self);
+  bool place_block(Waiting& self);
+  bool join_group(Waiting& self, Lock& lock);
+  bool may_mention(const BlockName& block);
   void write(Group& group, Lock& lock);
   std::vector<BlockName> take_done();
   Status write_records(Group& group, std::span<const BlockName> done);
@@ -96,11 +106,12 @@ class StagingJournal {
   const std::string path_;
   bool keep_ =
       false;  // the journal at the end: not all could be restored, or synced. Of the thread that runs
-  std::vector<BlockName> left_;  // restored, or in files
 
   mutable std::mutex mutex_;  // guards all below but file_
   std::condition_variable_any changed_;
   std::condition_variable idle_;  // a file is written
+  std::vector<BlockName> left_;   // in an earlier journal until that is gone; restored, or in files
+  bool ended_ = true;             // nothing is done in the background
   bool usable_ = false;
   bool writing_ = false;  // a thread is at file_
   std::shared_ptr<Group> next_;

@@ -189,6 +189,36 @@ TEST(StagingJournal, ManyThreadsShareIt) {
   j.journal->stop();
 }
 
+// Newer bytes of the name are elsewhere.
+TEST(StagingJournal, WhatIsSupersededIsNotRestored) {
+  TempDir dir;
+  Journal j(dir.path());
+  j.hold(true);
+  for (uint64_t id = 1; id <= 3; id++) ASSERT_TRUE(j.append_when_ready(id));
+  j.hold(false);
+  EXPECT_TRUE(j.journal->settle({1, 0, kBytes}));
+  EXPECT_EQ(read_file(j.file(1)), content_of(1));
+  EXPECT_TRUE(j.journal->supersede({1, 0, kBytes}));
+  EXPECT_EQ(slices_in(dir.path(), true), std::set<uint64_t>{1}) << "at once";
+  EXPECT_TRUE(j.journal->supersede({9, 0, kBytes}));
+  EXPECT_EQ(slices_in(dir.path(), true), std::set<uint64_t>{1}) << "the journal does not have it";
+  j.journal->stop();
+  EXPECT_TRUE(j.journal->supersede({2, 0, kBytes})) << "there is no journal";
+}
+
+// Where a segment was given back, its records are there until it is written again.
+TEST(StagingJournal, WhatIsInAFreeSegmentIsSupersededToo) {
+  TempDir dir;
+  Journal j(dir.path());
+  ASSERT_TRUE(j.append_when_ready(1));
+  for (uint64_t id = 2; slices_in(dir.path(), false).contains(1) && id < 12; id++)
+    ASSERT_TRUE(j.append_when_ready(id));
+  const std::set<uint64_t> there = slices_in(dir.path(), false);
+  for (uint64_t id : there) EXPECT_TRUE(j.journal->supersede({id, 0, kBytes}));
+  const std::set<uint64_t> done = slices_in(dir.path(), true);
+  for (uint64_t id : slices_in(dir.path(), false)) EXPECT_TRUE(done.contains(id)) << id;
+}
+
 // ---- After a crash
 
 // A cache directory as it is on the disk while its journal is in use. Files are as they are, unless a test
@@ -305,6 +335,22 @@ TEST(StagingReplay, AWholeFileOfOtherBytesIsNewer) {
   std::ofstream(c.file(1), std::ios::binary) << newer;
   EXPECT_EQ(c.replay(), (std::vector<uint64_t>{1, 2}));
   EXPECT_EQ(read_file(c.file(1)), newer);
+}
+
+// Its removal was not on the disk yet.
+TEST(StagingReplay, AFileOfWhatTheJournalHadEarlierIsOlder) {
+  TempDir dir;
+  Journal j(dir.path());
+  ASSERT_TRUE(j.append_when_ready(1));
+  j.journal->forget({1, 0, kBytes});
+  const BufferChain newer = chain_of(pattern(kBytes, 99));
+  ASSERT_TRUE(j.journal->append({1, 0, kBytes}, newer));
+  ASSERT_TRUE(eventually([&] { return j.journal->unwritten({1, 0, kBytes}).empty(); }));
+  std::ofstream(j.file(1), std::ios::binary) << content_of(1);
+  CacheDir there({dir.path().string() + "/"});
+  FolderSync folders;
+  ASSERT_TRUE(replay_journal(there, folders, path_of(dir.path()), kSmall.segment));
+  EXPECT_EQ(read_file(j.file(1)), pattern(kBytes, 99) + checksum_trailer(newer));
 }
 
 TEST(StagingReplay, OneThatCannotBeRestoredHindersNoOther) {

@@ -2,11 +2,12 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
 #include "base/log.h"
-#include "chunk/staging.h"
+#include "chunk/staging_item.h"
 
 namespace cider::chunk {
 
@@ -40,13 +41,30 @@ void Staging::recover(size_t place) {
   uint64_t bytes = 0;
   for (const Left& left : found) {
     bytes += left.block.bytes;
-    insert(left.block, place, left.form, left.modified);
-    if (cache_ && left.form == dir.form()) cache_->staged(left.block, place, dir.staging(left.block).c_str());
+    take_over(place, left);
   }
   if (!found.empty())
     log::info(std::to_string(found.size()) + " staged blocks (" + std::to_string(bytes) +
               " bytes) found in " + dir.path());
   journals_[place]->start(options_.accept);
+}
+
+// Of one name the newest stays: staged by mounts with and without encryption, or by this process before it
+// could look after the directory.
+void Staging::take_over(size_t place, const Left& left) {
+  const Turn turn(*this, left.block);
+  CacheDir& dir = (*dirs_)[place];
+  const BlockPath path = dir.staging(left.block, left.form);
+  if (::access(path.c_str(), F_OK) != 0) return;
+  if (const ItemPtr held = find(left.block)) {
+    if (held->place == place && held->form == left.form) return;
+    if (to_nanos(held->added) >= to_nanos(left.modified)) {
+      ::unlink(path.c_str());
+      return;
+    }
+  }
+  insert(left.block, place, left.form, left.modified);
+  if (cache_ && left.form == dir.form()) cache_->staged(left.block, place, path.c_str());
 }
 
 void Staging::find_left(CacheDir& dir, BlockForm form, std::vector<Left>* found) {

@@ -21,7 +21,12 @@ struct Place {
   uint64_t offset = 0;  // in the journal
   size_t length = 0;
 };
-using Places = std::map<BlockName, Place>;
+// Of one name.
+struct Records {
+  std::vector<Place> blocks;  // the oldest first
+  bool done = false;          // the latest is
+};
+using Found = std::map<BlockName, Records>;
 
 Result<Buffer> read_piece(int fd, uint64_t offset, size_t length) {
   Buffer piece = Buffer::allocate(length, nullptr);
@@ -41,42 +46,58 @@ Result<Buffer> read_segment(int fd, uint64_t at, uint64_t segment) {
   return pages;
 }
 
-// Where the blocks are that are not done. A later record is of the same bytes.
-Result<Places> find_blocks(int fd, uint64_t size, uint64_t segment) {
+// The blocks that are not done. Of one name the latest record counts.
+Result<Found> find_blocks(int fd, uint64_t size, uint64_t segment) {
   std::vector<std::pair<uint64_t, JournalSegment>> segments;  // with their offsets
   for (uint64_t at = 0; at + segment <= size; at += segment) {
     const Buffer bytes = TRY(read_segment(fd, at, segment));
     segments.emplace_back(at, parse_journal_segment(bytes.bytes()));
   }
   std::ranges::sort(segments, {}, [](const auto& one) { return one.second.generation; });
-  Places found;
+  Found found;
   for (const auto& [at, parsed] : segments) {
     for (const JournalEntry& entry : parsed.entries) {
-      if (entry.done) {
-        found.erase(entry.block);
-      } else {
-        found[entry.block] = {at + entry.offset, entry.length};
-      }
+      Records& records = found[entry.block];
+      records.done = entry.done;
+      if (!entry.done) records.blocks.push_back({at + entry.offset, entry.length});
     }
   }
+  std::erase_if(found, [](const auto& one) { return one.second.done; });
   return found;
 }
 
-// As the disk has it: of pages that could not be written a page cache may still say what they should be. A
-// whole file of other bytes is newer, of a number that an engine without its last commits gave out again.
-bool is_whole(const char* path, const BlockName& block, const Buffer& content) {
+// As the disk has it: of pages that could not be written a page cache may still say what they should be.
+// Empty if it is not whole.
+Buffer read_file(const char* path, const BlockName& block) {
   {
     const UniqueFd fd(::open(path, O_RDONLY | O_CLOEXEC));
-    if (!fd || ::fdatasync(fd.get()) != 0) return false;
+    if (!fd || ::fdatasync(fd.get()) != 0) return {};
     (void)::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
   }
   Result<BlockFile> file = BlockFile::open(path, block.bytes);
-  if (!file || !file->has_checksums()) return false;
-  const Buffer there = Buffer::allocate(block.bytes, nullptr);
-  const std::span<std::byte> bytes{const_cast<std::byte*>(there.data()), there.size()};
-  if (!file->read(0, bytes, Verify::full)) return false;
-  if (std::memcmp(there.data(), content.data(), block.bytes) != 0)
-    log::warning("staged block " + std::string(path) + " differs from the journal's and is left as it is");
+  if (!file || !file->has_checksums()) return {};
+  Buffer there = Buffer::allocate(block.bytes, nullptr);
+  if (!file->read(0, {there.mutable_data(), there.size()}, Verify::full)) return {};
+  return there;
+}
+
+// A whole file of other bytes is newer, of a number that an engine without its last commits gave out again: a
+// block goes to the journal only where no file has its name. Unless the journal had these bytes earlier: they
+// were uploaded, and a power loss has undone the removal of their file.
+bool has_newest_file(const char* path, const BlockName& block, int journal, const Records& records,
+                     const Buffer& newest) {
+  const Buffer there = read_file(path, block);
+  if (there.empty()) return false;
+  const auto same = [&](const Buffer& content) {
+    return std::memcmp(there.data(), content.data(), block.bytes) == 0;
+  };
+  if (same(newest)) return true;
+  const auto had = [&](const Place& place) {
+    const Result<Buffer> content = read_piece(journal, place.offset, place.length);
+    return content && same(*content);
+  };
+  if (std::ranges::any_of(records.blocks, had)) return false;
+  log::warning("staged block " + std::string(path) + " differs from the journal's and is left as it is");
   return true;
 }
 
@@ -88,21 +109,22 @@ Result<std::vector<BlockName>> replay_journal(CacheDir& dir, FolderSync& folders
   if (!fd && errno == ENOENT) return std::vector<BlockName>();
   struct stat about{};
   if (!fd || ::fstat(fd.get(), &about) != 0) return fail_errno("open");
-  const Places places = TRY(find_blocks(fd.get(), static_cast<uint64_t>(about.st_size), segment));
+  const Found found = TRY(find_blocks(fd.get(), static_cast<uint64_t>(about.st_size), segment));
   std::vector<BlockName> blocks;
   std::vector<BlockName> restored;
   Status first_error;
-  const auto restore = [&](const BlockName& block, const Place& place) -> Status {
+  const auto restore = [&](const BlockName& block, const Records& records) -> Status {
+    const Place& place = records.blocks.back();
     const Buffer content = TRY(read_piece(fd.get(), place.offset, place.length));
     const BlockPath file = dir.staging(block, BlockForm::plain);
-    if (is_whole(file.c_str(), block, content)) return {};
+    if (has_newest_file(file.c_str(), block, fd.get(), records, content)) return {};
     TRY(dir.store_file(file.c_str(), content, {}));
     restored.push_back(block);
     return {};
   };
-  for (const auto& [block, place] : places) {
+  for (const auto& [block, records] : found) {
     blocks.push_back(block);
-    Status done = restore(block, place);
+    Status done = restore(block, records);
     if (!done && first_error) first_error = done;  // the others are restored all the same
   }
   TRY(sync_staged(dir, folders, restored));

@@ -160,12 +160,13 @@ bool DiskCache::read_file(size_t place, const BlockName& block, uint32_t off, st
 }
 
 Result<OpenFiles::Lease> DiskCache::open(size_t place, const BlockName& block) {
-  OpenFiles::Lease lease = open_.find(block);
+  uint64_t drops;
+  OpenFiles::Lease lease = open_.find(block, &drops);
   if (lease) return lease;
   const CacheDir& dir = (*files_)[place];
   Result<BlockFile> file = dir.open_file(dir.raw(block).c_str(), block, dir.form());
   if (!file) return fail(file.error());
-  return open_.add(block, std::move(*file));
+  return open_.add(block, std::move(*file), drops);
 }
 
 void DiskCache::damaged(size_t place, const BlockName& block, const Error& error) {
@@ -186,8 +187,8 @@ void DiskCache::lost(size_t place, const BlockName& block, const Error& error) {
 
 void DiskCache::forget(size_t place, const BlockName& block, bool unlink) {
   if (dirs_[place]->index.remove(block)) count(block, -1);
-  open_.drop(block);
   if (unlink) ::unlink((*files_)[place].raw(block).c_str());
+  open_.drop(block);
 }
 
 // By the index, as most that is asked for is there. What it doesn't know may still be on the disk.
@@ -339,8 +340,9 @@ void DiskCache::remove(const BlockName& block) {
 
 void DiskCache::staged(const BlockName& block, size_t dir, const char* path) {
   fallback_.remove(block);
+  const Status linked = (*files_)[dir].link(path, (*files_)[dir].raw(block).c_str());
   open_.drop(block);
-  if (Status linked = (*files_)[dir].link(path, (*files_)[dir].raw(block).c_str()); !linked) return;
+  if (!linked) return;
   added(*dirs_[dir], block, true);
 }
 

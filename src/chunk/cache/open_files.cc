@@ -23,6 +23,7 @@ struct OpenFiles::Slot {
 struct OpenFiles::Set {
   std::mutex mutex;
   uint64_t now = 0;
+  uint64_t drops = 0;
   std::array<Slot, kWays> slots;
 
   Slot* take(Slot& slot) {
@@ -53,10 +54,11 @@ OpenFiles::Set& OpenFiles::set_of(const BlockName& block) {
   return sets_[hash >> 58];
 }
 
-OpenFiles::Lease OpenFiles::find(const BlockName& block) {
+OpenFiles::Lease OpenFiles::find(const BlockName& block, uint64_t* drops) {
   Lease lease;
   Set& set = set_of(block);
   std::lock_guard lock(set.mutex);
+  *drops = set.drops;
   for (Slot& slot : set.slots) {
     if (!slot.holds(block)) continue;
     lease.set_ = &set;
@@ -66,7 +68,7 @@ OpenFiles::Lease OpenFiles::find(const BlockName& block) {
   return lease;
 }
 
-OpenFiles::Lease OpenFiles::add(const BlockName& block, BlockFile file) {
+OpenFiles::Lease OpenFiles::add(const BlockName& block, BlockFile file, uint64_t drops) {
   Lease lease;
   Set& set = set_of(block);
   std::lock_guard lock(set.mutex);
@@ -78,7 +80,7 @@ OpenFiles::Lease OpenFiles::add(const BlockName& block, BlockFile file) {
     }
     if (slot.users == 0 && (!place || slot.used < place->used)) place = &slot;
   }
-  if (!place) {
+  if (!place || set.drops != drops) {
     lease.own_ = std::move(file);
     return lease;
   }
@@ -95,6 +97,7 @@ OpenFiles::Lease OpenFiles::add(const BlockName& block, BlockFile file) {
 void OpenFiles::drop(const BlockName& block) {
   Set& set = set_of(block);
   std::lock_guard lock(set.mutex);
+  set.drops++;
   for (Slot& slot : set.slots) {
     if (!slot.holds(block)) continue;
     if (slot.users > 0) {

@@ -42,9 +42,11 @@ class OpenFiles {
     BlockFile own_;  // where the table had no room
   };
 
-  Lease find(const BlockName& block);
-  // Keeps a file that was just opened.
-  Lease add(const BlockName& block, BlockFile file);
+  // Where there is none, `drops` is for add().
+  Lease find(const BlockName& block, uint64_t* drops);
+  // Keeps a file that was opened since find(), unless drop() was called meanwhile: it may be of an earlier
+  // block of the name.
+  Lease add(const BlockName& block, BlockFile file, uint64_t drops);
   void drop(const BlockName& block);
   // Closes files that nothing but this table holds on to.
   void drop_removed();

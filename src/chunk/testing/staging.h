@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -46,8 +47,11 @@ struct FakeStore {
     t.upload = [this](const BlockName& block, const BufferChain& data, std::stop_token) -> Status {
       std::unique_lock lock(mutex);
       tries++;
+      EXPECT_TRUE(running.insert(block).second) << "two uploads of one name at once";
       changed.notify_all();
-      changed.wait(lock, [&] { return !held; });
+      changed.wait(lock, [&] { return !held || passes > 0; });
+      if (held) passes--;
+      running.erase(block);
       if (!open) return fail(EIO, "closed");
       std::string bytes;
       for (const Buffer& piece : data) bytes += piece.text();
@@ -60,7 +64,10 @@ struct FakeStore {
       return objects.contains(block);
     };
     t.remove = [this](const BlockName& block) {
-      std::lock_guard lock(mutex);
+      std::unique_lock lock(mutex);
+      removes++;
+      changed.notify_all();
+      changed.wait(lock, [&] { return !removes_held; });
       objects.erase(block);
     };
     return t;
@@ -74,6 +81,30 @@ struct FakeStore {
     held = value;
     changed.notify_all();
   }
+  void hold_removes(bool value) {
+    std::lock_guard lock(mutex);
+    removes_held = value;
+    changed.notify_all();
+  }
+  // Of uploads that are held.
+  void let_one_pass() {
+    std::lock_guard lock(mutex);
+    passes++;
+    changed.notify_all();
+  }
+  // So many uploads have begun.
+  bool wait_for_tries(int n) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return tries >= n; });
+  }
+  bool wait_for_removes(int n) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, std::chrono::seconds(20), [&] { return removes >= n; });
+  }
+  std::string object(const BlockName& block) {
+    std::lock_guard lock(mutex);
+    return objects.contains(block) ? objects[block] : "";
+  }
   size_t size() {
     std::lock_guard lock(mutex);
     return objects.size();
@@ -83,7 +114,11 @@ struct FakeStore {
   std::condition_variable changed;
   bool open = true;
   bool held = false;
+  int passes = 0;
   int tries = 0;
+  int removes = 0;
+  bool removes_held = false;
+  std::set<BlockName> running;
   std::map<BlockName, std::string> objects;
   std::vector<BlockName> order;
 };

@@ -11,6 +11,7 @@
 
 #include "meta/store/engines.h"
 #include "meta/testing/meta_fixture.h"
+#include "meta/testing/sqlite_testing.h"
 
 namespace cider::meta {
 namespace {
@@ -31,6 +32,22 @@ std::vector<Engine> shared_engines() {
   return engines;
 }
 
+// Makes files, and removes some, as `how` says; then it is gone.
+void run_and_kill_on(const std::string& url, const std::string& how) {
+  ASSERT_EQ(setenv(kUrl, url.c_str(), 1), 0);
+  ASSERT_EQ(setenv(kHow, how.c_str(), 1), 0);
+  // It runs whichever part of the tests this process was given.
+  ASSERT_EQ(unsetenv("GTEST_TOTAL_SHARDS") + unsetenv("GTEST_SHARD_INDEX"), 0);
+  std::string program = "/proc/self/exe", disabled = "--gtest_also_run_disabled_tests",
+              filter = "--gtest_filter=KilledClient.DISABLED_Itself";
+  char* argv[] = {program.data(), disabled.data(), filter.data(), nullptr};
+  pid_t pid = 0;
+  ASSERT_EQ(posix_spawn(&pid, argv[0], nullptr, nullptr, argv, environ), 0);
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+}
+
 class KilledClientTest : public testing::MetaTest {
  protected:
   void SetUp() override { make({.clients = 3}); }
@@ -42,20 +59,8 @@ class KilledClientTest : public testing::MetaTest {
       if (!problem.starts_with("statistics of directory")) ADD_FAILURE() << problem;
     }
   }
-  // Makes files, and removes some, as `how` says; then it is gone.
   void run_and_kill(const std::string& how = "plain") {
-    ASSERT_EQ(setenv(kUrl, volume_->url().c_str(), 1), 0);
-    ASSERT_EQ(setenv(kHow, how.c_str(), 1), 0);
-    // It runs whichever part of the tests this process was given.
-    ASSERT_EQ(unsetenv("GTEST_TOTAL_SHARDS") + unsetenv("GTEST_SHARD_INDEX"), 0);
-    std::string program = "/proc/self/exe", disabled = "--gtest_also_run_disabled_tests",
-                filter = "--gtest_filter=KilledClient.DISABLED_Itself";
-    char* argv[] = {program.data(), disabled.data(), filter.data(), nullptr};
-    pid_t pid = 0;
-    ASSERT_EQ(posix_spawn(&pid, argv[0], nullptr, nullptr, argv, environ), 0);
-    int status = 0;
-    ASSERT_EQ(waitpid(pid, &status, 0), pid);
-    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
+    ASSERT_NO_FATAL_FAILURE(run_and_kill_on(volume_->url(), how));
   }
   void keep(Meta& meta) {
     ASSERT_TRUE(meta.store().refresh_session(meta.session_id(), clock().now().sec + 60));
@@ -95,6 +100,29 @@ TEST(KilledClient, DISABLED_Itself) {
   }
   for (int i : {0, 1}) ASSERT_TRUE(meta.unlink(Caller{}, kRootIno, name(i)));
   kill(getpid(), SIGKILL);
+}
+
+// Nobody waits for the session of one who cannot be there any more.
+TEST(KilledClient, OfAnEngineForOneIsCleanedUpAtOnce) {
+  const sqlite::TempFolder folder;
+  const std::string url = "rocksdb://" + (folder / "db");
+  Volume volume;
+  volume.name = "killed";
+  volume.storage = "mem";
+  volume.trash_days = 0;
+  ASSERT_TRUE(format_volume(*open_store(url, true, false).value(), &volume));
+  ASSERT_NO_FATAL_FAILURE(run_and_kill_on(url, "plain"));
+
+  auto other = open_store(url, false, false).value();
+  StepClock clock;
+  Meta meta(open_store(url, false, false).value(), volume, {.background_jobs = false}, clock);
+  ASSERT_TRUE(meta.start({}));
+  ASSERT_TRUE(meta.clean_stale_sessions());
+  EXPECT_EQ(other->list_sessions().value().size(), 2u) << "it might be who else has it open";
+  other.reset();
+  ASSERT_TRUE(meta.clean_stale_sessions());
+  EXPECT_EQ(meta.store().list_sessions().value().size(), 1u);
+  EXPECT_EQ(meta.store().counter(Counter::total_inodes).value(), kFiles);
 }
 
 TEST_P(KilledClientTest, ItsUsageIsCountedWithItsSession) {

@@ -11,7 +11,6 @@
 #include <fstream>
 #include <thread>
 
-#include "meta/meta.h"
 #include "meta/store/engines.h"
 #include "meta/store/kv/kv_store.h"
 #include "meta/store/kv/testing/kv_testing.h"
@@ -130,34 +129,6 @@ TEST_F(RocksDatabase, what_was_answered_survives_a_kill) {
   end(child);
   auto store = open();
   for (Ino ino = 2; ino < 200; ++ino) EXPECT_TRUE(ask(*store, AttrRead{ino, field::all, {}}).value) << ino;
-}
-
-// Nobody waits for the session of one who cannot be there any more.
-TEST_F(RocksDatabase, whoever_was_killed_is_cleaned_up_at_once) {
-  Volume volume;
-  volume.name = "killed";
-  volume.storage = "mem";
-  const auto meta_of = [&](std::unique_ptr<Store> store) {
-    return std::make_unique<Meta>(std::move(store), volume, MetaOptions{.background_jobs = false});
-  };
-  end(in_child([&](Store& opened) {
-    (void)format_volume(opened, &volume);
-    auto meta = meta_of(open());
-    (void)meta->start({});
-    (void)meta->mknod(Caller{}, kRootIno, "file", NewNode{});
-    (void)meta.release();  // until it is killed
-  }));
-  auto other = open();
-  volume = decode_volume(other->load_setting().value().value()).value();
-  ASSERT_EQ(other->list_sessions().value().size(), 1u);
-  auto meta = meta_of(open());
-  ASSERT_TRUE(meta->start({}));
-  ASSERT_TRUE(meta->clean_stale_sessions());
-  EXPECT_EQ(other->list_sessions().value().size(), 2u) << "others have the database open";
-  other.reset();
-  ASSERT_TRUE(meta->clean_stale_sessions());
-  EXPECT_EQ(meta->store().list_sessions().value().size(), 1u);
-  EXPECT_EQ(meta->store().counter(Counter::total_inodes), 1);
 }
 
 // What this process has read from files, from the page cache or not.

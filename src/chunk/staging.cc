@@ -61,8 +61,8 @@ void Staging::stop() {
 // ---- Staging
 
 // What takes the place of a staged block needs no more room, and has to be uploaded after that.
-bool Staging::accepts(const BlockName& block, bool refused) const {
-  if (holds(block)) return !stopping_.stop_requested();
+bool Staging::accepts(const BlockName& block, const ItemPtr& earlier, bool refused) const {
+  if (earlier) return !stopping_.stop_requested();
   if (!options_.accept && !(refused && options_.spill)) return false;
   if (!refused && options_.threshold != 0 && block.bytes >= options_.threshold) return false;
   if (options_.max_writers != 0 && writing_.load() >= options_.max_writers) return false;
@@ -77,10 +77,11 @@ bool Staging::accepts(const BlockName& block, bool refused) const {
 bool Staging::add(const BlockName& block, const BufferChain& data, bool refused) {
   const Turn turn(*this, block);
   const size_t place = dirs_->place(block);
-  if (place == dirs_->size() || total_size(data) != block.bytes || !accepts(block, refused)) return false;
+  if (place == dirs_->size() || total_size(data) != block.bytes) return false;
+  const ItemPtr earlier = find(block);
+  if (!accepts(block, earlier, refused)) return false;
   if ((*dirs_)[place].is_full_for_staging()) return false;
   if (cache_) cache_->remove(block);  // an earlier one: the cache is asked first
-  const ItemPtr earlier = find(block);
   writing_++;
   bool journaled = false;
   Status written = write(place, block, data, earlier.get(), &journaled);
@@ -94,7 +95,7 @@ bool Staging::add(const BlockName& block, const BufferChain& data, bool refused)
     if (!earlier || std::string_view(path_of(*earlier)) != std::string_view(path)) ::unlink(path.c_str());
     return false;
   }
-  insert(block, place, (*dirs_)[place].form(), clock_.now(), journaled);
+  insert(block, place, (*dirs_)[place].form(), clock_.now(), journaled, earlier);
   if (journaled) {
     journaled_metric_.add();
   } else if (cache_) {
@@ -148,9 +149,9 @@ BlockPath Staging::path_of(const Item& item) const {
   return (*dirs_)[item.place].staging(item.block, item.form);
 }
 
-// In the name's turn. Of an earlier item nothing is left but an upload that runs.
-void Staging::insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled) {
-  const ItemPtr earlier = find(block);
+// In the name's turn. Of the earlier item, if there is one, nothing is left but an upload that runs.
+void Staging::insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled,
+                     const ItemPtr& earlier) {
   {
     std::lock_guard lock(mutex_);
     if (earlier) take_out(earlier);

@@ -112,13 +112,14 @@ class Staging {
   class Turn;
   using ItemPtr = std::shared_ptr<Item>;
 
-  bool accepts(const BlockName& block, bool refused) const;
+  bool accepts(const BlockName& block, const ItemPtr& earlier, bool refused) const;
   Status write(size_t place, const BlockName& block, const BufferChain& data, const Item* earlier,
                bool* journaled);
   Status replace(CacheDir& dir, const BlockName& block, const BufferChain& data, const Item* earlier);
   Status sync_name(CacheDir& dir, const BlockPath& path, const BlockName& block);
   Status sync_folder(const CacheDir& dir, const BlockPath& path);
-  void insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled = false);
+  void insert(const BlockName& block, size_t place, BlockForm form, Time added, bool journaled,
+              const ItemPtr& earlier);
   BlockPath path_of(const Item& item) const;
   Result<BlockFile> open_file(const Item& item) const;
   ItemPtr find(const BlockName& block) const;

@@ -104,8 +104,8 @@ class StagingJournal {
   const JournalOptions& options_;
   const Written written_;
   const std::string path_;
-  bool keep_ =
-      false;  // the journal at the end: not all could be restored, or synced. Of the thread that runs
+  // The journal at the end: not all could be restored, or synced. Of the thread that runs.
+  bool keep_ = false;
 
   mutable std::mutex mutex_;  // guards all below but file_
   std::condition_variable_any changed_;

@@ -56,14 +56,15 @@ void Staging::take_over(size_t place, const Left& left) {
   CacheDir& dir = (*dirs_)[place];
   const BlockPath path = dir.staging(left.block, left.form);
   if (::access(path.c_str(), F_OK) != 0) return;
-  if (const ItemPtr held = find(left.block)) {
+  const ItemPtr held = find(left.block);
+  if (held) {
     if (held->place == place && held->form == left.form) return;
     if (to_nanos(held->added) >= to_nanos(left.modified)) {
       ::unlink(path.c_str());
       return;
     }
   }
-  insert(left.block, place, left.form, left.modified);
+  insert(left.block, place, left.form, left.modified, /*journaled=*/false, held);
   if (cache_ && left.form == dir.form()) cache_->staged(left.block, place, path.c_str());
 }
 

@@ -13,21 +13,15 @@ Result<bool> is_expired(Transaction& tx, uint64_t sid, int64_t now) {
   return session.expire && *session.expire < now;
 }
 
-// Whoever else has a session was killed.
-Status expire_all_but(uint64_t own, int64_t now, Store& store) {
-  for (const SessionRecord& session : TRY(store.list_sessions())) {
-    if (session.sid != own && session.expire >= now) TRY(store.refresh_session(session.sid, now - 1));
-  }
-  return {};
-}
-
 }  // namespace
 
 Status Meta::clean_stale_sessions() {
   int64_t now = clock_.now().sec;
-  if (store_->is_alone()) TRY(expire_all_but(session_id(), now, *store_));
+  const bool alone = store_->is_alone();  // whoever else has a session was killed
   for (const SessionRecord& session : TRY(store_->list_sessions())) {
-    if (session.expire >= now || session.sid == session_id()) continue;
+    const bool expired = session.expire < now;
+    if ((!expired && !alone) || session.sid == session_id()) continue;
+    if (!expired) TRY(store_->refresh_session(session.sid, now - 1));
     log::info("cleaning up the dead session " + std::to_string(session.sid));
     for (Ino ino : TRY(store_->sustained_inodes(session.sid))) {
       TRY(delete_sustained(session.sid, ino, Keeper::dead));

@@ -64,19 +64,15 @@ bool makes_holes(const std::vector<WriteItem>& writes) {
 
 KvStore::KvStore(std::shared_ptr<Database> database)
     : database_(std::move(database)),
-      usage_waits_(!database_->read_only()),
       tally_([this](const UsageRead& counted) { pending_.counted(counted); }),
-      runner_(*database_,
-              [this](const Changes& changes) {
-                if (usage_waits_) tally_.made(changes);
-              }),
+      runner_(*database_, [this](const Changes& changes) { tally_.made(changes); }),
       pending_(
           [this](const UsageSums& sums, const std::stop_token& stop) { return write_usage(sums, stop); }) {
-  if (usage_waits_) pending_.start();
+  if (!database_->read_only()) pending_.start();
 }
 
 KvStore::~KvStore() {
-  if (!usage_waits_) return;
+  if (database_->read_only()) return;
   pending_.stop();
   std::stop_source give_up;
   const std::jthread limit([&](const std::stop_token& done) {
@@ -164,7 +160,6 @@ Status KvStore::run(Operation operation, std::stop_token stop) {
         WorkFetcher fetcher(work, pending_);
         Transaction transaction(fetcher);
         TRY(operation(transaction));
-        if (!usage_waits_) return apply_all(transaction.writes(), work);
         *writes = transaction.writes();
         std::vector<WriteItem> now;
         std::ranges::remove_copy_if(*writes, std::back_inserter(now),
@@ -283,13 +278,13 @@ Status KvStore::put_session(const SessionRecord& session, std::stop_token stop) 
   return runner_.run(
       [&](Workspace& work) -> Status {
         kv::put_session(session, work);
-        return usage_waits_ ? tally_.join(session.sid, work) : Status();
+        return tally_.join(session.sid, work);
       },
       std::move(stop));
 }
 // Client by client: who is told twice is counted once.
 Status KvStore::count_left_usage(int64_t now) {
-  if (!usage_waits_) return {};
+  if (database_->read_only()) return {};
   for (const LeftTally& left : TRY(left_tallies(*TRY(database_->view({})), tally_.client(), now)))
     TRY(runner_.run([&](Workspace& work) { return settle_tally(left, now, work); }));
   return {};

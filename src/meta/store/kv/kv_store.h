@@ -75,7 +75,6 @@ class KvStore final : public Store {
   Status write_usage(const UsageSums& sums, const std::stop_token& stop);
 
   const std::shared_ptr<Database> database_;
-  const bool usage_waits_;  // not where nothing is written
   UsageTally tally_;
   Runner runner_;
   PendingUsage pending_;

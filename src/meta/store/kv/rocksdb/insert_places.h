@@ -20,20 +20,18 @@ class InsertPlaces final : public rocksdb::SliceTransform {
   const char* Name() const override { return "cider.InsertPlaces"; }
   // All other keys are searched for.
   bool InDomain(const rocksdb::Slice& key) const override {
-    return key.starts_with(slice(kInodes)) || key.starts_with(slice(kTallies));
+    const std::string_view text = key.ToStringView();
+    return text.starts_with(kInodes) || text.starts_with(kTallies);
   }
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
-    size_t group = key.size();
-    if (is_entry_key({key.data(), key.size()}))
-      group = kDirectory;
-    else if (key.starts_with(slice(kInodes)))
+    const std::string_view text = key.ToStringView();
+    size_t group = text.size();
+    if (is_entry_key(text))
+      group = kInodes.size() + sizeof(Ino) + 1;  // and the letter of entries
+    else if (text.starts_with(kInodes))
       group = kInodes.size() + 1;
     return {key.data(), std::min(group, key.size())};
   }
-
- private:
-  static constexpr size_t kDirectory = 10;  // kInodes, the inode, a letter
-  static rocksdb::Slice slice(std::string_view text) { return {text.data(), text.size()}; }
 };
 
 }  // namespace cider::meta::kv

@@ -21,9 +21,7 @@ MYSQL_VERSION=5.6.24002
 FSX_OPS=${FSX_OPS:-10000}
 CRASH_ROUNDS=${CRASH_ROUNDS:-5}
 # What runs threads against each other.
-TSAN_TARGETS=${TSAN_TARGETS:-"base_test chunk_test meta_test vfs_test fuse_test"}
-# But not with libraries that were built without ThreadSanitizer and hand data from thread to thread.
-TSAN_FILTER=${TSAN_FILTER:-"-*/rocksdb:*/etcd:*/tikv*:*/postgres*:*/mysql*:Rocks*:Etcd*:Tikv*:LeftLocks*:Postgres*:Mysql*"}
+TSAN_MODULES=${TSAN_MODULES:-"base chunk meta vfs fuse"}
 mkdir -p "$OUT"
 
 passed=0
@@ -33,13 +31,15 @@ failures=()
 say() { printf '\n== %s\n' "$*"; }
 add() { passed=$((passed + $1)); failed=$((failed + $2)); }
 
+what_failed() { grep -nE "^\[  FAILED|: Failure$|Sanitizer:|\(Failed\)|\*\*\*|^FAIL" "$1" | tail -20; }
+
 # run NAME COMMAND...: keeps the output in a file; shows its end when the command fails.
 run() {
   local name=$1 log=$OUT/$1.log
   shift
   "$@" >"$log" 2>&1 && return 0
   echo "FAILED: $* (see $log)"
-  { grep -nE "^\[  FAILED|: Failure$|Sanitizer:|\(Failed\)|\*\*\*" "$log" | tail -20; tail -20 "$log"; } | sed 's/^/    /'
+  { tail -20 "$log"; what_failed "$log"; } | sed 's/^/    /'
   failures+=("$name")
   return 1
 }
@@ -63,15 +63,17 @@ suite() {
 
 build() { run "configure-$1" cmake --preset "$1" && run "build-$1" cmake --build --preset "$1" ${2:+--target ${@:2}} || { add 0 1; return 1; }; }
 
-# The programs of unit tests, each test of theirs counted; one that ended early, and no test failed, is one failure.
+# unit_tests NAME PRESET CTEST-ARGUMENT...: programs of unit tests, each test of theirs counted; one that ended early, and no test
+# failed, is one failure.
 unit_tests() {
-  local log=build/dev/Testing/Temporary/LastTest.log ok bad status
-  run unit ctest --preset dev --no-tests=error -j "$(nproc)" -L unit
+  local name=$1 preset=$2 log=build/$2/Testing/Temporary/LastTest.log ok bad status
+  shift 2
+  run "$name" ctest --preset "$preset" --no-tests=error -j "$(nproc)" -L unit "$@"
   status=$?
   ok=$(grep -c '^\[       OK \]' "$log")
   bad=$(grep -cE '^\[  FAILED  \] .* \([0-9]+ ms\)$' "$log")
   [ $status = 0 ] || [ "$bad" != 0 ] || bad=1
-  echo "unit: $ok passed, $bad failed"
+  echo "$name: $ok passed, $bad failed"
   add "$ok" "$bad"
 }
 
@@ -114,17 +116,8 @@ step_servers() {
   [ -x build/tools/bin/tikv-server ] && [ -z "$(find tests/tikv -newer build/tools/bin/tikv-server)" ] || one tikv-install install_tikv
   export CIDER_TEST_SERVERS=required
 }
-step_unit() { build dev && { unit_tests; model_tests; }; }
-step_tsan() {
-  run configure-tsan cmake --preset tsan || { add 0 1; return; }
-  local target
-  # Only those that exist: a module without tests has no program.
-  for target in $TSAN_TARGETS; do
-    ninja -C build/tsan -t query "$target" >/dev/null 2>&1 || continue
-    run "build-tsan-$target" cmake --build --preset tsan --target "$target" || { add 0 1; continue; }
-    one "tsan-$target" "$(find build/tsan -name "$target" -type f | head -1)" --gtest_filter="$TSAN_FILTER"
-  done
-}
+step_unit() { build dev && { unit_tests unit dev; model_tests; }; }
+step_tsan() { build tsan $(printf '%s_test ' $TSAN_MODULES) && unit_tests tsan tsan -R "^(${TSAN_MODULES// /|})_"; }
 step_smoke() { release && suite smoke tests/posix/smoke.sh; }
 step_badinput() { release && suite badinput tests/posix/bad_input.py build/release/ciderfs; }
 step_cache() { release && suite cache tests/posix/cache.py build/release/ciderfs; }
@@ -241,6 +234,9 @@ for step in $STEPS; do
 done
 
 say "result"
-[ ${#failures[@]} = 0 ] || echo "failed: ${failures[*]}"
+for name in "${failures[@]}"; do
+  echo "failed: $name"
+  what_failed "$OUT/$name.log" | sed 's/^/    /'
+done
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -288,6 +288,7 @@ TEST(StagingReplay, ABlockThatIsStagedOnceMoreIsRestored) {
   for (uint64_t id : {1, 2}) ASSERT_TRUE(j.append_when_ready(id));
   for (uint64_t id : {1, 2}) j.journal->forget({id, 0, kBytes});
   ASSERT_TRUE(j.append_when_ready(2));
+  ASSERT_TRUE(eventually([&] { return j.journal->unwritten({2, 0, kBytes}).empty(); }));
   CacheDir there({dir.path().string() + "/"});
   FolderSync folders;
   const auto blocks = replay_journal(there, folders, path_of(dir.path()), kSmall.segment);

@@ -102,8 +102,8 @@ TEST(KilledClient, DISABLED_Itself) {
   kill(getpid(), SIGKILL);
 }
 
-// Nobody waits for the session of one who cannot be there any more.
-TEST(KilledClient, OfAnEngineForOneIsCleanedUpAtOnce) {
+// Of an engine for one: nobody waits for the session of one who cannot be there any more.
+TEST(RocksKilledClient, IsCleanedUpAtOnce) {
   const sqlite::TempFolder folder;
   const std::string url = "rocksdb://" + (folder / "db");
   Volume volume;

@@ -11,6 +11,23 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kLarge = 64 << 10;
+constexpr size_t kHugePage = 2 << 20;
+
+void* map(size_t size) {
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return memory;
+}
+
+// On whole huge pages, so that few page faults fill it, and the kernel pins and copies it in large pieces.
+void* map_huge(size_t size) {
+  auto* const whole = static_cast<std::byte*>(map(size + kHugePage));
+  const size_t before = -reinterpret_cast<uintptr_t>(whole) % kHugePage;
+  if (before > 0) ::munmap(whole, before);
+  ::munmap(whole + before + size, kHugePage - before);
+  ::madvise(whole + before, size, MADV_HUGEPAGE);
+  return whole + before;
+}
 
 }  // namespace
 
@@ -38,9 +55,7 @@ void* SlabPool::allocate(size_t size) {
       return slab;
     }
   }
-  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) throw std::bad_alloc();
-  return memory;
+  return size % kHugePage == 0 ? map_huge(size) : map(size);
 }
 
 void SlabPool::free(void* memory, size_t size) {

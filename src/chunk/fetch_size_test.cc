@@ -101,6 +101,19 @@ TEST_F(FetchTest, WhoGoesThroughAFileFetchesEachBlockOnceForTheCache) {
   EXPECT_TRUE(eventually([&] { return cache_.size() == 4; }));
 }
 
+TEST_F(FetchTest, WhatIsInMemoryIsNotReadFromTheCacheAndLeavesOnceItIsRead) {
+  begin(/*cached=*/true, false, 16 * kBlock);
+  const SliceRange all{kSlice, size_, 0, size_};
+  fetcher_->prefetch({&all, 1});
+  ASSERT_TRUE(eventually([&] { return cache_.size() == 16; }));
+  for (uint32_t off = 0; off < size_; off += 128 << 10) {
+    EXPECT_EQ(read(off, 128 << 10, true), expected(off, 128 << 10));
+  }
+  EXPECT_EQ(cache_.reads(), 0);
+  EXPECT_EQ(store_.asked().size(), 16u);
+  EXPECT_TRUE(eventually([&] { return fetcher_->memory_used() <= budget_.limit() / 16; }));
+}
+
 TEST_F(FetchTest, WhatIsCachedIsNotAskedFor) {
   cache_.takes_written = true;
   begin(/*cached=*/true);

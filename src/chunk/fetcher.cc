@@ -70,7 +70,7 @@ Fetcher::~Fetcher() {
 
 Status Fetcher::read(std::span<const SliceRange> wanted, bool sequential, BufferChain& out, bool& late,
                      std::stop_token stop) {
-  if (read_cached(wanted, out)) return {};
+  if (read_fetched(wanted, out) || read_cached(wanted, out)) return {};
   while (true) {
     std::vector<Use> uses;
     std::vector<FetchPtr> mine;
@@ -95,14 +95,17 @@ Status Fetcher::read(std::span<const SliceRange> wanted, bool sequential, Buffer
       if (again) continue;
       return status;
     }
-    hand_out(uses, out);
+    {
+      std::lock_guard lock(mutex_);
+      hand_out(uses, out);
+    }
     if (fills()) fill_from(uses);
     return {};
   }
 }
 
+// With the mutex.
 void Fetcher::hand_out(std::span<const Use> uses, BufferChain& out) {
-  std::lock_guard lock(mutex_);
   for (const Use& use : uses) {
     out.push_back(use.fetch->buffer.slice(use.off, use.len));
     use.fetch->read += use.len;
@@ -118,7 +121,35 @@ void Fetcher::fill_from(std::span<const Use> uses) {
   }
 }
 
-// Reads what is all in the block cache, without a look at the fetches.
+// Whether all of it is there, in fetches. With the mutex.
+bool Fetcher::has_arrived(const SliceRange& range) const {
+  uint32_t at = range.off;
+  const uint32_t end = range.off + range.len;
+  auto it = table_.upper_bound({range.id, at});
+  if (it == table_.begin()) return false;
+  for (--it; at < end; ++it) {
+    if (it == table_.end() || it->first.first != range.id || it->first.second > at) return false;
+    const Fetch& fetch = *it->second;
+    const uint32_t to = std::min(end, fetch.end());
+    if (to <= at || fetch.arrived < to - fetch.range.off) return false;
+    at = to;
+  }
+  return true;
+}
+
+// Reads what is all in memory, though the block cache may have it by now, too: that is slower, and what was
+// read ahead and nobody takes would keep its memory.
+bool Fetcher::read_fetched(std::span<const SliceRange> wanted, BufferChain& out) {
+  if (fetches_.load(std::memory_order_relaxed) == 0) return false;
+  std::lock_guard lock(mutex_);
+  if (!std::ranges::all_of(wanted, [&](const SliceRange& range) { return has_arrived(range); })) return false;
+  std::vector<Use> uses;
+  for (const SliceRange& range : wanted) add_uses(range, uses);
+  hand_out(uses, out);
+  return true;
+}
+
+// Reads what is all in the block cache.
 bool Fetcher::read_cached(std::span<const SliceRange> wanted, BufferChain& out) {
   BlockCache* const cache = blocks_.cache();
   if (!cache) return false;
@@ -258,6 +289,7 @@ Fetcher::FetchPtr Fetcher::create(const SliceRange& range, bool ahead) {
   fetch->buffer = Buffer::allocate(range.len, &memory_);
   fetch->request.emplace(&memory_, memory_of(range.len) - range.len);
   table_.emplace(Key{range.id, range.off}, fetch);
+  fetches_.store(table_.size(), std::memory_order_relaxed);
   return fetch;
 }
 
@@ -440,6 +472,7 @@ void Fetcher::forget(const FetchPtr& fetch) {
   if (fetch->list) fetch->list->erase(fetch->place);
   fetch->list = nullptr;
   table_.erase({fetch->range.id, fetch->range.off});
+  fetches_.store(table_.size(), std::memory_order_relaxed);
 }
 
 bool Fetcher::evict_one() {

@@ -1,12 +1,13 @@
 // Reads ranges of slices from the block cache or the store: each byte once however many ask for it, ahead of
 // readers where asked, with a small cache of what was read. All of it counts in the memory budget.
 //
-// What is in the block cache is read from there, into memory of its own, and kept nowhere else. From the
-// store come exact ranges or whole blocks: whole where a part costs as much (compressed, encrypted, far away
+// What is in the block cache and in nobody's fetch is read from there, into memory of its own, and kept
+// nowhere else. From the store come exact ranges or whole blocks: whole where a part costs as much (compressed, encrypted, far away
 // and small), where the reader goes through the file, or where the block cache should have it; a block that
 // is read at random is fetched as a range, and whole in the background.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <list>
@@ -86,6 +87,8 @@ class Fetcher {
   BlockName block_of(const SliceRange& range) const;
   SliceRange whole_block(const SliceRange& range) const;
   std::vector<bool> in_cache(std::span<const SliceRange> parts) const;
+  bool has_arrived(const SliceRange& range) const;
+  bool read_fetched(std::span<const SliceRange> wanted, BufferChain& out);
   bool read_cached(std::span<const SliceRange> wanted, BufferChain& out);
   std::vector<SliceRange> missing(const SliceRange& range) const;
   void add_uses(const SliceRange& range, std::vector<Use>& uses) const;
@@ -125,6 +128,7 @@ class Fetcher {
 
   mutable std::mutex mutex_;
   std::map<Key, FetchPtr> table_;  // ranges do not overlap
+  std::atomic<size_t> fetches_{0};  // in the table; changed under the lock
   std::list<FetchPtr> ahead_;      // fetched, not wholly read; oldest first
   std::list<FetchPtr> cached_;     // wholly read; oldest first
   size_t cached_bytes_ = 0;

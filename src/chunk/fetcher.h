@@ -2,9 +2,9 @@
 // readers where asked, with a small cache of what was read. All of it counts in the memory budget.
 //
 // What is in the block cache and in nobody's fetch is read from there, into memory of its own, and kept
-// nowhere else. From the store come exact ranges or whole blocks: whole where a part costs as much (compressed, encrypted, far away
-// and small), where the reader goes through the file, or where the block cache should have it; a block that
-// is read at random is fetched as a range, and whole in the background.
+// nowhere else. From the store come exact ranges or whole blocks: whole where a part costs as much
+// (compressed, encrypted, far away and small), where the reader goes through the file, or where the block
+// cache should have it; a block that is read at random is fetched as a range, and whole in the background.
 #pragma once
 
 #include <atomic>
@@ -127,10 +127,10 @@ class Fetcher {
   const size_t cache_limit_;
 
   mutable std::mutex mutex_;
-  std::map<Key, FetchPtr> table_;  // ranges do not overlap
+  std::map<Key, FetchPtr> table_;   // ranges do not overlap
   std::atomic<size_t> fetches_{0};  // in the table; changed under the lock
-  std::list<FetchPtr> ahead_;      // fetched, not wholly read; oldest first
-  std::list<FetchPtr> cached_;     // wholly read; oldest first
+  std::list<FetchPtr> ahead_;       // fetched, not wholly read; oldest first
+  std::list<FetchPtr> cached_;      // wholly read; oldest first
   size_t cached_bytes_ = 0;
   uint64_t age_ = 0;
   int starving_ = 0;             // demand reads that wait for memory

@@ -20,8 +20,11 @@ namespace {
 constexpr size_t kPage = 4096;
 // A message is read so that the data of a WRITE, behind these structures, begins on a page.
 constexpr size_t kFront = sizeof(fuse_in_header) + sizeof(fuse_write_in);
-// What a receive buffer may keep in memory while nothing is to do.
-constexpr ssize_t kKeepResident = 64 << 10;
+// What a receive buffer may keep in memory while nothing is to do: what handlers copy from it (larger data is
+// taken over with the buffer), so that many writes of this size do not fault its pages in again and again.
+constexpr ssize_t kKeepResident = (256 << 10) + kFront;
+// A message that is moved to memory of its own while its handler may wait.
+constexpr ssize_t kSmall = 64 << 10;
 // With so many at work they probably wait for something; a megabyte of receive buffer for each would be much.
 constexpr unsigned kFewHandlers = 16;
 
@@ -101,15 +104,19 @@ void DevTransport::add_receiver() {
   }
 }
 
-// What a thread that is done with a request does next: what was set aside, or receiving, or nothing for a
-// while. False: it shall end.
-bool DevTransport::next_turn(Buffer& buffer) {
+// Until the thread may receive. What was set aside comes first: for a thread that is done with a request, and
+// for one that has come as a further receiver, as the only one there was may have set aside what it took
+// meanwhile. False: it shall end.
+bool DevTransport::next_turn(Buffer& buffer, bool receives) {
   for (;;) {
-    while (receivers_ > 0 && run_set_aside()) {
+    if (!receives) {
+      while (receivers_ > 0 && run_set_aside()) {
+      }
+      if (!try_receiving() && !park(buffer)) return false;
     }
-    if (!try_receiving()) return park(buffer);
     if (set_aside_count_ == 0 || receivers_ == 1) return true;
     receivers_.fetch_sub(1);  // another reads; and who set this aside may have seen nobody else free
+    receives = false;
   }
 }
 
@@ -123,12 +130,14 @@ bool DevTransport::try_receiving() {
 
 bool DevTransport::park(Buffer& buffer) {
   std::unique_lock lock(mutex_);
-  if (closed_ || parked_ >= options_.parked) return false;
+  if (closed_ || parked_ >= options_.most_parked) return false;
   buffer = {};
-  ++parked_;
-  wake_.wait(lock, [&] { return wakes_ > 0 || closed_; });
+  const bool spare = ++parked_ > options_.parked;
+  const auto needed = [&] { return wakes_ > 0 || closed_; };
+  const bool woken =
+      spare ? wake_.wait_for(lock, options_.park_time, needed) : (wake_.wait(lock, needed), true);
   --parked_;
-  if (closed_) return false;
+  if (closed_ || !woken) return false;
   --wakes_;
   return true;
 }
@@ -179,9 +188,8 @@ Buffer DevTransport::new_buffer() {
 void DevTransport::run(Threads::iterator self) {
   prepare_receiver_thread("fuse");
   Buffer buffer;
-  do {
-    if (!receive(buffer)) break;
-  } while (next_turn(buffer));
+  bool more = next_turn(buffer, /*receives=*/true);
+  while (more) more = receive(buffer) && next_turn(buffer, /*receives=*/false);
   buffer = {};
   if (closed_) {
     while (run_set_aside()) {
@@ -210,7 +218,7 @@ bool DevTransport::receive(Buffer& buffer) {
     set_aside(bytes);
     return true;
   }
-  if (handling_.fetch_add(1) >= kFewHandlers && length <= kKeepResident) {
+  if (handling_.fetch_add(1) >= kFewHandlers && length <= kSmall) {
     Message small = copy(bytes);
     buffer = {};
     deliver(small.bytes, &small.buffer, options_.budget, *this, *handler_);

@@ -3,8 +3,9 @@
 //
 // Handlers may block, so there are always some threads in read(): when one takes a request and fewer than
 // min_receivers are left, another is woken or started. A thread that is done goes back to read() unless
-// max_receivers are there already; then it parks without a buffer, or ends when `parked` others do. A few
-// receivers are as fast as many when handlers don't block, and each holds up to 1 MiB.
+// max_receivers are there already; then it parks without a buffer. A few receivers are as fast as many when
+// handlers don't block, and each holds up to 1 MiB. Where many callers wait for the store, handlers block and
+// go on all the time: threads beyond `parked` end only when nobody has needed them for a while.
 //
 // However many handlers block, somebody reads on, so that INTERRUPTs get through: with all threads at work,
 // the last receiver only sets requests aside, for the next thread that is done.
@@ -30,7 +31,9 @@ struct DevTransportOptions {
   size_t max_write = 1 << 20;  // bytes; a multiple of the page size
   unsigned min_receivers = 2;
   unsigned max_receivers = 8;
-  unsigned parked = 16;  // threads kept though there is nothing to do
+  unsigned parked = 16;        // threads kept though there is nothing to do
+  unsigned most_parked = 128;  // and those kept for park_time
+  std::chrono::milliseconds park_time{5000};
   unsigned max_threads = 512;
   std::chrono::microseconds eager_wait{50};  // for the next request, awake; 0: sleep at once
   MemoryBudget* budget = nullptr;            // charged with the receive buffers; may be null
@@ -64,7 +67,7 @@ class DevTransport final : public Transport {
 
   void run(Threads::iterator self);
   bool receive(Buffer& buffer);
-  bool next_turn(Buffer& buffer);
+  bool next_turn(Buffer& buffer, bool receives);
   bool try_receiving();
   bool park(Buffer& buffer);
   Message copy(std::string_view bytes) const;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <barrier>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -257,6 +258,85 @@ TEST_P(SessionTest, ManyBlockedReadsStopNobodyElse) {
   for (pid_t pid : readers) ::kill(pid, SIGKILL);
   for (pid_t pid : readers) EXPECT_TRUE(WIFSIGNALED(wait_exit(pid)));
   EXPECT_EQ(memory_.interrupted, 40);
+}
+
+class DeviceTest : public SessionTest {
+ protected:
+  static std::set<std::string> threads() {
+    std::set<std::string> ids;
+    for (const auto& task : fs::directory_iterator("/proc/self/task")) {
+      if (slurp(task.path() / "comm") == "fuse\n") ids.insert(task.path().filename());
+    }
+    return ids;
+  }
+  // Readers that wait, until the end.
+  void block_and_kill(int count, const std::function<void()>& meanwhile) {
+    std::vector<pid_t> readers;
+    const int before = memory_.interrupted;
+    for (int i = 0; i < count; ++i) {
+      readers.push_back(child([&] {
+        int fd = ::open((dir_ / "blocked").c_str(), O_RDONLY | O_DIRECT);
+        alignas(4096) static char block[4096];
+        return ::read(fd, block, sizeof block) < 0;
+      }));
+    }
+    EXPECT_TRUE(eventually([&] { return memory_.blocked_reads == count; })) << memory_.blocked_reads;
+    meanwhile();
+    for (pid_t pid : readers) ::kill(pid, SIGKILL);
+    for (pid_t pid : readers) EXPECT_TRUE(WIFSIGNALED(wait_exit(pid)));
+    EXPECT_TRUE(eventually([&] { return memory_.interrupted == before + count; }));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Ways, DeviceTest, ::testing::Values(Way::device),
+                         ::testing::PrintToStringParamName());
+
+TEST_P(DeviceTest, ThreadsAreKeptForAWhile) {
+  constexpr size_t kReaders = 100;
+  transport_.park_time = std::chrono::hours(1);
+  start();
+  std::ofstream(dir_ / "blocked") << "x";
+  std::set<std::string> all;
+  block_and_kill(kReaders, [&] { all = threads(); });
+  const size_t first = all.size();
+  EXPECT_GE(first, kReaders);
+  block_and_kill(kReaders, [&] { all.merge(threads()); });
+  EXPECT_LE(all.size(), first + 40) << "of them 76 had ended";
+}
+
+// Each taken from the kernel while another thread is about to take its place.
+TEST_P(SessionTest, NoneOfManyRequestsAtOnceIsLeftAside) {
+  constexpr int kReaders = 32;
+  start();
+  std::ofstream(dir_ / "blocked") << "x";
+  for (int round = 0; round < 20; ++round) {
+    const pid_t readers = child([&] {
+      const int fd = ::open((dir_ / "blocked").c_str(), O_RDONLY | O_DIRECT);
+      std::barrier together(kReaders);
+      std::vector<std::jthread> threads;
+      for (int i = 0; i < kReaders; ++i) {
+        threads.emplace_back([&] {
+          alignas(4096) char block[4096];
+          together.arrive_and_wait();
+          (void)!::pread(fd, block, sizeof block, 0);
+        });
+      }
+      return true;
+    });
+    ASSERT_TRUE(eventually([&] { return memory_.blocked_reads == kReaders; })) << memory_.blocked_reads;
+    ::kill(readers, SIGKILL);
+    wait_exit(readers);
+    ASSERT_TRUE(eventually([&] { return memory_.blocked_reads == 0; }));
+  }
+}
+
+TEST_P(DeviceTest, ThreadsThatNobodyNeedsEnd) {
+  transport_.park_time = milliseconds(50);
+  transport_.parked = 3;
+  start();
+  std::ofstream(dir_ / "blocked") << "x";
+  block_and_kill(40, [] {});
+  EXPECT_TRUE(eventually([&] { return threads().size() <= 3 + transport_.max_receivers; }))
+      << threads().size();
 }
 
 // More waiting requests than threads: those beyond are set aside, INTERRUPTs get through, and all ends well.

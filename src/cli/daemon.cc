@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace cider::cli {
 namespace {
@@ -27,6 +29,26 @@ Result<int> open_log(const std::string& path) {
   int code = errno;
   return fail(code, "can't open the log " + path + ": " + Error{code, {}}.to_string() +
                         "; choose another with --log");
+}
+
+// What the caller has open for other purposes, a lock of a script, the end of a pipe, would stay in use as
+// long as the daemon lives. What this program opens itself is close-on-exec.
+void close_inherited() {
+  std::vector<int> inherited;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
+    const int fd = std::atoi(entry.path().filename().c_str());
+    const int flags = fd > STDERR_FILENO ? ::fcntl(fd, F_GETFD) : -1;
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0) inherited.push_back(fd);
+  }
+  for (const int fd : inherited) ::close(fd);
+}
+
+void read_nothing() {
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0) return;
+  ::dup2(null, STDIN_FILENO);
+  ::close(null);
 }
 
 void use_as_output(int fd) {
@@ -110,6 +132,8 @@ Status run_in_background(const std::string& log_file, const std::function<int(St
     ::close(wire[0]);
     ::setsid();
     ::signal(SIGPIPE, SIG_IGN);
+    close_inherited();
+    read_nothing();
     use_as_output(log);
     int code = 1;
     {

@@ -68,8 +68,10 @@ build() { run "configure-$1" cmake --preset "$1" && run "build-$1" cmake --build
 unit_tests() {
   local name=$1 preset=$2 log=build/$2/Testing/Temporary/LastTest.log ok bad status
   shift 2
+  rm -f "$log"
   run "$name" ctest --preset "$preset" --no-tests=error -j "$(nproc)" -L unit "$@"
   status=$?
+  touch "$log"
   ok=$(grep -c '^\[       OK \]' "$log")
   bad=$(grep -cE '^\[  FAILED  \] .* \([0-9]+ ms\)$' "$log")
   [ $status = 0 ] || [ "$bad" != 0 ] || bad=1

@@ -70,7 +70,7 @@ Fetcher::~Fetcher() {
 
 Status Fetcher::read(std::span<const SliceRange> wanted, bool sequential, BufferChain& out, bool& late,
                      std::stop_token stop) {
-  if (read_fetched(wanted, out) || read_cached(wanted, out)) return {};
+  if (read_near(wanted, out)) return {};
   while (true) {
     std::vector<Use> uses;
     std::vector<FetchPtr> mine;
@@ -108,7 +108,7 @@ Status Fetcher::read(std::span<const SliceRange> wanted, bool sequential, Buffer
 void Fetcher::hand_out(std::span<const Use> uses, BufferChain& out) {
   for (const Use& use : uses) {
     out.push_back(use.fetch->buffer.slice(use.off, use.len));
-    use.fetch->read += use.len;
+    use.fetch->read += std::min(use.len, use.fetch->range.len - use.fetch->read);
     keep(use.fetch);
   }
 }
@@ -137,33 +137,40 @@ bool Fetcher::has_arrived(const SliceRange& range) const {
   return true;
 }
 
-// Reads what is all in memory, though the block cache may have it by now, too: that is slower, and what was
-// read ahead and nobody takes would keep its memory.
-bool Fetcher::read_fetched(std::span<const SliceRange> wanted, BufferChain& out) {
+// From memory, though the block cache may have it by now, too: that is slower, and what was read ahead and
+// nobody takes would keep its memory.
+bool Fetcher::read_fetched(const SliceRange& part, BufferChain& out) {
   if (fetches_.load(std::memory_order_relaxed) == 0) return false;
-  std::lock_guard lock(mutex_);
-  if (!std::ranges::all_of(wanted, [&](const SliceRange& range) { return has_arrived(range); })) return false;
   std::vector<Use> uses;
-  for (const SliceRange& range : wanted) add_uses(range, uses);
-  hand_out(uses, out);
+  {
+    std::lock_guard lock(mutex_);
+    if (!has_arrived(part)) return false;
+    add_uses(part, uses);
+    hand_out(uses, out);
+  }
+  if (fills()) fill_from(uses);
   return true;
 }
 
-// Reads what is all in the block cache.
-bool Fetcher::read_cached(std::span<const SliceRange> wanted, BufferChain& out) {
+bool Fetcher::read_cached(const SliceRange& part, BufferChain& out) {
   BlockCache* const cache = blocks_.cache();
   if (!cache) return false;
+  const BlockName block = block_of(part);
+  if (!cache->contains(block) || !may_take(part.len)) return false;
+  Buffer buffer = Buffer::allocate(part.len, &memory_);
+  if (!cache->read(block, part.off % blocks_.layout().block_size, {buffer.mutable_data(), part.len}))
+    return false;
+  out.push_back(std::move(buffer));
+  return true;
+}
+
+// Reads what is all in memory or in the block cache.
+bool Fetcher::read_near(std::span<const SliceRange> wanted, BufferChain& out) {
   const size_t before = out.size();
+  bool read = true;
   for (const SliceRange& range : wanted) {
-    bool read = true;
     each_part(range, [&](const SliceRange& part) {
-      const BlockName block = block_of(part);
-      read = read && cache->contains(block) && may_take(part.len);
-      if (!read) return;
-      Buffer buffer = Buffer::allocate(part.len, &memory_);
-      const uint32_t at = part.off % blocks_.layout().block_size;
-      read = cache->read(block, at, {buffer.mutable_data(), part.len});
-      out.push_back(std::move(buffer));
+      read = read && (read_fetched(part, out) || read_cached(part, out));
     });
     if (read) continue;
     out.resize(before);

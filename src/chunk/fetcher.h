@@ -88,8 +88,9 @@ class Fetcher {
   SliceRange whole_block(const SliceRange& range) const;
   std::vector<bool> in_cache(std::span<const SliceRange> parts) const;
   bool has_arrived(const SliceRange& range) const;
-  bool read_fetched(std::span<const SliceRange> wanted, BufferChain& out);
-  bool read_cached(std::span<const SliceRange> wanted, BufferChain& out);
+  bool read_fetched(const SliceRange& part, BufferChain& out);
+  bool read_cached(const SliceRange& part, BufferChain& out);
+  bool read_near(std::span<const SliceRange> wanted, BufferChain& out);
   std::vector<SliceRange> missing(const SliceRange& range) const;
   void add_uses(const SliceRange& range, std::vector<Use>& uses) const;
   FetchPtr create(const SliceRange& range, bool ahead);

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/unique_fd.h"
+
 namespace cider::cli {
 namespace {
 
@@ -24,16 +26,17 @@ Result<int> open_log(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directory(std::filesystem::path(path).parent_path(),
                                     error);  // open() tells if that failed
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+  // Not in the place of an input or output that the caller has closed.
+  const int fd = file ? ::fcntl(file.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1) : -1;
   if (fd >= 0) return fd;
   int code = errno;
   return fail(code, "can't open the log " + path + ": " + Error{code, {}}.to_string() +
                         "; choose another with --log");
 }
 
-// What the caller has open for other purposes, a lock of a script, the end of a pipe, would stay in use as
-// long as the daemon lives. What this program opens itself is close-on-exec.
-void close_inherited() {
+// What this program opens itself is close-on-exec.
+std::vector<int> inherited_files() {
   std::vector<int> inherited;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error)) {
@@ -41,14 +44,7 @@ void close_inherited() {
     const int flags = fd > STDERR_FILENO ? ::fcntl(fd, F_GETFD) : -1;
     if (flags >= 0 && (flags & FD_CLOEXEC) == 0) inherited.push_back(fd);
   }
-  for (const int fd : inherited) ::close(fd);
-}
-
-void read_nothing() {
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null < 0) return;
-  ::dup2(null, STDIN_FILENO);
-  ::close(null);
+  return inherited;
 }
 
 void use_as_output(int fd) {
@@ -115,6 +111,7 @@ void StartReport::failed(std::string_view why) {
 
 void StartReport::close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  for (const int fd : std::exchange(inherited_, {})) ::close(fd);
 }
 
 Status redirect_output(const std::string& path) {
@@ -132,12 +129,10 @@ Status run_in_background(const std::string& log_file, const std::function<int(St
     ::close(wire[0]);
     ::setsid();
     ::signal(SIGPIPE, SIG_IGN);
-    close_inherited();
-    read_nothing();
     use_as_output(log);
     int code = 1;
     {
-      StartReport report(wire[1]);
+      StartReport report(wire[1], inherited_files());
       code = body(report);
     }
     std::exit(code);

@@ -3,15 +3,19 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/result.h"
 
 namespace cider::cli {
 
-// The child's end of the wire to its starter.
+// The child's end of the wire to its starter. When it has reported, the files that its starter has open for
+// other purposes are closed: a lock of a script, the end of a pipe would stay in use as long as the child
+// lives. Until then a setting may name one of them (/dev/fd/N).
 class StartReport {
  public:
-  explicit StartReport(int fd) : fd_(fd) {}
+  StartReport(int fd, std::vector<int> inherited) : fd_(fd), inherited_(std::move(inherited)) {}
   StartReport(const StartReport&) = delete;
   StartReport& operator=(const StartReport&) = delete;
   ~StartReport() { close(); }
@@ -22,6 +26,7 @@ class StartReport {
  private:
   void close();
   int fd_;
+  std::vector<int> inherited_;
 };
 
 // Standard output and error go to the end of this file, made if it isn't there, from now on.

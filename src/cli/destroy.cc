@@ -19,6 +19,7 @@ constexpr Option kOptions[] = {
 
 // EBUSY while a client has registered and not expired.
 Status check_no_sessions(meta::Store& store) {
+  if (store.is_alone()) return {};  // who was killed could not take its leave
   std::vector<std::vector<std::string>> rows = {{"SID", "HostName", "MountPoint"}};
   int64_t now = Clock::system().now().sec;
   for (const meta::SessionRecord& session : TRY(store.list_sessions())) {

@@ -68,8 +68,10 @@ void prepare_mount_process() {
   ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);  // without CAP_SYS_RESOURCE it fails, and we go on without
   ::signal(SIGPIPE, SIG_IGN);
   if (int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC); null >= 0) {
-    ::dup2(null, STDIN_FILENO);
-    ::close(null);
+    if (null != STDIN_FILENO) {
+      ::dup2(null, STDIN_FILENO);
+      ::close(null);
+    }
   }
   if (::chdir("/") != 0) log::warning("can't go to /");
 }

@@ -128,14 +128,23 @@ bool DevTransport::try_receiving() {
   return false;
 }
 
+// True: it is a receiver again. False: it shall end.
 bool DevTransport::park(Buffer& buffer) {
   std::unique_lock lock(mutex_);
-  if (closed_ || parked_ >= options_.most_parked) return false;
+  if (closed_) return false;
+  if (!set_aside_.empty()) {  // by one that saw nobody else on the way here
+    receivers_.fetch_add(1);
+    return true;
+  }
+  if (parked_ >= options_.most_parked) return false;
   buffer = {};
-  const bool spare = ++parked_ > options_.parked;
+  ++parked_;
   const auto needed = [&] { return wakes_ > 0 || closed_; };
-  const bool woken =
-      spare ? wake_.wait_for(lock, options_.park_time, needed) : (wake_.wait(lock, needed), true);
+  bool woken = wake_.wait_for(lock, options_.park_time, needed);
+  if (!woken && parked_ <= options_.parked) {
+    wake_.wait(lock, needed);
+    woken = true;
+  }
   --parked_;
   if (closed_ || !woken) return false;
   --wakes_;
@@ -191,11 +200,12 @@ void DevTransport::run(Threads::iterator self) {
   bool more = next_turn(buffer, /*receives=*/true);
   while (more) more = receive(buffer) && next_turn(buffer, /*receives=*/false);
   buffer = {};
-  if (closed_) {
-    while (run_set_aside()) {
-    }
+  std::unique_lock lock(mutex_);
+  while (!set_aside_.empty()) {  // while there was no thread to spare but this one
+    lock.unlock();
+    run_set_aside();
+    lock.lock();
   }
-  std::lock_guard lock(mutex_);
   ended_.splice(ended_.end(), threads_, self);
   changed_.notify_all();
 }
@@ -216,6 +226,7 @@ bool DevTransport::receive(Buffer& buffer) {
   const std::string_view bytes(message, static_cast<size_t>(length));
   if (receivers_ == 0 && !is_interrupt(bytes)) {
     set_aside(bytes);
+    add_receiver();  // threads may have ended meanwhile
     return true;
   }
   if (handling_.fetch_add(1) >= kFewHandlers && length <= kSmall) {

@@ -17,11 +17,12 @@ Result<bool> is_expired(Transaction& tx, uint64_t sid, int64_t now) {
 
 Status Meta::clean_stale_sessions() {
   int64_t now = clock_.now().sec;
-  const bool alone = store_->is_alone();  // whoever else has a session was killed
-  for (const SessionRecord& session : TRY(store_->list_sessions())) {
+  const std::vector<SessionRecord> sessions = TRY(store_->list_sessions());
+  const bool alone = store_->is_alone();  // whoever else had a session then was killed
+  for (const SessionRecord& session : sessions) {
     const bool expired = session.expire < now;
     if ((!expired && !alone) || session.sid == session_id()) continue;
-    if (!expired) TRY(store_->refresh_session(session.sid, now - 1));
+    if (!expired) TRY(store_->refresh_session(session.sid, 0));  // whatever the clock does meanwhile
     log::info("cleaning up the dead session " + std::to_string(session.sid));
     for (Ino ino : TRY(store_->sustained_inodes(session.sid))) {
       TRY(delete_sustained(session.sid, ino, Keeper::dead));

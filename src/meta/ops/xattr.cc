@@ -23,13 +23,18 @@ void touch_ctime(Transaction& tx, const OpEnv& env, Ino ino) {
   tx.write(std::move(patch));
 }
 
+// A name with characters that the engine's table can't hold is nobody's.
+Status or_absent(Status done) {
+  return code_of(done) == EILSEQ ? Status(fail(ENODATA)) : done;
+}
+
 }  // namespace
 
 Result<std::string> Meta::getxattr(const Caller& caller, Ino ino, std::string_view name) {
   const OpTimer<"GetXattr"> timer;
   TRY(check_xattr_name(name));
   std::string value;
-  TRY(store_->read(
+  TRY(or_absent(store_->read(
       [&](Transaction& tx) -> Status {
         auto& xattr = tx.ask(XattrRead{ino, std::string(name), {}});
         TRY(tx.fetch());
@@ -37,7 +42,7 @@ Result<std::string> Meta::getxattr(const Caller& caller, Ino ino, std::string_vi
         value = *xattr.value;
         return {};
       },
-      caller.interrupt));
+      caller.interrupt)));
   return value;
 }
 
@@ -80,7 +85,7 @@ Status Meta::removexattr(const Caller& caller, Ino ino, std::string_view name) {
   const OpTimer<"RemoveXattr"> timer;
   TRY(check_writable());
   TRY(check_xattr_name(name));
-  return run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
+  return or_absent(run(caller, [&](Transaction& tx, OpEnv& env) -> Status {
     auto& inode = tx.attr(ino, kInodeFields);
     auto& present = tx.ask(XattrRead{ino, std::string(name), {}});
     TRY(tx.fetch());
@@ -91,7 +96,7 @@ Status Meta::removexattr(const Caller& caller, Ino ino, std::string_view name) {
     tx.write(RemoveXattr{ino, std::string(name)});
     touch_ctime(tx, env, ino);
     return {};
-  });
+  }));
 }
 
 Status Meta::remove_capability(Ino ino) {

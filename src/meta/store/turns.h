@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace cider::meta {
@@ -34,10 +35,13 @@ class Waiter {
     state_ = next;
     wake_.notify_one();
   }
-  // Until it leads or is done, or (if `interruptible`) `stop` is requested. Gives the processor to others so
-  // many times before it sleeps.
-  State wait(bool interruptible, int yields = 0) {
-    for (; yields > 0 && state_ == State::waiting; --yields) ::sched_yield();
+  // Until it leads or is done, or (if `interruptible`) `stop` is requested. For so long it only gives the
+  // processor to others before it sleeps.
+  State wait(bool interruptible, Monotonic::duration awake = {}) {
+    if (awake.count() > 0) {
+      const auto until = Monotonic::now() + awake;
+      while (state_ == State::waiting && Monotonic::now() < until) ::sched_yield();
+    }
     std::unique_lock lock(mutex_);
     wake_.wait(lock, [&] { return state_ != State::waiting || (interruptible && stop.stop_requested()); });
     return state_;
@@ -71,8 +75,9 @@ class Waiter {
 // queue. `withdraw` takes it out and says whether it was there; called under the queue's lock, under which
 // turns are given, too.
 template <class Withdraw>
-bool wait_for_turn(Waiter& waiter, std::mutex& queue_mutex, const Withdraw& withdraw, int yields = 0) {
-  Waiter::State state = waiter.wait(true, yields);
+bool wait_for_turn(Waiter& waiter, std::mutex& queue_mutex, const Withdraw& withdraw,
+                   Monotonic::duration awake = {}) {
+  Waiter::State state = waiter.wait(true, awake);
   if (state == Waiter::State::waiting) {  // interrupted
     std::lock_guard lock(queue_mutex);
     state = waiter.present();
@@ -90,14 +95,14 @@ template <class Request>
 class TurnQueue {
  public:
   // `brief`: turns are over before somebody has gone to sleep and been woken, so callers rather look again.
-  explicit TurnQueue(bool brief = false) : yields_(brief ? kYields : 0) {}
+  explicit TurnQueue(bool brief = false) : awake_(brief ? kAwake : Monotonic::duration{}) {}
 
   // Returns when the request is answered. `serve` is called by whoever leads: it takes some, the first among
   // them, and sets them to done.
   template <class Serve>
   void run(Request* request, const Serve& serve) {
     const auto withdraw = [&] { return std::erase(queue_, request) == 1; };
-    if (!enqueue(request) && !wait_for_turn(*request, mutex_, withdraw, yields_)) return;
+    if (!enqueue(request) && !wait_for_turn(*request, mutex_, withdraw, awake_)) return;
     while (!request->is_done()) serve();
     std::lock_guard lock(mutex_);
     led_ = !queue_.empty();
@@ -136,9 +141,11 @@ class TurnQueue {
     return !std::exchange(led_, true);
   }
 
-  static constexpr int kYields = 40;  // some 20 us, if nobody else has anything to do
+  // Less than it takes to sleep and be woken. Where others need the processor it is over with one turn of
+  // theirs.
+  static constexpr Monotonic::duration kAwake = std::chrono::microseconds(20);
 
-  const int yields_;
+  const Monotonic::duration awake_;
   std::mutex mutex_;
   std::deque<Request*> queue_;
   bool led_ = false;

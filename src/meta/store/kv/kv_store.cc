@@ -19,18 +19,29 @@ namespace {
 constexpr size_t kDirectoriesPerCommit = 50;
 constexpr std::chrono::seconds kLastFlush{5};
 
-// Answers from what the operations of one commit see.
+// Answers from what the operations of one commit see, the usage that they change too.
 class WorkFetcher final : public Fetcher {
  public:
-  WorkFetcher(Workspace& work, const PendingUsage& pending) : work_(work), pending_(pending) {}
+  WorkFetcher(Workspace& work, const UsageTally& tally, const PendingUsage& pending)
+      : work_(work), tally_(tally), pending_(pending) {}
   Status fetch(const std::vector<ReadItem*>& items) override {
     TRY(answer(items, work_));
-    for (ReadItem* item : items) pending_.complete(item);
+    for (ReadItem* item : items) {
+      auto* usage = std::get_if<UsageRead>(item);
+      if (!usage) {
+        pending_.complete(item);
+        continue;
+      }
+      const UsageRead more = TRY(tally_.uncounted(work_));
+      usage->space += more.space;
+      usage->inodes += more.inodes;
+    }
     return {};
   }
 
  private:
   Workspace& work_;
+  const UsageTally& tally_;
   const PendingUsage& pending_;
 };
 
@@ -157,7 +168,7 @@ Status KvStore::run(Operation operation, std::stop_token stop) {
   };
   return runner_.run(
       [&](Workspace& work) -> Status {
-        WorkFetcher fetcher(work, pending_);
+        WorkFetcher fetcher(work, tally_, pending_);
         Transaction transaction(fetcher);
         TRY(operation(transaction));
         *writes = transaction.writes();

@@ -83,6 +83,13 @@ Status UsageTally::add(const std::vector<WriteItem>& writes, Workspace& work) {
   return {};
 }
 
+// What somebody else has counted for this client counts twice until it counts itself.
+Result<UsageRead> UsageTally::uncounted(const Workspace& work) const {
+  const Value* put = work.changed(counted_key(client_));
+  const UsageRead counted = put && *put ? TRY(decode_counted(**put)).usage : counted_.usage;
+  return difference(TRY(total(work)), counted);
+}
+
 std::vector<std::string> UsageTally::keys() const {
   std::vector<std::string> keys = keys_of(client_);
   keys.erase(keys.begin());  // the total is known

@@ -41,6 +41,8 @@ class UsageTally {
 
   // Adds the usage that an operation's writes change to the total.
   Status add(const std::vector<WriteItem>& writes, Workspace& work);
+  // What the counters lack of what this client has done, in commits and in operations of this one.
+  Result<UsageRead> uncounted(const Workspace& work) const;
   // What count() will look at.
   std::vector<std::string> keys() const;
   // Adds what is not counted to the counters.

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "base/bytes.h"
@@ -32,6 +33,7 @@ class MortalDatabase final : public Database {
   Result<Committed> commit(View& view, const Checks& checks, const Changes& changes,
                            const Interrupt& stop) override {
     if (is_dead) return fail(EIO, "killed");
+    if (is_slow) std::this_thread::sleep_for(std::chrono::microseconds(300));
     auto committed = TRY(database_->commit(view, checks, changes, stop));
     if (committed != Committed::done || !is_unsure.exchange(false)) return committed;
     return Committed::unknown;
@@ -41,6 +43,7 @@ class MortalDatabase final : public Database {
 
   std::atomic<bool> is_dead{false};
   std::atomic<bool> is_unsure{false};  // the answer to the next commit is lost
+  std::atomic<bool> is_slow{false};    // so that operations gather for the next commit
 
  private:
   const std::shared_ptr<MemDatabase> database_;
@@ -105,6 +108,43 @@ TEST_F(UsageTallyTest, AKilledClientIsCountedByOthersOnce) {
   EXPECT_EQ(b_->counter(Counter::used_space), 20480);
   ASSERT_TRUE(b_->sync());
   EXPECT_EQ(stored(), 14);
+}
+
+// Of operations in one commit each sees what those before it have changed, be they counted in the same one.
+TEST(UsageTally, ALimitIsMetExactlyByManyAtOnce) {
+  constexpr int64_t kLimit = 2000;
+  const auto database =
+      std::make_shared<MortalDatabase>(std::make_shared<MemDatabase>(MemDatabase::Behaviour{}));
+  database->is_slow = true;
+  KvStore store(database);
+  ASSERT_TRUE(store.create_volume("{}", testing::directory_attr(), {}));
+  std::atomic<int64_t> made{0};
+  std::atomic<bool> full{false};
+  const auto make_until_full = [&] {
+    for (Status done; done;) {
+      done = store.run(
+          [&](Transaction& tx) -> Status {
+            auto& usage = tx.ask(UsageRead{});
+            TRY(tx.fetch());
+            if (usage.inodes >= kLimit) return fail(ENOSPC);
+            tx.write(AddUsage{4096, 1});
+            return {};
+          },
+          {});
+      if (done) ++made;
+    }
+  };
+  {
+    const std::jthread counts([&] {
+      while (!full) EXPECT_TRUE(store.sync());
+    });
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 8; ++i) threads.emplace_back(make_until_full);
+    threads.clear();
+    full = true;
+  }
+  EXPECT_EQ(made, kLimit);
+  EXPECT_EQ(store.counter(Counter::total_inodes), kLimit);
 }
 
 TEST_F(UsageTallyTest, ALivingOneCountsItself) {

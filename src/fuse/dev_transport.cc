@@ -22,7 +22,7 @@ constexpr size_t kPage = 4096;
 constexpr size_t kFront = sizeof(fuse_in_header) + sizeof(fuse_write_in);
 // What a receive buffer may keep in memory while nothing is to do: what handlers copy from it (larger data is
 // taken over with the buffer), so that many writes of this size do not fault its pages in again and again.
-constexpr ssize_t kKeepResident = (256 << 10) + kFront;
+constexpr ssize_t kKeepResident = kTakeOver + kFront;
 // A message that is moved to memory of its own while its handler may wait.
 constexpr ssize_t kSmall = 64 << 10;
 // With so many at work they probably wait for something; a megabyte of receive buffer for each would be much.
@@ -115,7 +115,8 @@ bool DevTransport::next_turn(Buffer& buffer, bool receives) {
       if (!try_receiving() && !park(buffer)) return false;
     }
     if (set_aside_count_ == 0 || receivers_ == 1) return true;
-    receivers_.fetch_sub(1);  // another reads; and who set this aside may have seen nobody else free
+    // Another reads; and who set this aside may have seen nobody else free. The next receiver looks for more.
+    if (receivers_.fetch_sub(1) - 1 < options_.min_receivers) add_receiver();
     receives = false;
   }
 }

@@ -20,6 +20,11 @@
 
 namespace cider::fuse {
 
+// Data of at least so many bytes is taken over with its receive buffer. Below, a copy costs no more than a
+// new buffer, which would hold four times the data's size and more. Measured with 128 KiB writes: the same
+// CPU both ways.
+inline constexpr size_t kTakeOver = 256 << 10;
+
 // One message of the kernel. Views into it hold until handle() returns.
 class Request {
  public:

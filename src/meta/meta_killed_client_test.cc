@@ -1,7 +1,6 @@
 // What clients that are killed have committed is in the volume's usage again after their sessions are cleaned
 // up. The client is a process of its own, this program once more, which really kills itself.
 #include <gtest/gtest.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/testing/own_process.h"
 #include "meta/store/engines.h"
 #include "meta/testing/meta_fixture.h"
 #include "meta/testing/sqlite_testing.h"
@@ -36,13 +36,8 @@ std::vector<Engine> shared_engines() {
 void run_and_kill_on(const std::string& url, const std::string& how) {
   ASSERT_EQ(setenv(kUrl, url.c_str(), 1), 0);
   ASSERT_EQ(setenv(kHow, how.c_str(), 1), 0);
-  // It runs whichever part of the tests this process was given.
-  ASSERT_EQ(unsetenv("GTEST_TOTAL_SHARDS") + unsetenv("GTEST_SHARD_INDEX"), 0);
-  std::string program = "/proc/self/exe", disabled = "--gtest_also_run_disabled_tests",
-              filter = "--gtest_filter=KilledClient.DISABLED_Itself";
-  char* argv[] = {program.data(), disabled.data(), filter.data(), nullptr};
-  pid_t pid = 0;
-  ASSERT_EQ(posix_spawn(&pid, argv[0], nullptr, nullptr, argv, environ), 0);
+  const pid_t pid = cider::testing::start_disabled_test("KilledClient.DISABLED_Itself");
+  ASSERT_GT(pid, 0);
   int status = 0;
   ASSERT_EQ(waitpid(pid, &status, 0), pid);
   ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;

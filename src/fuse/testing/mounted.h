@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -100,6 +101,24 @@ class SessionTest : public ::testing::TestWithParam<Way> {
     int status = 0;
     ::waitpid(pid, &status, 0);
     return status;
+  }
+  // So many readers, each a process, that wait until they are killed.
+  void block_and_kill(int count, const std::function<void()>& meanwhile) {
+    std::ofstream(dir_ / "blocked") << "x";
+    const int before = memory_.interrupted;
+    std::vector<pid_t> readers;
+    for (int i = 0; i < count; ++i) {
+      readers.push_back(child([&] {
+        int fd = ::open((dir_ / "blocked").c_str(), O_RDONLY | O_DIRECT);
+        alignas(4096) static char block[4096];
+        return ::read(fd, block, sizeof block) < 0;
+      }));
+    }
+    EXPECT_TRUE(eventually([&] { return memory_.blocked_reads == count; })) << memory_.blocked_reads;
+    meanwhile();
+    for (pid_t pid : readers) ::kill(pid, SIGKILL);
+    for (pid_t pid : readers) EXPECT_TRUE(WIFSIGNALED(wait_exit(pid)));
+    EXPECT_TRUE(eventually([&] { return memory_.interrupted == before + count; }));
   }
 
   DevTransportOptions transport_;

@@ -120,8 +120,7 @@ Status check_clients(const Arguments& arguments, meta::Store& store, const meta:
   }
   std::optional<meta::ClientVersion> lowest = meta::parse_client_version(volume.min_client_version);
   std::optional<meta::ClientVersion> highest = meta::parse_client_version(volume.max_client_version);
-  for (const meta::SessionRecord& session : TRY(store.list_sessions())) {
-    if (store.is_alone()) break;  // it was killed
+  for (const meta::SessionRecord& session : TRY(sessions_of_others(store))) {
     Result<meta::SessionInfo> info = meta::decode_session_info(session.info);
     std::optional<meta::ClientVersion> version =
         info ? meta::parse_client_version(info->version) : std::nullopt;

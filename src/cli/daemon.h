@@ -32,10 +32,9 @@ class StartReport {
 // Standard output and error go to the end of this file, made if it isn't there, from now on.
 Status redirect_output(const std::string& path);
 
-// Forks. In the child, a session leader with its output going to `log_file`, no input, and none of the
-// caller's other files, runs `body` and exits with what it answers. In the parent, waits until the child is
-// ready and answers; the error is what the child said, or how it died, or that it took too long (then it is
-// killed). Call before any thread is started.
+// Forks. In the child, a session leader with its output going to `log_file`, runs `body` and exits with what
+// it answers. In the parent, waits until the child is ready and answers; the error is what the child said, or
+// how it died, or that it took too long (then it is killed). Call before any thread is started.
 Status run_in_background(const std::string& log_file, const std::function<int(StartReport&)>& body);
 
 }  // namespace cider::cli

@@ -5,34 +5,24 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 #include <thread>
+
+#include "base/testing/fixtures.h"
+#include "object/testing/temp_dir.h"
 
 namespace cider::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using cider::testing::read_file;
 
 class DaemonTest : public ::testing::Test {
  protected:
-  DaemonTest() {
-    std::string name = fs::temp_directory_path() / "cider_daemon_XXXXXX";
-    folder_ = fs::canonical(::mkdtemp(name.data()));
-    log_ = folder_ / "log";
-  }
-  ~DaemonTest() override { fs::remove_all(folder_); }
-
-  std::string logged() const {
-    std::ostringstream text;
-    text << std::ifstream(log_).rdbuf();
-    return text.str();
-  }
-
-  fs::path folder_;
-  std::string log_;
+  const object::testing::TempDir temporary_;
+  const fs::path folder_ = fs::canonical(temporary_.path());
+  const std::string log_ = folder_ / "log";
 };
 
 TEST_F(DaemonTest, HoldsNothingThatItsCallerHasOpen) {
@@ -55,10 +45,8 @@ TEST_F(DaemonTest, HoldsNothingThatItsCallerHasOpen) {
   EXPECT_TRUE(done) << done.error().to_string();
   for (int i = 0; i < 1000 && !fs::exists(seen); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  std::ostringstream found;
-  found << std::ifstream(seen).rdbuf();
-  EXPECT_TRUE(fs::exists(seen));
-  EXPECT_EQ(found.str(), "");
+  ASSERT_TRUE(fs::exists(seen));
+  EXPECT_EQ(read_file(seen), "");
   ::close(inherited);
   ::close(own);
 }
@@ -78,7 +66,7 @@ TEST_F(DaemonTest, SaysWhyItHasNotStarted) {
   ASSERT_FALSE(gone);
   EXPECT_NE(gone.error().message.find("exited with 3"), std::string::npos) << gone.error().message;
   EXPECT_NE(gone.error().message.find(log_), std::string::npos);
-  EXPECT_EQ(logged(), "last words\n");
+  EXPECT_EQ(read_file(log_), "last words\n");
 
   Status unwritable = run_in_background(folder_ / "none" / "deeper" / "log", [](StartReport&) { return 0; });
   ASSERT_FALSE(unwritable);

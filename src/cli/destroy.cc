@@ -19,10 +19,9 @@ constexpr Option kOptions[] = {
 
 // EBUSY while a client has registered and not expired.
 Status check_no_sessions(meta::Store& store) {
-  if (store.is_alone()) return {};  // who was killed could not take its leave
   std::vector<std::vector<std::string>> rows = {{"SID", "HostName", "MountPoint"}};
   int64_t now = Clock::system().now().sec;
-  for (const meta::SessionRecord& session : TRY(store.list_sessions())) {
+  for (const meta::SessionRecord& session : TRY(sessions_of_others(store))) {
     if (session.expire < now) continue;
     meta::SessionInfo info = meta::decode_session_info(session.info).value_or(meta::SessionInfo{});
     rows.push_back({std::to_string(session.sid), info.host_name, info.mount_point});

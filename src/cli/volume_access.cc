@@ -93,6 +93,12 @@ object::StoreConfig store_config(const meta::Volume& volume) {
   return config;
 }
 
+Result<std::vector<meta::SessionRecord>> sessions_of_others(meta::Store& store) {
+  // Who was killed could not take its leave.
+  if (store.is_alone()) return std::vector<meta::SessionRecord>();
+  return store.list_sessions();
+}
+
 Result<std::unique_ptr<object::ObjectStore>> open_bucket(const meta::Volume& volume) {
   TRY(meta::check_secrets(volume));
   return object::open_store(store_config(volume));

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/budget.h"
 #include "base/result.h"
@@ -31,6 +32,9 @@ enum class Access { read_only, read_write };
 
 // The engine and the volume in it. Errors: no database, no volume in it, a volume of a newer format.
 Result<OpenedVolume> open_volume(const std::string& meta_url, Access access);
+
+// Of clients that may be there, be their sessions expired: none where the database serves one at a time.
+Result<std::vector<meta::SessionRecord>> sessions_of_others(meta::Store& store);
 
 // What the session of this process tells others.
 meta::SessionInfo this_session(const std::string& mount_point);
